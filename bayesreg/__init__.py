@@ -1,0 +1,39 @@
+"""bayesreg: which prior should regularise this network?"""
+
+from bayesreg import datasets, guides, metrics, nets, priors
+from bayesreg.datasets import Dataset
+from bayesreg.diagnostics import to_arviz
+from bayesreg.fit import Diverged, fit
+from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from bayesreg.model import Model
+from bayesreg.posterior import Posterior
+from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, Prior, Smoothness, WeightPrior
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ARD",
+    "L1",
+    "L2",
+    "Batch",
+    "Bernoulli",
+    "Categorical",
+    "Dataset",
+    "Diverged",
+    "Entropic",
+    "Flat",
+    "Gaussian",
+    "Likelihood",
+    "Model",
+    "Posterior",
+    "Prior",
+    "Smoothness",
+    "WeightPrior",
+    "datasets",
+    "fit",
+    "guides",
+    "metrics",
+    "nets",
+    "priors",
+    "to_arviz",
+]

@@ -1,0 +1,199 @@
+"""The chain rule to second order, for the functions that networks are made of.
+
+    affine A         (A∘f)' = A f'             (A∘f)'' = A f''                  (A without its constant)
+    elementwise g    (g∘f)' = g'(f)·f'         (g∘f)'' = g''(f)·f'² + g'(f)·f''
+    product          (f·h)' = f'·h + f·h'      (f·h)'' = f''·h + 2 f'·h' + f·h''
+
+A rule takes torch's function and its arguments, of which any may be a Jet; it returns NotImplemented to leave
+a case to nested forward mode. Source: Griewank & Walther, Evaluating Derivatives, 2008, chapter 13.
+"""
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import jvp
+
+from bayesreg.curvature.jet import RULES, Jet, values
+
+
+def rule(names: str) -> Callable[[Any], Any]:
+    """Register a rule under the names of torch's functions, without underscores at their ends."""
+
+    def register(function: Any) -> Any:
+        RULES.update(dict.fromkeys(names.split(), function))
+        return function
+
+    return register
+
+
+@rule("reshape view flatten unflatten squeeze unsqueeze view_as reshape_as")
+def _reshape(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Row-major: a batch that stays in front keeps its examples apart, and may stay a batch of one."""
+    value = func(*values((x, *args)), **kwargs)
+    kept = int(value.shape[:1] == x.shape[:1])
+
+    def linear(d: Tensor) -> Tensor:
+        lead = d.shape[: 1 + kept]
+        return d.expand(*lead, *x.shape[kept:]).reshape(*lead, *value.shape[kept:])
+
+    return x.map(value, linear) if isinstance(x, Jet) else value
+
+
+@rule("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
+def _layer(func: Any, x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """The directions folded into the batch; the bias has no derivative."""
+    if not isinstance(x, Jet) or any(isinstance(t, Jet) for t in (weight, bias)) or x.dim() != weight.dim():
+        return NotImplemented if func is not F.linear else x @ weight.mT + (0 if bias is None else bias)
+
+    def linear(d: Tensor) -> Tensor:
+        folded = d.expand(-1, -1, *x.shape[1:]).flatten(0, 1)
+        return func(folded, weight, None, *args, **kwargs).unflatten(0, d.shape[:2])
+
+    return x.map(func(x.value, weight, bias, *args, **kwargs), linear)
+
+
+@rule("dropout dropout1d dropout2d dropout3d")
+def _dropout(func: Any, x: Any, p: float = 0.5, training: bool = True) -> Any:
+    """One mask for the value and both derivatives."""
+    return x * func(torch.ones_like(x.value), p, True) if training else x
+
+
+def _derivative(x: Any, order: int, dim: int) -> Any:
+    """f' or f'' as a term of an expression of `dim` dimensions, [D, 1, .., *S]; None is zero."""
+    d = None if not isinstance(x, Jet) else x.first() if order == 1 else x.second
+    return d if d is None else d.reshape(len(d), *[1] * (dim + 1 - d.dim()), *d.shape[1:])
+
+
+def _total(*terms: Any) -> Any:
+    given = [term for term in terms if term is not None]
+    return reduce(operator.add, given) if given else None
+
+
+def _sum(a: Any, b: Any) -> Jet:
+    value = values(a) + values(b)
+
+    def derivative(order: int) -> Any:
+        return _total(_derivative(a, order, value.dim()), _derivative(b, order, value.dim()))
+
+    return Jet(value, lambda: derivative(1), derivative(2))
+
+
+def _product(times: Callable[[Any, Any], Any], a: Any, b: Any) -> Jet:
+    """Leibniz' rule, for any product that is linear in each factor."""
+    value = times(values(a), values(b))
+
+    def term(m: int, n: int) -> Any:
+        if (m and not isinstance(a, Jet)) or (n and not isinstance(b, Jet)):
+            return None
+        u, v = (_derivative(x, k, value.dim()) if k else values(x) for x, k in ((a, m), (b, n)))
+        return None if u is None or v is None else times(u, v)
+
+    cross = term(1, 1)
+    return Jet(value, lambda: _total(term(1, 0), term(0, 1)), _total(term(2, 0), cross, cross, term(0, 2)))
+
+
+@rule("div truediv")
+def _divide(func: Any, a: Any, b: Any, rounding_mode: Any = None) -> Any:
+    inverse = b.reciprocal() if isinstance(b, Jet) else 1 / b
+    return a * inverse if rounding_mode is None else NotImplemented
+
+
+@rule("matmul mm bmm")
+def _matmul(func: Any, a: Any, b: Any) -> Any:
+    if min(a.dim(), b.dim()) < 2:
+        return NotImplemented
+    n = a.shape[-1]  # summed over: no longer of size one in a derivative
+    a = a.map(a.value, lambda d: d.expand(*d.shape[:-1], n)) if isinstance(a, Jet) else a
+    b = b.map(b.value, lambda d: d.expand(*d.shape[:-2], n, d.shape[-1])) if isinstance(b, Jet) else b
+    return _product(operator.matmul, a, b)
+
+
+RULES["add"] = RULES["radd"] = lambda func, a, b, alpha=1: _sum(a, b if alpha == 1 else b * alpha)
+RULES["sub"] = lambda func, a, b, alpha=1: _sum(a, b * -alpha)
+RULES["rsub"] = lambda func, a, b, alpha=1: _sum(b, a * -alpha)
+RULES["neg"] = lambda func, a: a * -1
+RULES["mul"] = RULES["rmul"] = lambda func, a, b: _product(operator.mul, a, b)
+RULES["rdiv"] = RULES["rtruediv"] = lambda func, a, b: _divide(func, b, a)
+RULES["rmatmul"] = lambda func, a, b: _matmul(func, b, a)
+
+
+@rule("sigmoid tanh exp expm1 log log1p sin cos sinh cosh atan erf sqrt rsqrt reciprocal square pow softplus")
+@rule("silu gelu log_sigmoid mish elu selu celu softsign tanhshrink hardswish")
+def _elementwise(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """g' and g'' by forward mode in the value alone, a D-th of its work along each direction."""
+    if not isinstance(x, Jet) or any(isinstance(arg, Jet | Tensor) for arg in (*args, *kwargs.values())):
+        return NotImplemented
+
+    def g(v: Tensor) -> Tensor:
+        if func is F.silu:  # whose own kernel has no second derivative in all versions
+            return v * torch.sigmoid(v)
+        return func(v, *args, **kwargs)
+
+    def slope(v: Tensor) -> Tensor:
+        return jvp(g, (v,), (torch.ones_like(v),))[1]
+
+    dg, d2g = jvp(slope, (x.value,), (torch.ones_like(x.value),))[:2]
+    second = d2g * x.first().square()
+    if x.second is not None:
+        second = torch.addcmul(second, dg, x.second)
+    return Jet(g(x.value), lambda: dg * x.first(), second)
+
+
+@rule("glu")
+def _glu(func: Any, x: Any, dim: int = -1) -> Any:
+    a, b = x.chunk(2, dim)
+    return a * torch.sigmoid(b)
+
+
+# Normalisation, as torch.nn.functional calls it: torch's own second derivatives are wrong (jet.WRONG).
+
+
+def _standardised(x: Any, dims: tuple[int, ...], eps: float) -> Any:
+    x = x - x.mean(dims, keepdim=True)
+    return x * torch.rsqrt(x.square().mean(dims, keepdim=True) + eps)
+
+
+def _scaled(x: Any, weight: Any, bias: Any, shape: Any) -> Any:
+    x = x if weight is None else x * weight.reshape(shape)
+    return x if bias is None else x + bias.reshape(shape)
+
+
+@rule("batch_norm")
+def _batch_norm(func: Any, x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+                training: bool = False, momentum: Any = 0.1, eps: float = 1e-5, *_: Any) -> Any:  # fmt: skip
+    """Affine: the statistics, of this batch or running, are constant with respect to x."""
+    if func is not F.batch_norm:
+        return NotImplemented
+    mean, var = running_mean, running_var
+    if training or mean is None:
+        var, mean = torch.var_mean(values(x), [i for i in range(x.dim()) if i != 1], correction=0)
+    scale = torch.rsqrt(var + eps) * (1 if weight is None else weight)
+    shape = [-1, *[1] * (x.dim() - 2)]
+    return _scaled(x, scale, -mean * scale if bias is None else bias - mean * scale, shape)
+
+
+@rule("layer_norm")
+def _layer_norm(
+    func: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    return _scaled(_standardised(x, tuple(range(-len(shape), 0)), eps), weight, bias, shape)
+
+
+@rule("group_norm")
+def _group_norm(
+    func: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    standard = _standardised(x.reshape(len(x), groups, -1), (-1,), eps).reshape(x.shape)
+    return _scaled(standard, weight, bias, [-1, *[1] * (x.dim() - 2)])
+
+
+@rule("instance_norm")
+def _instance_norm(
+    func: Any, x: Any, *args: Any, weight: Any, bias: Any, use_input_stats: bool, eps: float, **_: Any
+) -> Any:
+    return _group_norm(func, x, x.shape[1], weight, bias, eps) if use_input_stats else NotImplemented

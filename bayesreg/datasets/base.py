@@ -1,0 +1,144 @@
+"""What a data set is: tensors x and y of equal length, in a training, a validation and a test split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Dataset:
+    """n examples: inputs x [n, ...] and targets y [n, ...], in memory.
+
+    Tensors and arrays are taken alike. Floats become float32 (a float64 tensor stays float64), integers
+    become int64, except uint8 of two or more dimensions, which are images and stay so.
+
+    Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __init__(self, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> None:
+        object.__setattr__(self, "x", _tensor("x", x))
+        object.__setattr__(self, "y", _tensor("y", y))
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x has {len(self.x)} rows and y has {len(self.y)}: give one y for each x")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        return f"Dataset(x: {_describe(self.x)}, y: {_describe(self.y)})"
+
+    def take(self, indices: slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
+        """The examples at `indices` (or in a slice), in that order."""
+        return Dataset(self.x[indices], self.y[indices])
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same examples on `device`."""
+        return Dataset(self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set, split once and for all.
+
+    name        its key in DATASETS
+    train       for inference; scalers are fitted on it alone
+    validation  for every choice
+    test        for the final report
+    classes     the number of classes, y in 0 .. classes − 1; None for regression
+    target      what y is, and its unit
+    provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"
+    """
+
+    name: str
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    classes: int | None
+    target: str
+    provenance: dict[str, str]
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """The shape of one x."""
+        return tuple(self.train.x.shape[1:])
+
+    def take_train(self, n: int, seed: int = 0) -> Data:
+        """The same data with n training examples: the first n of the permutation that `seed` fixes.
+
+        Smaller sets are therefore part of larger ones. Inputs keep the scale of the full training split, so
+        that results at different n are in the same units.
+
+        Raises ValueError unless 1 ≤ n ≤ len(train).
+        """
+        size = len(self.train)
+        if not 1 <= n <= size:
+            raise ValueError(f"train_size is {n}, but {self.name} has {size} to train on: give 1 to {size}")
+        order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+        return replace(self, train=self.train.take(order[:n]))
+
+
+def split(size: int, *held_out: float, labels: np.ndarray | None = None) -> list[np.ndarray]:
+    """Indices 0 .. size − 1 in disjoint parts: the rest first, then a part for each fraction held out.
+
+    The parts are the same on every call. With labels [size], each part has each class in proportion.
+    """
+    from sklearn.model_selection import train_test_split
+
+    rest, parts = np.arange(size), []
+    for fraction in held_out:
+        rest, part = train_test_split(
+            rest,
+            test_size=round(fraction * size),
+            random_state=SPLIT_SEED,
+            stratify=None if labels is None else labels[rest],
+        )
+        parts.append(part)
+    return [rest, *parts]
+
+
+def standardise(values: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """All of values [n, ...], less the mean and over the standard deviation of values[train], by column."""
+    from sklearn.preprocessing import StandardScaler
+
+    columns = values.reshape(len(values), -1)
+    return StandardScaler().fit(columns[train]).transform(columns).reshape(values.shape)
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, np.ndarray):
+        value = np.require(value, requirements=["C", "W"])  # torch can't share reversed or read-only memory
+    tensor = torch.as_tensor(value)
+    if tensor.ndim == 0 or len(tensor) == 0:
+        raise ValueError(f"{name} is empty, of shape {tuple(tensor.shape)}: give at least one example")
+    if not tensor.is_floating_point():
+        return tensor if tensor.dtype == torch.uint8 and tensor.ndim > 1 else tensor.long()
+    if not (isinstance(value, Tensor) and tensor.dtype == torch.float64):
+        tensor = tensor.float()
+    _check_finite(name, tensor)
+    return tensor
+
+
+def _check_finite(name: str, tensor: Tensor) -> None:
+    bad = ~tensor.isfinite()
+    if bad.any():
+        first = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"{name}{first} is {tensor[tuple(first)].item()} ({int(bad.sum())} of {tensor.numel()} values): "
+            f"impute or drop it, or rescale what {tensor.dtype} cannot hold, before making a Dataset"
+        )
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,227 @@
+"""fit: from a model and data to a posterior."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyro import poutine
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from bayesreg import guides
+from bayesreg.datasets import Dataset
+from bayesreg.files import write_atomically
+from bayesreg.model import Model, to_unit
+from bayesreg.objective import Gradient, Objective
+from bayesreg.posterior import Posterior
+
+WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
+SMALL = 3e8  # floating-point operations a batch: below this a second thread costs more than it gives
+
+
+class Diverged(ArithmeticError):
+    """The loss became NaN or infinite. epoch and step count from 1; terms: nats per datum at that step."""
+
+    def __init__(self, epoch: int, step: int, terms: dict[str, float], history: list[dict[str, float]]) -> None:
+        largest = max(terms, key=lambda name: -math.inf if terms[name] != terms[name] else abs(terms[name]))
+        broken = [name for name, value in terms.items() if not math.isfinite(value)]
+        name = broken[0] if broken else largest
+        super().__init__(
+            f"the loss is not finite at epoch {epoch}, step {step}; its largest term is {name} = {terms[name]:g} "
+            "nats per datum; lower the learning rate or the prior's strength"
+        )
+        self.epoch, self.step, self.terms, self.history = epoch, step, terms, history
+
+
+def fit(
+    model: Model,
+    train: Dataset,
+    *,
+    guide: str = "delta",
+    epochs: int = 30,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    seed: int = 0,
+    validation: Dataset | None = None,
+    device: str | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
+) -> Posterior:
+    """The posterior of the model given the training data.
+
+    Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. guide: a name in
+    GUIDES, "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and
+    the guide's draws; the weights at the start are the network's own. device: None takes a GPU where
+    there is one. validation: judged after every epoch, into `Posterior.history`. checkpoint: a file from
+    which an interrupted run goes on, bit for bit.
+
+    The model and the network stay as they are. ValueError for what cannot work (see `check`), before
+    training; `Diverged` where the loss becomes NaN or infinite.
+    """
+    check(model, train, guide=guide, epochs=epochs, batch_size=batch_size, lr=lr, device=device)
+    target = choose_device(device)
+    model = copy.deepcopy(model).to(target).train()
+    run = _Run(model, guides.create(guide, model), lr, epochs, math.ceil(len(train) / batch_size))
+    with _surroundings(model, train, batch_size, target, seed):
+        first = run.resume(checkpoint)
+        train = train.to(target)
+        if epochs * (len(train) // batch_size) >= WORTH_CAPTURING:
+            run.gradient.prepare(train.x[:batch_size], train.y[:batch_size])
+        posterior = Posterior(model, run.guide, guide, run.history)
+        bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=None if progress else True)
+        for epoch in bar:
+            row = {"epoch": epoch + 1, **run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)}
+            if validation is not None:
+                judged = posterior.evaluate(validation)
+                row |= {f"validation_{name}": value for name, value in judged.items()}
+            run.history.append(row)
+            bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
+            run.save(checkpoint)
+        posterior.warmup_seconds = run.gradient.capture_seconds
+    return posterior
+
+
+def order(size: int, seed: int, epoch: int) -> Tensor:
+    """The order of the data in one epoch: it depends on the seed and the epoch alone."""
+    generator = torch.Generator().manual_seed((seed << 32) + epoch)
+    return torch.randperm(size, generator=generator)
+
+
+class _Run:
+    """What changes while a model is trained, and what a checkpoint therefore holds."""
+
+    def __init__(self, model: Model, guide: Any, lr: float, epochs: int, steps: int) -> None:
+        self.guide = guide
+        self.gradient = Gradient(Objective(model, guide))
+        self.parameters = list(self.gradient.parameters.values())
+        self.optimiser = torch.optim.Adam(self.parameters, lr=lr, fused=True)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, epochs * steps)
+        self.history: list[dict[str, float]] = []
+        self._saved_at = time.monotonic()
+
+    def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
+        """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
+        start = time.perf_counter()
+        terms = []
+        for batch in order.split(batch_size):
+            values, gradients = self.gradient(train.x[batch], train.y[batch])
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = gradient
+            self.optimiser.step()
+            self.schedule.step()
+            terms.append(values)
+        every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
+        seconds = time.perf_counter() - start
+        self._refuse_divergence(every)
+        means = dict(zip(self.gradient.names, every.double().mean(0).tolist(), strict=True))
+        return {"seconds": seconds, "loss": sum(means.values()), **{f"loss_{k}": v for k, v in means.items()}}
+
+    def _refuse_divergence(self, terms: Tensor) -> None:
+        bad = (~terms.sum(1).isfinite()).nonzero()
+        if len(bad):
+            step = int(bad[0, 0])
+            named = dict(zip(self.gradient.names, terms[step].tolist(), strict=True))
+            raise Diverged(len(self.history) + 1, step + 1, named, self.history)
+
+    def save(self, checkpoint: str | Path | None, every: float = 20.0) -> None:
+        """Write the checkpoint, at most once in `every` seconds."""
+        if checkpoint is None or time.monotonic() - self._saved_at < every:
+            return
+        state = {
+            "guide": self.guide.state_dict(),
+            "buffers": self.gradient.buffers,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "rng": torch.get_rng_state(),
+            "history": self.history,
+        }
+        write_atomically(checkpoint, lambda path: torch.save(state, path))
+        self._saved_at = time.monotonic()
+
+    def resume(self, checkpoint: str | Path | None) -> int:
+        """Go back to the checkpoint, if there is one; the number of epochs done."""
+        if checkpoint is None or not Path(checkpoint).exists():
+            return 0
+        state = torch.load(checkpoint, map_location=self.parameters[0].device, weights_only=True)
+        self.guide.load_state_dict(state["guide"])
+        for name, buffer in self.gradient.buffers.items():
+            buffer.copy_(state["buffers"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["rng"].cpu())
+        self.history += state["history"]
+        return len(self.history)
+
+
+def check(
+    model: Model, train: Dataset, *, guide: str, epochs: int, batch_size: int, lr: float, device: str | None
+) -> None:
+    """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
+    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"fit({name}={value!r}): {name} must be a whole number of at least 1")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"fit(lr={lr}): the learning rate must be finite and above 0, as 1e-3")
+    if batch_size > len(train):
+        raise ValueError(
+            f"fit(batch_size={batch_size}): larger than the {len(train)} training data; take at most {len(train)}"
+        )
+    if model.size != len(train):
+        raise ValueError(
+            f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
+            "against the prior; write size=len(data.train)"
+        )
+    choose_device(device)
+    guides.create(guide, model)
+    with model.buffers_kept(), torch.random.fork_rng([]):
+        x, y = train.x[:2], train.y[:2]
+        try:
+            with torch.no_grad():
+                outputs = model.net(to_unit(x))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}") from error
+        model.likelihood.check(outputs, train.y)
+        poutine.trace(model).get_trace(x, y)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device of that name; None takes a GPU where there is one. ValueError where it is not there."""
+    if name in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(str(name))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device {name!r} is not available here ({reason}); use --device cpu") from None
+    return device
+
+
+@contextmanager
+def _surroundings(model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int) -> Iterator[None]:
+    """The random state and the threads of a run; the caller's come back afterwards."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng([] if device.type == "cpu" else [device]):
+        torch.manual_seed(seed)
+        try:
+            if device.type == "cpu" and flops(model, train.x[:batch_size]) < SMALL:
+                torch.set_num_threads(1)
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def flops(model: Model, x: Tensor) -> int:
+    """Floating-point operations of the network's forward pass on a batch like x."""
+    few = to_unit(x[:2].to(next(model.net.parameters()).device))
+    with model.buffers_kept(), torch.no_grad(), torch.random.fork_rng([]), FlopCounterMode(display=False) as counter:
+        model.net(few)
+    return counter.get_total_flops() * len(x) // len(few)

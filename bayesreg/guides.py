@@ -1,0 +1,62 @@
+"""Guides q(θ): Pyro's own automatic guides, started at the network's own weights."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal, init_to_value
+
+from bayesreg.model import Model
+
+_numbers = itertools.count()
+
+
+def delta(model: Model) -> AutoDelta:
+    """q(θ) = δ(θ − θ̂): MAP, in the space where the density is defined, with no Jacobian."""
+    for term in model.prior.terms:
+        term.check_map()
+    return _start(AutoDelta, model)
+
+
+def normal(model: Model, init_scale: float = 0.01) -> AutoNormal:
+    """q(θ) = Π_j Normal(m_j, s_j), mean-field variational inference (Blundell et al., 2015).
+
+    A positive latent such as a precision is Normal in its logarithm. init_scale: s_j at the start, small
+    beside a network's own weights.
+    """
+    return _start(AutoNormal, model, init_scale=init_scale)
+
+
+GUIDES: dict[str, Callable[[Model], AutoGuide]] = {"delta": delta, "normal": normal}
+
+
+def create(name: str, model: Model) -> AutoGuide:
+    """The guide of that name. ValueError for an unknown one, with the nearest known."""
+    check(name)
+    return GUIDES[name](model)
+
+
+def check(name: str) -> None:
+    """Raise ValueError, with the nearest known one, unless there is a guide of that name."""
+    if name not in GUIDES:
+        near = difflib.get_close_matches(str(name).lower(), GUIDES, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown guide {name!r}{hint} Guides: {', '.join(GUIDES)}")
+
+
+def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
+    """A guide of the model's latents alone.
+
+    They need no data, so its parameters exist at once, and the network is never run to find them: that
+    would move BatchNorm's running statistics. A name of its own keeps two guides apart in Pyro's global
+    parameter store.
+    """
+    with pyro.settings.context(module_local_params=True), pyro.poutine.block():
+        guide = guide_class(model.latents, init_loc_fn=init_to_value(values=model.initial()), **options)
+        guide._pyro_name = f"{guide_class.__name__}{next(_numbers)}"
+        guide()
+    return guide

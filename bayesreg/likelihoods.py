@@ -1,0 +1,194 @@
+"""p(y | f): how the data follow from the network's output f."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin as Distribution
+from torch import Tensor
+
+Latents = dict[str, Tensor]
+CLASSIFICATION = ("accuracy", "macro_f1", "nll", "brier", "ece")
+REGRESSION = ("mse", "rmse", "r2", "nll")
+
+
+class Likelihood(ABC):
+    """A conditional distribution of y, one per example, given the output f = Ω(x; θ) of shape [B, ...].
+
+    Subclasses may have latents of their own (a noise scale), with sample statements in `sample`.
+    """
+
+    @abstractmethod
+    def metrics(self, y: Tensor) -> tuple[str, ...]:
+        """The names of the metrics that judge predictions of y."""
+
+    @property
+    def constant_entropy(self) -> bool:
+        """Whether H(Y | x, θ) is the same for all x and θ."""
+        return False
+
+    def sample(self) -> Latents:
+        """The Pyro sample statements of the likelihood's own latents."""
+        return {}
+
+    def initial(self) -> Latents:
+        """Where inference starts for them."""
+        return {}
+
+    @abstractmethod
+    def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
+        """p(y | f) for f [B, ...]: a distribution of batch shape [B], or of the first `batch_dims` of f."""
+
+    def mixture(self, f: Tensor, latents: Latents) -> Distribution:
+        """The posterior predictive (1/S) Σ_s p(y | f_s) of outputs f [S, B, ...] and latents [S]."""
+        each = self(f.transpose(0, 1), latents, batch_dims=2)
+        return dist.MixtureSameFamily(dist.Categorical(logits=f.new_zeros(each.batch_shape)), each)
+
+    def point(self, predictive: Distribution) -> Tensor:
+        """What the metrics compare with y: the mean, for classes their probabilities."""
+        return predictive.mean
+
+    @abstractmethod
+    def check(self, f: Tensor, y: Tensor) -> None:
+        """Raise ValueError where targets y [N, ...] cannot come from outputs like f [B, ...]."""
+
+    def target(self, y: Tensor, predictive: Distribution) -> Tensor:
+        """y in the shape of the predictive, [B] or [B, ...], so that nothing broadcasts by mistake."""
+        return y.reshape(predictive.batch_shape + predictive.event_shape)
+
+
+@dataclass(frozen=True)
+class Categorical(Likelihood):
+    """y ~ Categorical(softmax f): f [B, C] logits, y [B] class numbers 0..C−1."""
+
+    def metrics(self, y: Tensor) -> tuple[str, ...]:
+        return CLASSIFICATION
+
+    def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
+        return dist.Categorical(logits=f)
+
+    def mixture(self, f: Tensor, latents: Latents) -> Distribution:
+        return dist.Categorical(logits=f.log_softmax(-1).logsumexp(0))
+
+    def point(self, predictive: Distribution) -> Tensor:
+        return predictive.probs
+
+    def check(self, f: Tensor, y: Tensor) -> None:
+        if f.dim() != 2 or f.shape[-1] < 2:
+            raise ValueError(
+                f"Categorical needs outputs of shape [B, classes], the network gives {list(f.shape)}; "
+                "give its last layer one output a class (for two classes in one output take Bernoulli())"
+            )
+        _check_shape("Categorical", y, (), f)
+        if y.is_floating_point():
+            raise ValueError(f"Categorical needs integer class numbers, got y of {y.dtype}: use y.long()")
+        classes = f.shape[-1]
+        bad = ((y < 0) | (y >= classes)).nonzero()
+        if len(bad):
+            place = int(bad[0, 0])
+            raise ValueError(
+                f"y[{place}] = {y[place].item()} is not one of the classes 0..{classes - 1} ({len(bad)} such labels): "
+                "number the classes from 0, or give the network an output for each class"
+            )
+
+
+@dataclass(frozen=True)
+class Bernoulli(Likelihood):
+    """y ~ Bernoulli(sigmoid f), independent over the components: f [B], [B, 1] or [B, ...] logits, y alike.
+
+    y is 0 or 1, or a grey value between them, whose log density is then the cross-entropy.
+    """
+
+    def metrics(self, y: Tensor) -> tuple[str, ...]:
+        labels = y[0].numel() == 1 and bool(((y == 0) | (y == 1)).all())
+        return CLASSIFICATION if labels else ("mse", "nll")
+
+    def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
+        f = _drop_one(f, batch_dims)
+        return dist.Bernoulli(logits=f, validate_args=False).to_event(f.dim() - batch_dims)
+
+    def target(self, y: Tensor, predictive: Distribution) -> Tensor:
+        return super().target(y, predictive).to(predictive.mean.dtype)
+
+    def check(self, f: Tensor, y: Tensor) -> None:
+        _check_shape("Bernoulli", y, _drop_one(f, 1).shape[1:], f)
+        bad = ((y < 0) | (y > 1)).nonzero()
+        if len(bad):
+            place = bad[0].tolist()
+            raise ValueError(
+                f"y{place} = {y[tuple(place)].item()} is not in [0, 1] ({len(bad)} such values): "
+                "Bernoulli needs labels 0 and 1, or grey values between them"
+            )
+
+
+@dataclass(frozen=True)
+class Gaussian(Likelihood):
+    """y ~ Normal(f, σ), independent over the components: f [B], [B, 1] or [B, ...], y alike.
+
+    scale: σ, the noise scale in the unit of y; None learns it, the site "noise.scale" under a flat density
+    on σ > 0, so that MAP finds the maximum-likelihood σ² = mean squared residual.
+    """
+
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(
+                f"Gaussian(scale={self.scale}): the noise scale must be finite and above 0, or None to learn it"
+            )
+
+    def metrics(self, y: Tensor) -> tuple[str, ...]:
+        return REGRESSION
+
+    @property
+    def constant_entropy(self) -> bool:
+        return self.scale is not None
+
+    def sample(self) -> Latents:
+        if self.scale is not None:
+            return {}
+        flat = dist.LogNormal(0.0, 1.0).mask(False)  # log density 0 on σ > 0
+        return {"noise.scale": pyro.sample("noise.scale", flat)}
+
+    def initial(self) -> Latents:
+        return {} if self.scale is not None else {"noise.scale": torch.tensor(1.0)}
+
+    def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
+        f = _drop_one(f, batch_dims)
+        scale: Tensor | float | None = self.scale
+        if scale is None:
+            scale = latents["noise.scale"]
+            scale = scale.reshape(*scale.shape, *[1] * (f.dim() - batch_dims))
+        return dist.Normal(f, scale).to_event(f.dim() - batch_dims)
+
+    def target(self, y: Tensor, predictive: Distribution) -> Tensor:
+        return super().target(y, predictive).to(predictive.mean.dtype)
+
+    def check(self, f: Tensor, y: Tensor) -> None:
+        _check_shape("Gaussian", y, _drop_one(f, 1).shape[1:], f)
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "categorical": Categorical,
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+}
+
+
+def _drop_one(f: Tensor, batch_dims: int) -> Tensor:
+    """[B, 1] is one number an example, as [B]."""
+    return f.squeeze(-1) if f.dim() == batch_dims + 1 and f.shape[-1] == 1 else f
+
+
+def _check_shape(owner: str, y: Tensor, event: tuple[int, ...], f: Tensor) -> None:
+    wanted, got = tuple(event), tuple(y.shape[1:])
+    if got != wanted and not (wanted == () and got == (1,)):
+        raise ValueError(
+            f"{owner} needs y of shape {['N', *wanted]} for the network's outputs {['B', *f.shape[1:]]}, "
+            f"got {list(y.shape)}: reshape y, or change the network's last layer"
+        )

@@ -1,0 +1,134 @@
+"""How good predictions are: pure functions of predictions and data, each a Python float, computed in float64.
+
+Probabilities are [n, C] with labels [n] in 0..C−1; for two classes also p(y = 1) alone, [n] or [n, 1]. Where
+predictions and data are not of matching shapes, every function raises ValueError with both.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+TOLERANCE = 1e-2  # of what probabilities sum to: bfloat16 has three digits
+
+
+def accuracy(probs: Tensor, y: Tensor) -> float:
+    """The share of examples whose most probable class is the label: in [0, 1]."""
+    probs, y = _classes(probs, y)
+    return _mean(probs.argmax(-1) == y)
+
+
+def macro_f1(probs: Tensor, y: Tensor) -> float:
+    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN), over those in y or in the predictions."""
+    probs, y = _classes(probs, y)
+    C = probs.shape[1]
+    top = probs.argmax(-1)
+    hits = torch.bincount(y[top == y], minlength=C)
+    counts = torch.bincount(y, minlength=C) + torch.bincount(top, minlength=C)  # 2 TP + FP + FN
+    present = counts > 0
+    return _mean(2 * hits[present] / counts[present])
+
+
+def brier(probs: Tensor, y: Tensor) -> float:
+    """Mean over examples of Σ_c (p_c − 1[y = c])²: in [0, 2], 0 the best  (Brier, 1950)."""
+    probs, y = _classes(probs, y)
+    return _mean((probs - torch.eye(probs.shape[1], dtype=probs.dtype, device=y.device)[y]).square().sum(-1))
+
+
+def ece(probs: Tensor, y: Tensor, bins: int = 15) -> float:
+    """Expected calibration error Σ_b (n_b/n) |accuracy_b − confidence_b|, in [0, 1]  (Guo et al., 2017).
+
+    Over `bins` bins of equal width on the probability of the predicted class: ((b−1)/bins, b/bins].
+    """
+    if bins < 1:
+        raise ValueError(f"ece needs at least one bin, got bins={bins}")
+    probs, y = _classes(probs, y)
+    confidence, top = probs.max(-1)
+    edges = torch.arange(1, bins, dtype=probs.dtype, device=probs.device) / bins
+    # n_b (accuracy_b − confidence_b) is a sum over the bin: no bin is divided by, empty ones add nothing.
+    gaps = torch.zeros(bins, dtype=probs.dtype, device=probs.device)
+    gaps.index_add_(0, torch.bucketize(confidence, edges), (top == y).double() - confidence)
+    return float(gaps.abs().sum() / len(y))
+
+
+def nll(predictive: Distribution, y: Tensor) -> float:
+    """−(1/n) Σ_i log p(y_i | x_i), nats per datum; in densities, of the units of y."""
+    expected = predictive.batch_shape + predictive.event_shape
+    if y.shape != expected or y.dim() == 0:
+        raise ValueError(
+            f"the predictive is of shape {list(expected)} and y of {list(y.shape)}; they must be equal"
+        )
+    return _mean(-predictive.log_prob(y).double().reshape(_examples(y), -1).sum(-1))
+
+
+def mse(mean: Tensor, y: Tensor) -> float:
+    """Mean squared error, over examples and outputs: (units of y)²."""
+    mean, y = _outputs(mean, y)
+    return _mean((mean - y).square())
+
+
+def rmse(mean: Tensor, y: Tensor) -> float:
+    """Root of the mean squared error: units of y."""
+    return mse(mean, y) ** 0.5
+
+
+def r2(mean: Tensor, y: Tensor) -> float:
+    """1 − Σ_i (y_i − mean_i)² / Σ_i (y_i − ȳ)², the uniform average over outputs: at most 1.
+
+    Where an output of y does not vary, 1 for exact predictions and 0 for others.
+    """
+    mean, y = _outputs(mean, y)
+    if len(y) < 2:
+        raise ValueError("r2 needs at least two examples: one has no variance")
+    residual = (y - mean).square().sum(0)
+    total = (y - y.mean(0)).square().sum(0)
+    constant = (y == y[0]).all(0)
+    return _mean(torch.where(constant, (residual == 0).double(), 1 - residual / total.where(~constant, 1.0)))
+
+
+METRICS: dict[str, Callable[..., float]] = {
+    f.__name__: f for f in (accuracy, macro_f1, nll, brier, ece, mse, rmse, r2)
+}
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.detach().double().mean())
+
+
+def _examples(y: Tensor) -> int:
+    if y.numel() == 0:
+        raise ValueError(f"no examples to judge: y is of shape {list(y.shape)}")
+    return len(y)
+
+
+def _classes(probs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities [n, C] and labels [n], checked."""
+    if y.dim() != 1 or probs.dim() not in (1, 2) or len(probs) != len(y):
+        raise ValueError(f"probs {list(probs.shape)} and y {list(y.shape)} must be [n, C] (or [n]) and [n]")
+    _examples(y)
+    probs = probs.detach().double()
+    if probs.dim() == 1 or probs.shape[1] == 1:
+        p = probs.reshape(-1)
+        probs = torch.stack([1 - p, p], -1)
+    off = (probs.sum(-1) - 1).abs()
+    if not bool((probs >= 0).all() and (off <= TOLERANCE).all()):  # written so that NaN fails too
+        raise ValueError(
+            "probs must be probabilities: at least 0, summing to 1 over classes, not logits and not NaN"
+        )
+    labels = y.long()
+    if not bool((labels == y).all() and (labels >= 0).all() and (labels < probs.shape[1]).all()):
+        raise ValueError(
+            f"labels must be whole numbers from 0 to {probs.shape[1] - 1}, one for each column of probs"
+        )
+    return probs, labels
+
+
+def _outputs(mean: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictions and data [n, outputs], of one shape, so that none broadcasts."""
+    if mean.shape != y.shape or y.dim() == 0:
+        raise ValueError(
+            f"mean {list(mean.shape)} and y {list(y.shape)} must be of one shape, [n] or [n, outputs]"
+        )
+    n = _examples(y)
+    return mean.detach().double().reshape(n, -1), y.detach().double().reshape(n, -1)

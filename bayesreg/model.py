@@ -1,0 +1,207 @@
+"""The Pyro model p(y, θ | x) of a network, a prior and a likelihood."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.func import functional_call
+
+from bayesreg.likelihoods import Likelihood
+from bayesreg.priors import Batch, Prior, WeightPrior
+
+Parameters = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The parameters that one prior claims: one flat vector, one Pyro site. prior None: a flat density."""
+
+    site: str
+    prior: WeightPrior | None
+    shapes: dict[str, torch.Size]
+
+    def pack(self, named: Parameters, prefix: str = "") -> Tensor:
+        """{"fc1.weight": tensor, ...} as one vector [n]."""
+        return torch.cat([named[prefix + name].reshape(-1) for name in self.shapes])
+
+    def unpack(self, vector: Tensor, prefix: str = "") -> Parameters:
+        """The vector [..., n] as views by name."""
+        parts = vector.split([shape.numel() for shape in self.shapes.values()], dim=-1)
+        return {
+            prefix + name: part.reshape(*vector.shape[:-1], *shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+
+class Model(nn.Module):
+    """log p(y, θ | x) = Σ_i log p(y_i | f(x_i; θ)) + log p(θ), an ordinary Pyro model.
+
+    net: any nn.Module; it is copied, so the caller's stays as it is. Parameters that do not require a
+    gradient stay fixed at their values. prior: a `Prior` or a sum. likelihood: p(y | f). size: N, the
+    number of data; a batch of B stands for all of them, scaled by N/B. Images of dtype uint8 are scaled to
+    [0, 1]. Hand it to Pyro's SVI, Predictive or MCMC(NUTS(...)) as it is, or to `bayesreg.fit`.
+
+    ValueError where a prior has no meaning here, where two weight priors claim one parameter, or where an
+    `on` matches none.
+    """
+
+    def __init__(self, net: nn.Module, prior: Prior, likelihood: Likelihood, size: int) -> None:
+        super().__init__()
+        if not isinstance(prior, Prior):
+            raise ValueError(f"Model(prior={prior!r}): not a prior; write br.L2(scale=1.0), or br.Flat() for none")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"Model(size={size!r}): size is the number of data, len(data.train), at least 1")
+        for term in prior.terms:
+            term.check(net, likelihood)
+        self.prior, self.likelihood, self.size = prior, likelihood, size
+        self.net = copy.deepcopy(net)
+        learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
+        if not learned:
+            raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
+        self.blocks = _blocks(prior, learned)
+        self.net.requires_grad_(False)
+
+    def initial(self) -> Parameters:
+        """Where inference starts, by site: the network's own weights, and each prior's latents given them."""
+        own = dict(self.net.named_parameters())
+        start: Parameters = {}
+        for block in self.blocks:
+            vector = block.pack(own).clone()
+            start |= block.prior.initial(block.site, vector) if block.prior else {block.site: vector}
+        return start | {site: value.to(vector) for site, value in self.likelihood.initial().items()}
+
+    def latents(self, *args: Tensor | None) -> Parameters:
+        """The sample statements of everything unknown, by site; whatever data are given play no part."""
+        own = dict(self.net.named_parameters())
+        sites: Parameters = {}
+        for block in self.blocks:
+            vector = block.pack(own)
+            sites |= block.prior.sample(block.site, vector) if block.prior else _flat(block.site, vector)
+        return sites | self.likelihood.sample()
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ)."""
+        x = to_unit(x)
+        parameters = self.unpack(self.latents())
+        outputs = self.outputs(parameters, x)
+        predictive = self.likelihood(outputs, parameters)
+        batch = Batch(x, lambda x: self.outputs(parameters, x), predictive, self.size)
+        for number, term in enumerate(self.prior.terms):
+            factor = term.log_factor(batch)
+            if factor is not None:  # outside the plate, which would scale it by N/B once more
+                repeats = [earlier.name for earlier in self.prior.terms[:number]].count(term.name)
+                pyro.factor(term.name + "_" * repeats, factor)
+        with pyro.plate("data", self.size, subsample=x, dim=-1):  # only the length of the subsample counts
+            observed = None if y is None else self.likelihood.target(y, predictive)
+            return pyro.sample("y", predictive, obs=observed)
+
+    def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
+        """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""
+        own = {name: parameters[name] for block in self.blocks for name in block.shapes}
+        return functional_call(self.net, own, (to_unit(x),))
+
+    def unpack(self, sites: Parameters) -> Parameters:
+        """Values by site as values by name: "fc1.weight", "precision.fc1.weight", "noise.scale"."""
+        named: Parameters = {}
+        rest = dict(sites)
+        for block in self.blocks:
+            for site in [s for s in sites if s == block.site or s.endswith("." + block.site)]:
+                named |= block.unpack(rest.pop(site), site.removesuffix(block.site))
+        return named | rest
+
+    def pack(self, parameters: Parameters) -> Parameters:
+        """Values by name as values by site. ValueError for a name that is missing, unknown or misshapen."""
+        self._check_names(parameters)
+        sites: Parameters = {}
+        for site in self.initial():
+            block = next((b for b in self.blocks if site == b.site or site.endswith("." + b.site)), None)
+            sites[site] = block.pack(parameters, site.removesuffix(block.site)) if block else parameters[site]
+        return sites
+
+    def log_joint(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
+        """log p(y, θ | x) in nats on the scale of the N data, a scalar, differentiable in the parameters.
+
+        parameters: {"layer1.0.conv1.weight": tensor, ...}, with "precision.<name>" beside it under ARD and
+        "noise.scale" where the likelihood learns it. For a batch (x, y) of B data it is the unbiased
+        estimate, the likelihood scaled by N/B. The network's buffers stay as they are.
+        """
+        conditioned = poutine.condition(self, data=self.pack(parameters))
+        with self.buffers_kept():
+            return poutine.trace(conditioned).get_trace(x, y).log_prob_sum()
+
+    @contextmanager
+    def buffers_kept(self) -> Iterator[None]:
+        """Put the network's buffers (BatchNorm's running statistics) back at the end."""
+        kept = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+        try:
+            yield
+        finally:
+            for name, buffer in self.net.named_buffers():
+                buffer.copy_(kept[name])
+
+    def _check_names(self, parameters: Parameters) -> None:
+        expected = {name: value.shape for name, value in self.unpack(self.initial()).items()}
+        for name in expected.keys() - parameters.keys():
+            raise ValueError(f"parameter {name!r} is missing from {_few(parameters)}; needed: {_few(expected)}")
+        for name in parameters.keys() - expected.keys():
+            raise ValueError(f"parameter {name!r} is not one of this model's: {_few(expected)}")
+        for name, shape in expected.items():
+            if parameters[name].shape != shape:
+                raise ValueError(
+                    f"parameter {name!r} has shape {list(parameters[name].shape)}, needed {list(shape)}"
+                )
+
+
+def to_unit(x: Tensor) -> Tensor:
+    """Images stored as bytes, scaled to [0, 1]; anything else as it is."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
+
+
+def _flat(site: str, at: Tensor) -> Parameters:
+    """The improper density p(θ) = 1; a draw from it, which has no meaning, is near `at`."""
+    return {site: pyro.sample(site, dist.Normal(at, 1.0).to_event(1).mask(False))}
+
+
+def _blocks(prior: Prior, learned: Parameters) -> list[Block]:
+    """The parameters by the weight prior that claims them; what nobody claims is flat."""
+    claimed: dict[str, WeightPrior] = {}
+    blocks: list[Block] = []
+    for term in prior.terms:
+        if not isinstance(term, WeightPrior):
+            continue
+        mine = {name: p.shape for name, p in learned.items() if term.claims(name, p)}
+        if not mine:
+            raise ValueError(f"{term} claims no parameter: on={term.on!r} matches none of {_few(learned)}")
+        for name in mine.keys() & claimed.keys():
+            raise ValueError(
+                f"two priors claim {name!r}: {claimed[name]} and {term}; give each its own with on=..., "
+                'as on="head.*"'
+            )
+        claimed |= dict.fromkeys(mine, term)
+        blocks.append(Block(_site(term, [b.site for b in blocks]), term, mine))
+    rest = {name: p.shape for name, p in learned.items() if name not in claimed}
+    return [*blocks, Block("flat", None, rest)] if rest else blocks
+
+
+def _site(prior: WeightPrior, taken: list[str]) -> str:
+    """A Pyro site name without dots, since AutoDelta stores sites as nested attributes."""
+    words = prior.on if isinstance(prior.on, str) else prior.name
+    site = re.sub(r"\W+", "_", words).strip("_") or prior.name
+    while site in (*taken, "flat", "y", "data"):
+        site += "_"
+    return site
+
+
+def _few(names: Parameters | dict[str, torch.Size], most: int = 8) -> str:
+    shown = list(names)[:most]
+    return ", ".join(shown) + (f", … ({len(names)} in all)" if len(names) > most else "")

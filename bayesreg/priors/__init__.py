@@ -1,0 +1,73 @@
+"""Priors p(θ), by name and by text: "none", "l2:1e-4", "l2:1e-4+entropic:0.1"."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from bayesreg.priors.ard import ARD
+from bayesreg.priors.base import Batch, Flat, Prior, Sum, WeightPrior, from_natural
+from bayesreg.priors.entropic import Entropic
+from bayesreg.priors.l1 import L1
+from bayesreg.priors.l2 import L2
+from bayesreg.priors.smoothness import Smoothness
+
+PRIORS: dict[str, type[Any]] = {
+    "none": Flat,
+    "l1": L1,
+    "l2": L2,
+    "smoothness": Smoothness,
+    "entropic": Entropic,
+    "ard": ARD,
+}
+
+__all__ = ["ARD", "L1", "L2", "PRIORS", "Batch", "Entropic", "Flat", "Prior", "Smoothness", "Sum", "WeightPrior"]
+__all__ += ["from_records", "parse", "split", "text"]
+
+
+def split(text: str) -> list[tuple[str, float | None]]:
+    """[(name, strength or None), ...] of "l2:1e-4+entropic:0.1".
+
+    ValueError for an unknown name, with the nearest known one, and for a strength that is not a number.
+    """
+    return [_term(part.strip(), text) for part in re.split(r"(?<![\d.][eE])\+", text)]
+
+
+def _term(part: str, text: str) -> tuple[str, float | None]:
+    name, colon, number = part.partition(":")
+    if name not in PRIORS:
+        near = difflib.get_close_matches(name.lower(), PRIORS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown prior {name!r} in {text!r}{hint} Priors: {', '.join(PRIORS)}")
+    try:
+        return name, float(number) if colon else None
+    except ValueError:
+        raise ValueError(f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4") from None
+
+
+def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:
+    """The prior of a text such as "l2:1e-4+entropic:0.1" for N = size data.
+
+    A number is the strength, per datum; without one the prior's default strength holds (ARD: untempered).
+    options: further arguments by prior name, as ard={"a": 2.0}.
+    """
+    prior: Prior = Flat()
+    for name, strength in split(text):
+        if strength is None:
+            strength = PRIORS[name].default_strength
+        prior = prior + PRIORS[name].from_strength(strength, size, **options.get(name, {}))
+    return prior
+
+
+def text(prior: Prior, size: int) -> str:
+    """The text of a prior, as `parse` reads it."""
+    parts = [(t.name, t.per_datum(size)) for t in prior.terms]
+    return "+".join(name if strength is None else f"{name}:{strength:.6g}" for name, strength in parts)
+
+
+def from_records(records: Iterable[dict[str, Any]]) -> Prior:
+    """The sum of the priors that `Prior.describe` recorded."""
+    prior: Prior = Flat()
+    for record in records:
+        prior = prior + from_natural(PRIORS, record)
+    return prior

@@ -1,0 +1,162 @@
+"""What a prior is: p(θ), or any factor of it. Priors add: log p(θ) is the sum of their terms."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from bayesreg.likelihoods import Likelihood
+
+On = str | list[str] | Callable[[str, Tensor], bool]
+
+
+def positive(owner: str, **values: float) -> None:
+    """Raise ValueError unless every value is a finite number above 0."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{owner}({name}={value!r}): {name} must be a number")
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(
+                f"{owner}({name}={value}): {name} must be finite and above 0; "
+                "for no prior at all use none, Flat()"
+            )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a factor of the prior may look at, all at one value of θ.
+
+    x: the inputs [B, ...]; network: x -> outputs [B, ...]; predictive: p(y | x, θ), batch shape [B];
+    size: N, the number of data on whose scale the log joint is.
+    """
+
+    x: Tensor
+    network: Callable[[Tensor], Tensor]
+    predictive: Distribution
+    size: int
+
+
+class Prior:
+    """A term of log p(θ) on the scale of the whole data set.
+
+    Subclass it and define `log_factor` for a term that depends on the network's function, or subclass
+    `WeightPrior` for a density on the weights. `name` is what the command line calls it.
+    """
+
+    name: ClassVar[str]
+    default_strength: ClassVar[float | None] = None
+
+    @property
+    def terms(self) -> tuple[Prior, ...]:
+        """The priors of which this one is the sum."""
+        return (self,)
+
+    def __add__(self, other: Prior) -> Prior:
+        if not isinstance(other, Prior):
+            return NotImplemented
+        terms = tuple(t for t in (*self.terms, *other.terms) if not isinstance(t, Flat))
+        return terms[0] if len(terms) == 1 else Sum(terms) if terms else Flat()
+
+    def log_factor(self, batch: Batch) -> Tensor | None:
+        """The term's value, a scalar estimated from the batch without bias; None: it has no factor."""
+        return None
+
+    def check(self, net: nn.Module, likelihood: Likelihood) -> None:
+        """Raise ValueError where this prior has no meaning for the network or the likelihood."""
+
+    def check_map(self) -> None:
+        """Raise ValueError where this prior has no MAP estimate."""
+
+    def per_datum(self, size: int) -> float | None:
+        """The strength: the coefficient in loss = mean NLL + strength × penalty. None: it has none."""
+        return None
+
+    def natural(self) -> dict[str, Any]:
+        """The natural parameters by name, enough to build the prior again."""
+        return dict(vars(self))
+
+    def describe(self, size: int) -> dict[str, Any]:
+        """The record of a run: name, natural parameters, strength for N = size."""
+        return {"name": self.name, "natural": self.natural(), "strength": self.per_datum(size), "size": size}
+
+
+class Sum(Prior):
+    """log p(θ) = Σ_t log p_t(θ): priors on weights, on outputs and on curvature together."""
+
+    name = "sum"
+
+    def __init__(self, terms: tuple[Prior, ...]) -> None:
+        self._terms = terms
+
+    @property
+    def terms(self) -> tuple[Prior, ...]:
+        return self._terms
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self._terms))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sum) and self._terms == other._terms
+
+    def __hash__(self) -> int:
+        return hash(self._terms)
+
+
+@dataclass(frozen=True)
+class Flat(Prior):
+    """The prior "none": log p(θ) = 0, an improper flat density. Under MAP it is maximum likelihood."""
+
+    name: ClassVar[str] = "none"
+
+    @classmethod
+    def from_strength(cls, strength: float | None = None, size: int = 1) -> Self:
+        if strength is not None:
+            raise ValueError(f"none has no strength, got {strength}: leave the number out")
+        return cls()
+
+
+class WeightPrior(Prior):
+    """A density on the parameters that `on` claims, one flat vector and one Pyro site a prior.
+
+    on: "weights" (tensors of two or more dimensions; the default), "all", a glob of parameter names such
+    as "head.*", a list of globs, or a callable of (name, parameter).
+    """
+
+    on: On
+
+    @abstractmethod
+    def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
+        """The Pyro sample statements for one vector shaped as `initial`: {site: value, ...}.
+
+        A latent of its own is named "<latent>.<site>", as "precision.weights".
+        """
+
+    def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
+        """Where inference starts: the network's own weights, and the prior's own latents given them."""
+        return {site: initial}
+
+    def claims(self, name: str, parameter: Tensor) -> bool:
+        """Whether this prior is the density of that parameter of the network."""
+        if callable(self.on):
+            return bool(self.on(name, parameter))
+        if self.on == "weights":
+            return parameter.dim() >= 2
+        patterns = [self.on] if isinstance(self.on, str) else self.on
+        return any(p == "all" or fnmatch.fnmatchcase(name, p) for p in patterns)
+
+
+def from_natural(known: Mapping[str, type[Any]], record: Mapping[str, Any]) -> Prior:
+    """The prior of one `Prior.describe` record, by the classes in `known`."""
+    name = record["name"]
+    if name not in known:
+        raise ValueError(f"prior {name!r} is not registered in PRIORS: register it, or pass prior=... yourself")
+    return known[name](**record["natural"])
+

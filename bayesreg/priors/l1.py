@@ -1,0 +1,39 @@
+"""The Laplace prior: L1 regularisation, the lasso."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import pyro
+import pyro.distributions as dist
+from torch import Tensor
+
+from bayesreg.priors.base import On, WeightPrior, positive
+
+
+@dataclass(frozen=True)
+class L1(WeightPrior):
+    """θ ~ Laplace(0, b): log p(θ) = −Σ |θ|/b + constant (Tibshirani, 1996).
+
+    scale: b. As a penalty per datum it is strength × ‖θ‖₁ with strength = 1/(N b).
+    """
+
+    name: ClassVar[str] = "l1"
+    default_strength: ClassVar[float] = 1e-5
+    scale: float = 1.0
+    on: On = "weights"
+
+    def __post_init__(self) -> None:
+        positive("L1", scale=self.scale)
+
+    @classmethod
+    def from_strength(cls, strength: float, size: int, on: On = "weights") -> Self:
+        """The density whose penalty per datum is strength × ‖θ‖₁, for N = size: b = 1/(N·strength)."""
+        positive("L1", strength=strength, size=size)
+        return cls(scale=1 / (size * strength), on=on)
+
+    def per_datum(self, size: int) -> float:
+        return 1 / (size * self.scale)
+
+    def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
+        zero = initial.new_zeros(initial.shape)
+        return {site: pyro.sample(site, dist.Laplace(zero, self.scale).to_event(1))}

@@ -1,0 +1,40 @@
+"""The normal prior: L2 regularisation, weight decay, ridge."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import pyro
+import pyro.distributions as dist
+from torch import Tensor
+
+from bayesreg.priors.base import On, WeightPrior, positive
+
+
+@dataclass(frozen=True)
+class L2(WeightPrior):
+    """θ ~ Normal(0, σ): log p(θ) = −Σ θ²/(2σ²) + constant (Hoerl & Kennard, 1970; MacKay, 1992).
+
+    scale: σ. As a penalty per datum it is strength × ½‖θ‖² with strength = 1/(N σ²), the `weight_decay`
+    of an optimiser of the mean loss.
+    """
+
+    name: ClassVar[str] = "l2"
+    default_strength: ClassVar[float] = 1e-4
+    scale: float = 1.0
+    on: On = "weights"
+
+    def __post_init__(self) -> None:
+        positive("L2", scale=self.scale)
+
+    @classmethod
+    def from_strength(cls, strength: float, size: int, on: On = "weights") -> Self:
+        """The density whose penalty per datum is strength × ½‖θ‖², for N = size: σ² = 1/(N·strength)."""
+        positive("L2", strength=strength, size=size)
+        return cls(scale=(size * strength) ** -0.5, on=on)
+
+    def per_datum(self, size: int) -> float:
+        return 1 / (size * self.scale**2)
+
+    def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
+        zero = initial.new_zeros(initial.shape)
+        return {site: pyro.sample(site, dist.Normal(zero, self.scale).to_event(1))}

@@ -1,0 +1,13 @@
+"""From run directories to figures, tables and one HTML page, with pandas alone.
+
+runs = load("runs")             # one row a run
+histories(runs)                 # one row a run and epoch
+print(terminal(runs))           # the table for the terminal
+write("runs", "reports/mine")   # reports/mine/index.html, results.csv, selected.csv and pictures
+"""
+
+from bayesreg.report.load import histories, left_out, load
+from bayesreg.report.page import write
+from bayesreg.report.tables import terminal
+
+__all__ = ["histories", "left_out", "load", "terminal", "write"]

@@ -1,0 +1,182 @@
+"""One page from a folder of runs: index.html, its pictures, and the numbers as CSV."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+import pandas as pd
+
+from bayesreg import statistics
+from bayesreg.report import figures, tables, words
+from bayesreg.report.load import Problem, histories, left_out, load
+from bayesreg.report.style import svg
+
+MEASURED = ("validation_", "test_", "seconds_")
+NOT_SETTINGS = {"task", "prior", "prior_name", "strength", "seed", "status", "message", "natural", "path"}
+ABOUT = {"versions", "machine", "device"}
+
+
+def write(runs_root: str | Path, output: str | Path, runs: pd.DataFrame | None = None) -> Path:
+    """Write the report of all runs below `runs_root` into the folder `output`; its page's path.
+
+    `runs` is what `load(runs_root)` gave, where the caller has it already.
+    Everything is made before the first file is replaced, so an error leaves an old report as it was.
+    Raises ValueError when no run is complete.
+    """
+    root, output = Path(runs_root), Path(output)
+    files = _files(load(root) if runs is None else runs, root, output)
+    replace(output, files)
+    return output / "index.html"
+
+
+def replace(output: Path, files: Mapping[str, bytes]) -> None:
+    """Write every file under a temporary name, and only then put them all in place, the last one last."""
+    output.mkdir(parents=True, exist_ok=True)
+    waiting = {output / f".{name}.{os.getpid()}": output / name for name in files}
+    try:
+        for temporary, target in waiting.items():
+            temporary.write_bytes(files[target.name])
+        for temporary, target in waiting.items():
+            os.replace(temporary, target)
+    finally:
+        for temporary in waiting:
+            temporary.unlink(missing_ok=True)
+
+
+def _files(runs: pd.DataFrame, root: Path, output: Path) -> dict[str, bytes]:
+    problems = left_out(root)
+    results, selected = statistics.results(runs), statistics.select(runs)
+    pictures = _pictures(runs, results, selected)
+    context = {
+        **_content(runs, results, selected),
+        "pictures": {name: alt for name, (_, alt) in pictures.items()},
+        "diverged": _diverged(runs, root),
+        "problems": [_placed(problem, root) for problem in problems],
+        "diagnostics": _diagnostics(runs, root, output),
+    }
+    return {
+        **{name: image for name, (image, _) in pictures.items()},
+        "results.csv": _csv(results),
+        "selected.csv": _csv(selected.assign(path=[_relative(path, root) for path in selected["path"]])),
+        "index.html": _render(context),
+    }
+
+
+def _render(context: dict) -> bytes:
+    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(source).render(context).encode()
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False).encode()
+
+
+def _pictures(
+    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame
+) -> dict[str, tuple[bytes, str]]:
+    """File name → (picture, what it shows in words)."""
+    scored = results[results["score_mean"].notna()].to_dict("records")
+    scores = "; ".join(f"{r['task']}, {r['prior_name']} {tables.number(r['score_mean'])}" for r in scored)
+    chosen = "; ".join(
+        f"{r['task']}, {r['prior_name']} {r['strength']:g}" for r in scored if r["strength"] == r["strength"]
+    )
+    last = "; ".join(f"{r['task']}, {r['prior_name']} {tables.number(r['validation_mean'])}" for r in scored)
+    drawn = {
+        "scores.svg": (figures.heatmap(results), f"Heatmap of mean test scores by task and prior. {scores}."),
+        "curves.svg": (
+            figures.curves(histories(selected)),
+            "Lines of the validation metric by epoch, one a prior, with a band of one standard deviation "
+            f"over seeds. Validation scores in the end: {last}.",
+        ),
+        "strengths.svg": (
+            figures.strengths(statistics.candidates(runs), results),
+            f"Lines of the validation metric by strength, one a prior. Chosen: {chosen or 'none'}.",
+        ),
+    }
+    return {name: (svg(figure), alt) for name, (figure, alt) in drawn.items() if figure is not None}
+
+
+def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame) -> dict:
+    overall, sentences = words.answer(results, selected)
+    return {
+        "overall": overall,
+        "sentences": sentences,
+        "seeds": tables.seeds(results),
+        "runs": len(runs),
+        "scores": tables.scores(results),
+        "metrics": {task: tables.metrics(results, task) for task in sorted(set(results["task"]))},
+        "differences": tables.differences(statistics.paired(selected)),
+        "seconds": tables.seconds(results),
+        "budget": tables.budget(results),
+        "unequal": _unequal(results),
+        "edges": [f"{r['prior_name']} on {r['task']} ({r['strength']:g})" for r in _rows(results, "edge")],
+        "settings": _settings(runs, [c for c in map(str, runs) if _is_setting(c)]),
+        "about": _settings(runs, [c for c in map(str, runs) if c in ABOUT]),
+    }
+
+
+def _rows(results: pd.DataFrame, flag: str) -> list[dict]:
+    return results[results[flag]].to_dict("records")
+
+
+def _unequal(results: pd.DataFrame) -> bool:
+    """Whether priors that have a strength to tune were given different numbers of strengths on one task."""
+    tuned = results[results["prior_name"] != "none"]
+    return bool((tuned.groupby("task")["strengths"].nunique() > 1).any())
+
+
+def _is_setting(column: str) -> bool:
+    return column not in NOT_SETTINGS | ABOUT and not column.startswith(MEASURED)
+
+
+def _settings(runs: pd.DataFrame, columns: list[str]) -> list[tuple[str, str]]:
+    """Each setting with its values; where tasks differ, the tasks that have each."""
+    return [(column, text) for column in columns if (text := _setting(runs, column))]
+
+
+def _setting(runs: pd.DataFrame, column: str) -> str:
+    values: dict[str, set[str]] = {}
+    for value, task in zip(runs[column], runs["task"], strict=True):
+        text = _text(value)
+        # Where this machine keeps its files is no setting of the comparison.
+        if text and not Path(text).is_absolute():
+            values.setdefault(text, set()).add(task)
+    if len(values) == 1 or all(tasks == {text} for text, tasks in values.items()):
+        return next(iter(values)) if len(values) == 1 else ""
+    return "; ".join(f"{text} ({', '.join(sorted(tasks))})" for text, tasks in values.items())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:g}"
+    return "" if value is None else str(value)
+
+
+def _diverged(runs: pd.DataFrame, root: Path) -> list[dict]:
+    rows = runs[runs["status"] != "done"].to_dict("records")
+    return [row | {"path": _relative(row["path"], root), "message": row["message"] or ""} for row in rows]
+
+
+def _placed(problem: Problem, root: Path) -> Problem:
+    """The problem with paths below the root only: a report is read on other machines."""
+    return problem._replace(
+        path=_relative(problem.path, root), reason=problem.reason.replace(f"{root}{os.sep}", "")
+    )
+
+
+def _diagnostics(runs: pd.DataFrame, root: Path, output: Path) -> list[tuple[str, str]]:
+    """(name, link) of each picture in a run's own diagnostics folder."""
+    found = [file for path in runs["path"] for file in sorted(Path(path, "diagnostics").glob("*.png"))]
+    return [
+        (_relative(str(file), root), quote(os.path.relpath(file, output).replace(os.sep, "/")))
+        for file in found
+    ]
+
+
+def _relative(path: str, root: Path) -> str:
+    return Path(path).relative_to(root).as_posix()

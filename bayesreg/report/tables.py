@@ -1,0 +1,198 @@
+"""Tables of mean ± sd over seeds: as text for the terminal, as cells for the page."""
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+from bayesreg import statistics
+
+NOTHING = "–"
+
+
+class Cell(NamedTuple):
+    """The text of a cell, and whether it stands out (the best, or larger than its sd)."""
+
+    text: str
+    marked: bool = False
+
+
+class Table(NamedTuple):
+    """A header, and rows whose first cell is their name."""
+
+    header: list[str]
+    rows: list[list[Cell]]
+
+
+def shape(value: float) -> str:
+    """How to write a number: 0.957, 0.0042, 12.34, 2917; what is out of hand as 2.1e+07 or 4.2e-08."""
+    power = math.floor(math.log10(abs(value))) if value else 0
+    if not -6 < power < 5:
+        return ".1e"
+    return f".{max(0, 3 - power) if power > 0 else max(3, 1 - power)}f"
+
+
+def number(value: float, form: str | None = None, sign: str = "") -> str:
+    """A number in the form given, or in its own; a dash where there is none."""
+    return f"{value:{sign}{form or shape(value)}}".replace("-", "−") if math.isfinite(value) else NOTHING
+
+
+def spread(mean: float, sd: float, sign: str = "", joint: str = " ± ") -> str:
+    """mean ± sd with equal decimals; the mean alone where one seed leaves no spread."""
+    if not math.isfinite(mean) or not math.isfinite(sd):
+        return number(mean, sign=sign)
+    size = max(abs(mean), sd)
+    form = ".4f" if sign and size < 10 else shape(size)  # a column of differences in one form
+    return number(mean, form, sign) + joint + number(sd, form)
+
+
+def status(row: dict) -> str:
+    """What stands in place of a number: why the prior has none on this task."""
+    return NOTHING if not isinstance(row.get("status"), str) or row["status"] == "done" else row["status"]
+
+
+def matrix(results: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, str], dict]]:
+    """Tasks, priors, and the row of the results for each pair that was run."""
+    rows = {(row["task"], row["prior_name"]): row for row in results.to_dict("records")}
+    return sorted(set(results["task"])), statistics.ordered(results["prior_name"]), rows
+
+
+def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
+    """Test headline metric by task and prior, the best marked; last the average normalised score."""
+    tasks, priors, rows = matrix(results)
+    means = statistics.grid(results, "score_mean")
+    best = means.max(axis=1)
+    body = []
+    for task in tasks:
+        cells = [Cell(task), Cell(metric_of(results, task))]
+        for prior in priors:
+            row = rows.get((task, prior), {})
+            value = row.get("score_mean", math.nan)
+            text = spread(value, row["score_sd"], joint=joint) if math.isfinite(value) else status(row)
+            cells.append(Cell(text, marked=bool(value == best[task])))
+        body.append(cells)
+    average = [Cell(text) for text in averages(means)]
+    return Table(["", "metric", *priors], [*body, [Cell("average"), Cell("scaled"), *average]])
+
+
+def averages(means: pd.DataFrame) -> list[str]:
+    """The average normalised score of each prior; with the number of tasks where some are missing."""
+    scaled = statistics.normalise(means)
+    pairs = zip(statistics.average(scaled), scaled.notna().sum(), strict=True)
+    return [
+        NOTHING if not n else f"{mean:.2f}" if n == len(scaled) else f"{mean:.2f} ({n}/{len(scaled)})"
+        for mean, n in pairs
+    ]
+
+
+def metric_of(runs: pd.DataFrame, task: str) -> str:
+    """The headline metric of a task."""
+    return str(runs.loc[runs["task"] == task, "metric"].iloc[0])
+
+
+def terminal(runs: pd.DataFrame) -> str:
+    """The table that ends a comparison: test scores, the best in each row with a '*'."""
+    results = statistics.results(runs)
+    table = scores(results, joint="±")
+    rows = [[name + " " for name in table.header]]
+    rows += [[cell.text + "* "[not cell.marked] for cell in row] for row in table.rows]
+    metrics = sorted(set(runs["metric"]))
+    if len(metrics) == 1:  # then the line below the table names it
+        rows = [[row[0], *row[2:]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    header, *body, average = [_line(row, widths) for row in rows]
+    rule = "─" * (sum(widths) + len(widths) - 1)
+    how = f"mean±sd over {seeds(results)}, strength chosen on validation. * best of its row."
+    notes = [
+        f"Test {' or '.join(metrics)}, {how}",
+        "Average: scores scaled by row, the best prior 1, the worst 0.",
+    ]
+    return "\n".join([header, rule, *body, rule, average, *notes])
+
+
+def seeds(results: pd.DataFrame) -> str:
+    """3 seeds, 1 seed, or 2 to 5 seeds where tasks differ."""
+    low, high = results["seeds"].min(), results["seeds"].max()
+    return f"{low} to {high} seeds" if low < high else f"{high} seed{'' if high == 1 else 's'}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    first, *rest = zip(cells, widths, strict=True)
+    return " ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]).rstrip()
+
+
+def metrics(results: pd.DataFrame, task: str) -> Table:
+    """Every test metric of one task, with the chosen strength in both conventions."""
+    rows = results[results["task"] == task]
+    names = [c.removesuffix("_mean") for c in map(str, rows) if c.endswith("_mean") and rows[c].notna().any()]
+    names = [n for n in names if n not in ("score", "validation") and not n.startswith("seconds_")]
+    first = [metric_of(rows, task), *statistics.HIGHER, *statistics.LOWER]
+    names = sorted(names, key=lambda name: first.index(name) if name in first else len(first))
+    body = []
+    for row in rows.to_dict("records"):
+        cells = [row["prior_name"], strength(row), row.get("natural") or NOTHING, str(row["seeds"])]
+        if row["status"] != "done":
+            cells[1:3] = [row["status"], NOTHING]
+        body.append([Cell(str(text)) for text in cells] + [_metric(rows, row, name) for name in names])
+    return Table(["prior", "strength", "natural", "seeds", *names], body)
+
+
+def _metric(rows: pd.DataFrame, row: dict, name: str) -> Cell:
+    mean, column = row[f"{name}_mean"], rows[f"{name}_mean"]
+    best = column.max() if name in statistics.HIGHER else column.min() if name in statistics.LOWER else None
+    return Cell(spread(mean, row[f"{name}_sd"]), marked=bool(mean == best))
+
+
+def strength(row: dict) -> str:
+    """The strength per datum; the text of a prior that has several; nothing for none."""
+    if math.isfinite(row["strength"]):
+        return f"{row['strength']:g}"
+    return row["prior"] if ":" in str(row["prior"]) else NOTHING
+
+
+def differences(paired: pd.DataFrame) -> Table:
+    """Paired differences to none by task and prior; those larger than their sd are marked."""
+    rows = {(row["task"], row["prior_name"]): row for row in paired.to_dict("records")}
+    priors = statistics.ordered(paired["prior_name"])
+    body = []
+    for task in sorted(set(paired["task"])):
+        found = [rows.get((task, prior)) for prior in priors]
+        cells = [Cell(difference(row), clear(row)) if row else Cell(NOTHING) for row in found]
+        body.append([Cell(task), *cells])
+    return Table(["", *priors], body)
+
+
+def difference(row: dict) -> str:
+    """+0.012 ± 0.003, and below it the number of pairs."""
+    return f"{spread(row['mean'], row['sd'], sign='+')}\nn = {row['n']}"
+
+
+def clear(row: dict) -> bool:
+    """Whether a difference is larger than its sd over seeds; unknown, so no, with one seed."""
+    return bool(abs(row["mean"]) > row["sd"])
+
+
+def seconds(results: pd.DataFrame) -> Table:
+    """Seconds an epoch after warm-up by task and prior, and the ratio to none."""
+    tasks, priors, rows = matrix(results)
+    body = []
+    for task in tasks:
+        none = rows.get((task, "none"), {}).get("seconds_epoch_mean", math.nan)
+        body.append([Cell(task), *(_seconds(rows.get((task, prior), {}), none) for prior in priors)])
+    return Table(["", *priors], body)
+
+
+def _seconds(row: dict, none: float) -> Cell:
+    mean = row.get("seconds_epoch_mean", math.nan)
+    if not math.isfinite(mean):
+        return Cell(status(row))
+    ratio = f"\n{mean / none:.2f}×" if math.isfinite(none) and none > 0 else ""
+    return Cell(spread(mean, row["seconds_epoch_sd"]) + ratio)
+
+
+def budget(results: pd.DataFrame) -> Table:
+    """Strengths tried × seeds, by task and prior."""
+    tasks, priors, rows = matrix(results)
+    pairs = [[rows.get((task, prior)) for prior in priors] for task in tasks]
+    cells = [[Cell(f"{row['strengths']} × {row['seeds']}" if row else NOTHING) for row in p] for p in pairs]
+    return Table(["", *priors], [[Cell(task), *row] for task, row in zip(tasks, cells, strict=True)])

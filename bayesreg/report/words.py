@@ -1,0 +1,107 @@
+"""The answer in words, made from the numbers: who came first, and whether the spread over seeds allows it."""
+
+import pandas as pd
+
+from bayesreg import statistics
+from bayesreg.report import tables
+
+
+def answer(results: pd.DataFrame, selected: pd.DataFrame) -> tuple[str, list[tuple[str, str]]]:
+    """A first paragraph, and one (task, sentence) for each task."""
+    scored = results[results["score_mean"].notna()]
+    found = {str(task): _winner(group) for task, group in scored.groupby("task")}
+    rivals = {task: _rivals(selected, task, name) for task, name in found.items()}
+    sentences = [
+        (task, _sentence(scored[scored["task"] == task], found[task], rivals[task]))
+        if task in found
+        else (task, "no prior finished every seed, so there is nothing to report yet.")
+        for task in sorted(set(results["task"]))
+    ]
+    return _overall(scored, found, rivals), sentences
+
+
+def _winner(task: pd.DataFrame) -> str:
+    """The highest mean test score; the earlier prior of two equals, and none before all."""
+    best = task[task["score_mean"] == task["score_mean"].max()]
+    return statistics.ordered(best["prior_name"])[0]
+
+
+def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
+    """The lead of the winner over every other prior, paired by seed, the smallest first."""
+    paired = statistics.paired(selected[selected["task"] == task], winner)
+    rows = [row | {"mean": -row["mean"]} for row in paired.to_dict("records") if row["n"]]
+    return sorted(rows, key=lambda row: row["mean"])
+
+
+def _overall(scored: pd.DataFrame, found: dict[str, str], rivals: dict[str, list[dict]]) -> str:
+    compared = {task: name for task, name in found.items() if rivals[task]}
+    if not compared:
+        return "Nothing is compared yet: no task here has two priors that finished every seed."
+    names = statistics.ordered(compared.values())
+    wins = {name: [task for task, winner in compared.items() if winner == name] for name in names}
+    order = sorted(names, key=lambda name: -len(wins[name]))
+    first = _list([f"to {name} on {_list(wins[name])}" for name in order])
+    text = f"The highest test score went {first}. {_clearly(compared, rivals)}"
+    return text if len(compared) < 2 else f"{text} {_average(scored)}"
+
+
+def _clearly(compared: dict[str, str], rivals: dict[str, list[dict]]) -> str:
+    if all(row["n"] < 2 for task in compared for row in rivals[task]):
+        return "With one seed there is no spread to judge the leads by."
+    clear = [task for task in compared if all(tables.clear(row) for row in rivals[task])]
+    if not clear:
+        return (
+            "No lead over the others is larger than its own standard deviation over seeds: no clear winner."
+        )
+    larger = "larger than its own standard deviation over seeds."
+    if len(clear) < len(compared):
+        return f"Only on {_list(clear)} is the lead over every other prior {larger}"
+    return f"{'Each time' if len(clear) > 1 else 'There'} the lead over every other prior is {larger}"
+
+
+def _average(scored: pd.DataFrame) -> str:
+    means = statistics.grid(scored, "score_mean")
+    # Only priors with a score on every task: an average over other tasks is not comparable.
+    averages = statistics.average(statistics.normalise(means))[means.notna().all()]
+    if len(averages) < 2:
+        return ""
+    (first, best), (second, next_) = list(averages.sort_values(ascending=False, kind="stable").items())[:2]
+    if f"{best:.2f}" == f"{next_:.2f}":
+        return (
+            f"Averaged over all of them, {first} and {second} share the highest normalised score, {best:.2f}."
+        )
+    return (
+        f"Averaged over all of them, {first} has the highest normalised score, {best:.2f} "
+        f"(1 is the best prior everywhere, 0 the worst), and {second} the next, {next_:.2f}."
+    )
+
+
+def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
+    best = task[task["prior_name"] == winner].iloc[0]
+    text = f"{winner} came first with {best['metric']} {tables.spread(best['score_mean'], best['score_sd'])}"
+    if not rivals:
+        return f"{text}; no other prior finished every seed."
+    close = [row for row in rivals if not tables.clear(row)]
+    if all(row["n"] < 2 for row in rivals):
+        text += f", then {_behind(rivals[0])}; one seed leaves open whether that is chance."
+    elif close:
+        are = "is" if len(close) == 1 else "are"
+        text += f", but {_list([_behind(row) for row in close])} {are} within one standard deviation of it."
+    else:
+        text += f", then {_behind(rivals[0])}."
+    return f"{text} {_against_none(winner, rivals)}".strip()
+
+
+def _against_none(winner: str, rivals: list[dict]) -> str:
+    if winner == "none":
+        return "No prior did better than none."
+    none = [row for row in rivals if row["prior_name"] == "none" and tables.clear(row)]
+    return f"Its gain over none is {tables.spread(none[0]['mean'], none[0]['sd'])}." if none else ""
+
+
+def _behind(row: dict) -> str:
+    return f"{row['prior_name']} ({tables.spread(row['mean'], row['sd'])} behind)"
+
+
+def _list(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

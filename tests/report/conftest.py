@@ -1,0 +1,78 @@
+"""Run directories with known numbers."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from bayesreg import report
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def make(root):
+    """make(prior, strength, seed, validation, test, ...) writes one run directory and returns it."""
+
+    def make(prior="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", **more):
+        metric = more.setdefault("metric", "accuracy")
+        text = prior if strength is None else f"{prior}:{strength:g}"
+        config = {
+            "experiment": dataset,
+            "dataset": dataset,
+            "net": "mlp",
+            "guide": "delta",
+            "prior": text,
+            "prior_name": prior,
+            "strength": strength,
+            "seed": seed,
+            "epochs": 4,
+            "batch_size": 128,
+            "lr": 0.001,
+        } | more
+        folder = root / "-".join(str(config[k]) for k in ("dataset", "net", "guide", "prior", "seed"))
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        done = validation is not None
+        history = {
+            "epoch": range(1, 5),
+            "loss": 1.0,
+            f"validation_{metric}": [0.1, 0.5, 0.7, validation or 0.0],
+        }
+        pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+        result = {
+            "status": "done" if done else "diverged",
+            "message": None if done else "epoch 2, step 3: the loss is NaN",
+            "metrics": {
+                "validation": {metric: validation, "nll": 1.0} if done else {},
+                "test": {metric: test, "nll": 1 - test} if done else {},
+            },
+            "seconds": {"warmup": 1.5, "epoch": 0.5 if prior == "smoothness" else 0.25, "total": 9.0},
+            "prior": {"text": text, "natural": {"scale": 0.5}, "strength": strength, "size": 100},
+            "device": "cpu",
+            "versions": {"torch": "2.6.0"},
+            "machine": "two cores",
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def comparison(make, root):
+    """Three priors, two data sets of different metrics, two seeds: test means are easy to work out."""
+    for seed in (0, 1):
+        d = 0.02 * seed
+        make("none", None, seed, 0.80 + d, 0.70 + d)
+        make("l2", 1e-4, seed, 0.82 + d, 0.75 + d)
+        make("l2", 1e-3, seed, 0.90 + d, 0.80 + d)
+        make("smoothness", 1e-2, seed, 0.95 + d, 0.90 + d)
+        make("none", None, seed, 0.40 + d, 0.30 + d, "diabetes", metric="r2")
+        make("l2", 1e-3, seed, 0.39 + d, 0.29 - d, "diabetes", metric="r2")
+    return report.load(root)

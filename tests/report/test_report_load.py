@@ -1,0 +1,134 @@
+"""What is read from run directories, and what a broken one costs."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from bayesreg import report
+
+
+def test_one_row_a_run(make, root):
+    folder = make("l2", 1e-4, 3, validation=0.875, test=0.75)
+    make("none", None, 3)
+    row = report.load(root).set_index("prior_name").loc["l2"]
+    assert (row["dataset"], row["strength"], row["seed"], row["status"]) == ("digits", 1e-4, 3, "done")
+    assert (row["validation_accuracy"], row["test_accuracy"], row["test_nll"]) == (0.875, 0.75, 0.25)
+    assert (row["seconds_epoch"], row["seconds_warmup"]) == (0.25, 1.5)
+    assert (row["path"], row["task"], row["natural"]) == (str(folder), "digits", "scale=0.5")
+
+
+def test_diverged_run_keeps_its_row_and_message(make, root):
+    make(validation=None)
+    (row,) = report.load(root).to_dict("records")
+    assert row["status"] == "diverged"
+    assert "NaN" in row["message"]
+
+
+def test_unfinished_run_is_left_out_and_listed(make, root, caplog):
+    (make(seed=0) / "result.json").unlink()
+    make(seed=1)
+    assert report.load(root)["seed"].tolist() == [1]
+    (problem,) = report.left_out(root)
+    assert problem.reason == "digits, l2:0.0001, seed 0: not finished"
+    assert not caplog.records
+
+
+BROKEN = {
+    "cut short": lambda text: text[: len(text) // 2],
+    "empty": lambda text: "",
+    "a list": lambda text: "[]",
+    "without metrics": lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "metrics"}),
+    "metrics of another kind": lambda text: json.dumps(json.loads(text) | {"metrics": 3}),
+    "a split of another kind": lambda text: json.dumps(json.loads(text) | {"metrics": {"test": 3}}),
+}
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+@pytest.mark.parametrize("fault", ["cut short", "empty", "a list"])
+def test_broken_json_costs_one_run_and_one_line(make, root, caplog, name, fault):
+    file = make(seed=0) / name
+    make(seed=1)
+    file.write_text(BROKEN[fault](file.read_text()))
+    with caplog.at_level(logging.WARNING):
+        runs = report.load(root)
+    assert runs["seed"].tolist() == [1]
+    (record,) = caplog.records
+    assert str(file) in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+@pytest.mark.parametrize("fault", ["without metrics", "metrics of another kind", "a split of another kind"])
+def test_result_of_another_shape_is_broken_too(make, root, fault):
+    file = make(seed=0) / "result.json"
+    make(seed=1)
+    file.write_text(BROKEN[fault](file.read_text()))
+    assert report.load(root)["seed"].tolist() == [1]
+    assert str(file) in report.left_out(root)[0].reason
+
+
+def test_bytes_that_are_no_text_are_broken(make, root):
+    (make(seed=0) / "result.json").write_bytes(b"\xff\xfe\x00")
+    make(seed=1)
+    assert report.load(root)["seed"].tolist() == [1]
+
+
+def test_same_run_twice_counts_once(make, root, caplog):
+    first = make(seed=0)
+    copy = root / "zcopy"
+    copy.mkdir()
+    for file in first.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    assert report.load(root)["path"].tolist() == [str(first)]
+    assert "zcopy repeats another run" in caplog.text
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_root_without_a_complete_run_is_refused(make, root, unfinished):
+    if unfinished:
+        (make() / "result.json").unlink()
+    with pytest.raises(ValueError, match=r"no complete run in .*Give the folder") as error:
+        report.load(root)
+    assert str(root) in str(error.value)
+    assert ("1 run(s) begun" in str(error.value)) is unfinished
+
+
+def test_histories_are_long(make, root, caplog):
+    make(seed=0, validation=0.9)
+    (make(seed=1) / "history.csv").unlink()
+    make(seed=2, validation=0.8)
+    histories = report.histories(report.load(root))
+    assert histories["seed"].tolist() == [0] * 4 + [2] * 4
+    assert histories.groupby("seed")["validation_accuracy"].last().to_dict() == {0: 0.9, 2: 0.8}
+    assert "history.csv cannot be read" in caplog.text
+
+
+def test_empty_history_costs_its_curve_only(make, root):
+    folder = make()
+    (folder / "history.csv").write_text("")
+    assert report.histories(report.load(root)).empty
+
+
+def test_natural_parameters_of_sums_are_named(make, root):
+    file = make() / "result.json"
+    terms = [
+        {"name": "l2", "natural": {"scale": 0.5, "on": "weights"}},
+        {"name": "entropic", "natural": {"strength": 6.0}},
+    ]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"priors": terms}))
+    assert report.load(root)["natural"].tolist() == ["l2: scale=0.5 + entropic: strength=6"]
+
+
+def test_sum_of_priors_may_have_no_single_strength(make, root):
+    folder = make()
+    config = json.loads((folder / "config.json").read_text())
+    several = {
+        "prior": "l2:0.1+entropic:1",
+        "prior_name": "l2+entropic",
+        "strength": {"l2": 0.1, "entropic": 1},
+    }
+    (folder / "config.json").write_text(json.dumps(config | several))
+    (row,) = report.load(root).to_dict("records")
+    assert np.isnan(row["strength"])
+    assert row["prior_name"] == "l2+entropic"
