@@ -30,7 +30,9 @@ SMALL = 3e8  # floating-point operations a batch: below this a second thread cos
 class Diverged(ArithmeticError):
     """The loss became NaN or infinite. epoch and step count from 1; terms: nats per datum at that step."""
 
-    def __init__(self, epoch: int, step: int, terms: dict[str, float], history: list[dict[str, float]]) -> None:
+    def __init__(
+        self, epoch: int, step: int, terms: dict[str, float], history: list[dict[str, float]]
+    ) -> None:
         largest = max(terms, key=lambda name: -math.inf if terms[name] != terms[name] else abs(terms[name]))
         broken = [name for name, value in terms.items() if not math.isfinite(value)]
         name = broken[0] if broken else largest
@@ -66,7 +68,16 @@ def fit(
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training; `Diverged` where the loss becomes NaN or infinite.
     """
-    check(model, train, guide=guide, epochs=epochs, batch_size=batch_size, lr=lr, device=device)
+    check(
+        model,
+        train,
+        guide=guide,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        device=device,
+        validation=validation,
+    )
     target = choose_device(device)
     model = copy.deepcopy(model).to(target).train()
     run = _Run(model, guides.create(guide, model), lr, epochs, math.ceil(len(train) / batch_size))
@@ -76,17 +87,34 @@ def fit(
         if epochs * (len(train) // batch_size) >= WORTH_CAPTURING:
             run.gradient.prepare(train.x[:batch_size], train.y[:batch_size])
         posterior = Posterior(model, run.guide, guide, run.history)
-        bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=None if progress else True)
+        bar = tqdm(
+            range(first, epochs),
+            initial=first,
+            total=epochs,
+            unit="epoch",
+            disable=None if progress else True,
+        )
         for epoch in bar:
-            row = {"epoch": epoch + 1, **run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)}
+            row = {
+                "epoch": epoch + 1,
+                **run.epoch(train, order(len(train), seed, epoch).to(target), batch_size),
+            }
             if validation is not None:
-                judged = posterior.evaluate(validation)
-                row |= {f"validation_{name}": value for name, value in judged.items()}
+                row |= _judge(posterior, validation, run, math.ceil(len(train) / batch_size))
             run.history.append(row)
             bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
             run.save(checkpoint)
         posterior.warmup_seconds = run.gradient.capture_seconds
     return posterior
+
+
+def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:
+    """The validation metrics; `Diverged` where the last step has made the network's outputs overflow."""
+    try:
+        judged = posterior.evaluate(validation)
+    except FloatingPointError:
+        raise Diverged(len(run.history) + 1, steps, {"validation_nll": math.nan}, run.history) from None
+    return {f"validation_{name}": value for name, value in judged.items()}
 
 
 def order(size: int, seed: int, epoch: int) -> Tensor:
@@ -162,7 +190,15 @@ class _Run:
 
 
 def check(
-    model: Model, train: Dataset, *, guide: str, epochs: int, batch_size: int, lr: float, device: str | None
+    model: Model,
+    train: Dataset,
+    *,
+    guide: str,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    device: str | None,
+    validation: Dataset | None = None,
 ) -> None:
     """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
@@ -182,14 +218,19 @@ def check(
     choose_device(device)
     guides.create(guide, model)
     with model.buffers_kept(), torch.random.fork_rng([]):
-        x, y = train.x[:2], train.y[:2]
+        few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
+        x, y = train.x[:few], train.y[:few]
         try:
             with torch.no_grad():
                 outputs = model.net(to_unit(x))
         except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}") from error
-        model.likelihood.check(outputs, train.y)
-        poutine.trace(model).get_trace(x, y)
+            alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
+            raise ValueError(
+                f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{alone}"
+            ) from error
+        for data in (train, validation or train):
+            model.likelihood.check(outputs, data.y)
+        poutine.block(model)(x, y)
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -206,7 +247,9 @@ def choose_device(name: str | None) -> torch.device:
 
 
 @contextmanager
-def _surroundings(model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int) -> Iterator[None]:
+def _surroundings(
+    model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int
+) -> Iterator[None]:
     """The random state and the threads of a run; the caller's come back afterwards."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng([] if device.type == "cpu" else [device]):
@@ -222,6 +265,11 @@ def _surroundings(model: Model, train: Dataset, batch_size: int, device: torch.d
 def flops(model: Model, x: Tensor) -> int:
     """Floating-point operations of the network's forward pass on a batch like x."""
     few = to_unit(x[:2].to(next(model.net.parameters()).device))
-    with model.buffers_kept(), torch.no_grad(), torch.random.fork_rng([]), FlopCounterMode(display=False) as counter:
+    with (
+        model.buffers_kept(),
+        torch.no_grad(),
+        torch.random.fork_rng([]),
+        FlopCounterMode(display=False) as counter,
+    ):
         model.net(few)
     return counter.get_total_flops() * len(x) // len(few)

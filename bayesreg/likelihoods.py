@@ -163,7 +163,7 @@ class Gaussian(Likelihood):
         scale: Tensor | float | None = self.scale
         if scale is None:
             scale = latents["noise.scale"]
-            scale = scale.reshape(*scale.shape, *[1] * (f.dim() - batch_dims))
+            scale = scale.reshape(scale.shape + (1,) * (f.dim() - batch_dims))
         return dist.Normal(f, scale).to_event(f.dim() - batch_dims)
 
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:

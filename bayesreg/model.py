@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Block:
     prior: WeightPrior | None
     shapes: dict[str, torch.Size]
 
-    def pack(self, named: Parameters, prefix: str = "") -> Tensor:
+    def pack(self, named: Mapping[str, Tensor], prefix: str = "") -> Tensor:
         """{"fc1.weight": tensor, ...} as one vector [n]."""
         return torch.cat([named[prefix + name].reshape(-1) for name in self.shapes])
 
@@ -58,7 +58,9 @@ class Model(nn.Module):
     def __init__(self, net: nn.Module, prior: Prior, likelihood: Likelihood, size: int) -> None:
         super().__init__()
         if not isinstance(prior, Prior):
-            raise ValueError(f"Model(prior={prior!r}): not a prior; write br.L2(scale=1.0), or br.Flat() for none")
+            raise ValueError(
+                f"Model(prior={prior!r}): not a prior; write br.L2(scale=1.0), or br.Flat() for none"
+            )
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"Model(size={size!r}): size is the number of data, len(data.train), at least 1")
         for term in prior.terms:
@@ -67,7 +69,9 @@ class Model(nn.Module):
         self.net = copy.deepcopy(net)
         learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         if not learned:
-            raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
+            raise ValueError(
+                "the network has no parameter that requires a gradient: there is nothing to learn"
+            )
         self.blocks = _blocks(prior, learned)
         self.net.requires_grad_(False)
 
@@ -152,7 +156,9 @@ class Model(nn.Module):
     def _check_names(self, parameters: Parameters) -> None:
         expected = {name: value.shape for name, value in self.unpack(self.initial()).items()}
         for name in expected.keys() - parameters.keys():
-            raise ValueError(f"parameter {name!r} is missing from {_few(parameters)}; needed: {_few(expected)}")
+            raise ValueError(
+                f"parameter {name!r} is missing from {_few(parameters)}; needed: {_few(expected)}"
+            )
         for name in parameters.keys() - expected.keys():
             raise ValueError(f"parameter {name!r} is not one of this model's: {_few(expected)}")
         for name, shape in expected.items():
@@ -172,7 +178,7 @@ def _flat(site: str, at: Tensor) -> Parameters:
     return {site: pyro.sample(site, dist.Normal(at, 1.0).to_event(1).mask(False))}
 
 
-def _blocks(prior: Prior, learned: Parameters) -> list[Block]:
+def _blocks(prior: Prior, learned: Mapping[str, Tensor]) -> list[Block]:
     """The parameters by the weight prior that claims them; what nobody claims is flat."""
     claimed: dict[str, WeightPrior] = {}
     blocks: list[Block] = []
@@ -202,6 +208,6 @@ def _site(prior: WeightPrior, taken: list[str]) -> str:
     return site
 
 
-def _few(names: Parameters | dict[str, torch.Size], most: int = 8) -> str:
+def _few(names: Mapping[str, object], most: int = 8) -> str:
     shown = list(names)[:most]
     return ", ".join(shown) + (f", … ({len(names)} in all)" if len(names) > most else "")

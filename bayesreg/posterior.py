@@ -69,12 +69,14 @@ class Posterior:
     def predict(self, x: Tensor, draws: int = 16, seed: int = 0) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        Under delta S = 1. The network is in eval mode.
+        Under delta S = 1. The network is in eval mode. FloatingPointError where its outputs are NaN or infinite.
         """
         thetas = self.draws(draws, seed)
         number = len(next(iter(thetas.values())))
         x = torch.as_tensor(x)
         outputs = torch.stack([self._outputs({k: v[s] for k, v in thetas.items()}, x) for s in range(number)])
+        if not bool(outputs.isfinite().all()):
+            raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
         likelihood = self.model.likelihood
         if number == 1:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
@@ -124,7 +126,9 @@ class Posterior:
         model = Model(net, priors.from_records(state["priors"]), LIKELIHOODS[kind](**options), state["size"])
         ours = [(b.site, list(b.shapes)) for b in model.blocks]
         if ours != [(site, list(names)) for site, names in state["blocks"]]:
-            raise ValueError(f"{path} was saved from another network: it has {state['blocks']}, this one {ours}")
+            raise ValueError(
+                f"{path} was saved from another network: it has {state['blocks']}, this one {ours}"
+            )
         model.net.load_state_dict(state["network"])
         guide = guides.create(state["guide"], model)
         guide.load_state_dict(state["parameters"])
@@ -140,7 +144,9 @@ class Posterior:
         was_training = self.model.training
         self.model.eval()
         try:
-            return torch.cat([self.model.outputs(parameters, part.to(self.device)) for part in x.split(CHUNK)])
+            return torch.cat(
+                [self.model.outputs(parameters, part.to(self.device)) for part in x.split(CHUNK)]
+            )
         finally:
             self.model.train(was_training)
 

@@ -54,7 +54,9 @@ def prepare(directory: str | Path, config: Config) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             if any(directory.iterdir()):
-                raise ValueError(f"output directory {directory} holds other files: choose an empty or a new one")
+                raise ValueError(
+                    f"output directory {directory} holds other files: choose an empty or a new one"
+                )
             write_atomically(path, lambda part: part.write_text(json.dumps(config, indent=2)))
         elif not os.access(directory, os.W_OK):
             raise PermissionError(13, "not writable")
@@ -69,7 +71,9 @@ def _refuse_another(path: Path, config: Config) -> None:
     try:
         there = json.loads(path.read_text())
     except json.JSONDecodeError:
-        raise ValueError(f"{path} is not readable as JSON: move the directory away, or choose another") from None
+        raise ValueError(
+            f"{path} is not readable as JSON: move the directory away, or choose another"
+        ) from None
     ours = json.loads(json.dumps(config))
     if there != ours:
         differ = [name for name in there.keys() | ours.keys() if there.get(name) != ours.get(name)]
@@ -87,14 +91,18 @@ def _claimed(directory: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"another process is at the run in {directory}: wait for it, or choose another") from None
+        raise ValueError(
+            f"another process is at the run in {directory}: wait for it, or choose another"
+        ) from None
     try:
         yield
     finally:
         lock.release()
 
 
-def execute(directory: str | Path, config: Config, model: Model, data: Data, **options: Any) -> dict[str, Any]:
+def execute(
+    directory: str | Path, config: Config, model: Model, data: Data, **options: Any
+) -> dict[str, Any]:
     """Fit, evaluate on validation and test, record; what is done already is not done again.
 
     options: those of `fit`. A run whose loss becomes NaN or infinite is recorded with status "diverged".
@@ -107,19 +115,27 @@ def execute(directory: str | Path, config: Config, model: Model, data: Data, **o
         return done if done is not None else _execute(directory, config, model, data, options)
 
 
-def _execute(directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]) -> dict[str, Any]:
+def _execute(
+    directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]
+) -> dict[str, Any]:
     start = time.perf_counter()
     checkpoint = directory / "checkpoint.pt"
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
     try:
         posterior = fit(model, data.train, validation=data.validation, checkpoint=checkpoint, **options)
         history, warmup = posterior.history, posterior.warmup_seconds
-        outcome["metrics"] = {split: posterior.evaluate(getattr(data, split)) for split in ("validation", "test")}
+        outcome["metrics"] = {
+            split: posterior.evaluate(getattr(data, split)) for split in ("validation", "test")
+        }
         outcome["device"] = str(posterior.device)
         posterior.save(directory / "posterior.pt")
     except Diverged as error:
         history, warmup = pd.DataFrame(error.history), 0.0
-        outcome |= {"status": "diverged", "message": str(error), "terms": {k: repr(v) for k, v in error.terms.items()}}
+        outcome |= {
+            "status": "diverged",
+            "message": str(error),
+            "terms": {k: repr(v) for k, v in error.terms.items()},
+        }
     write_atomically(directory / "history.csv", lambda part: history.to_csv(part, index=False))
     outcome["seconds"] = {
         "warmup": warmup,

@@ -21,7 +21,19 @@ PRIORS: dict[str, type[Any]] = {
     "ard": ARD,
 }
 
-__all__ = ["ARD", "L1", "L2", "PRIORS", "Batch", "Entropic", "Flat", "Prior", "Smoothness", "Sum", "WeightPrior"]
+__all__ = [
+    "ARD",
+    "L1",
+    "L2",
+    "PRIORS",
+    "Batch",
+    "Entropic",
+    "Flat",
+    "Prior",
+    "Smoothness",
+    "Sum",
+    "WeightPrior",
+]
 __all__ += ["from_records", "parse", "split", "text"]
 
 
@@ -42,7 +54,9 @@ def _term(part: str, text: str) -> tuple[str, float | None]:
     try:
         return name, float(number) if colon else None
     except ValueError:
-        raise ValueError(f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4") from None
+        raise ValueError(
+            f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4"
+        ) from None
 
 
 def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:

@@ -85,7 +85,9 @@ class Prior:
 
     def describe(self, size: int) -> dict[str, Any]:
         """The record of a run: name, natural parameters, strength for N = size."""
-        return {"name": self.name, "natural": self.natural(), "strength": self.per_datum(size), "size": size}
+        strength = self.per_datum(size)
+        rounded = None if strength is None else float(f"{strength:.9g}")  # 1/(N σ²) of a σ made from 1e-4
+        return {"name": self.name, "natural": self.natural(), "strength": rounded, "size": size}
 
 
 class Sum(Prior):
@@ -157,6 +159,7 @@ def from_natural(known: Mapping[str, type[Any]], record: Mapping[str, Any]) -> P
     """The prior of one `Prior.describe` record, by the classes in `known`."""
     name = record["name"]
     if name not in known:
-        raise ValueError(f"prior {name!r} is not registered in PRIORS: register it, or pass prior=... yourself")
+        raise ValueError(
+            f"prior {name!r} is not registered in PRIORS: register it, or pass prior=... yourself"
+        )
     return known[name](**record["natural"])
-

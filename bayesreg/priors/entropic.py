@@ -17,7 +17,7 @@ class Entropic(Prior):
     """
 
     name: ClassVar[str] = "entropic"
-    default_strength: ClassVar[float] = 0.1
+    default_strength: ClassVar[float] = 0.3
     strength: float
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ class L1(WeightPrior):
     """
 
     name: ClassVar[str] = "l1"
-    default_strength: ClassVar[float] = 1e-5
+    default_strength: ClassVar[float] = 1e-4
     scale: float = 1.0
     on: On = "weights"
 

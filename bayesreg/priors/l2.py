@@ -19,7 +19,7 @@ class L2(WeightPrior):
     """
 
     name: ClassVar[str] = "l2"
-    default_strength: ClassVar[float] = 1e-4
+    default_strength: ClassVar[float] = 1e-3
     scale: float = 1.0
     on: On = "weights"
 

@@ -21,7 +21,7 @@ class Smoothness(Prior):
     """
 
     name: ClassVar[str] = "smoothness"
-    default_strength: ClassVar[float] = 1e-3
+    default_strength: ClassVar[float] = 1e-2
     strength: float
 
     def __post_init__(self) -> None:

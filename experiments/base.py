@@ -1,0 +1,234 @@
+"""What every experiment is: a data set, a network, a likelihood, and the options of the command line.
+
+Nothing heavy is imported before the options are read, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn
+
+import tyro
+
+from experiments import EXPERIMENTS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bayesreg.datasets import Data
+    from bayesreg.likelihoods import Likelihood
+    from bayesreg.model import Model
+
+ELSEWHERE = ("device", "data_dir", "output", "diagnostics")  # options that do not change the result
+
+
+@dataclass(frozen=True)
+class Ard:
+    """Hyperparameters of the ARD prior, α ~ Gamma(a, b)."""
+
+    a: float = 1.0
+    """Shape a of the Gamma; above 0.5 under MAP."""
+    b: float = 1.0
+    """Rate b of the Gamma."""
+
+
+class Prepared(NamedTuple):
+    """Everything a run needs, checked."""
+
+    config: dict[str, Any]
+    model: Model
+    data: Data
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Experiment(ABC):
+    """One run: train under a prior, judge on validation and test, record."""
+
+    name: ClassVar[str]
+    net: ClassVar[str]
+    metric: ClassVar[str]
+
+    prior: str = "none"
+    """none, l1, l2, smoothness, entropic or ard; with a strength per datum, l2:1e-4; or a sum, l2:1e-4+entropic:0.1."""
+    guide: str = "delta"
+    """delta is MAP; normal is mean-field variational inference."""
+    strength: float | None = None
+    """The strength of --prior per datum, as in weight decay: loss = mean NLL + strength × penalty."""
+    ard: Ard = field(default_factory=Ard)
+    seed: int = 0
+    """Of the initial weights, the order of the data and the guide's draws."""
+    epochs: int = 30
+    """Passes over the training data."""
+    batch_size: int = 128
+    """Examples a step."""
+    lr: float = 1e-3
+    """Adam's learning rate at the start; it falls to 0 along a half cosine."""
+    train_size: int | None = None
+    """Train on that many examples only; None takes all."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    data_dir: Path | None = None
+    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    output: Path | None = None
+    """The run's own directory; else one below runs/, named after what it holds."""
+    diagnostics: bool = False
+    """Draw the learned precisions α by layer (without ARD the weights) into diagnostics/ of the run."""
+
+    @property
+    def data_set(self) -> str:
+        """The name of the data set."""
+        return self.name
+
+    @abstractmethod
+    def network(self, data: Data) -> nn.Module:
+        """The network, freshly initialised from PyTorch's random state."""
+
+    @abstractmethod
+    def likelihood(self) -> Likelihood:
+        """p(y | f)."""
+
+    def build(self) -> Prepared:
+        """Load, build and check everything. ValueError or OSError for what cannot run, before any training."""
+        import torch
+
+        from bayesreg import datasets, guides
+        from bayesreg.fit import check
+        from bayesreg.model import Model
+
+        guides.check(self.guide)
+        self._text()
+        data = datasets.load(self.data_set, self.data_dir, self.train_size)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)  # the same weights for every prior
+            net = self.network(data)
+        model = Model(net, self._prior(len(data.train)), self.likelihood(), len(data.train))
+        options = {k: getattr(self, k) for k in ("guide", "epochs", "batch_size", "lr", "device")}
+        check(model, data.train, **options)
+        return Prepared(self._config(model), model, data, options | {"seed": self.seed})
+
+    def directory(self, config: dict[str, Any], root: str | Path = "runs") -> Path:
+        """The run's own directory: --output, or one below the root, named after what it holds."""
+        from bayesreg import runs
+
+        named = f"{config['prior'].replace(':', '=')}_{self.guide}_seed{self.seed}_{runs.key(config)}"
+        return self.output or Path(root) / self.name / named
+
+    def run(self, root: str | Path = "runs") -> dict[str, Any]:
+        """Build and execute; what was done before is not done again. Returns the result and its directory."""
+        prepared = self.build()
+        return self.execute(prepared, self.directory(prepared.config, root))
+
+    def execute(self, prepared: Prepared, directory: Path, progress: bool = False) -> dict[str, Any]:
+        """Train, evaluate and record what was built."""
+        from bayesreg import diagnostics, runs
+
+        config, model, data, options = prepared
+        outcome = runs.execute(directory, config, model, data, progress=progress, **options)
+        if self.diagnostics and outcome["status"] == "done":
+            diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
+        return outcome | {"directory": str(directory)}
+
+    def _text(self) -> str:
+        """The prior's text with --strength in its place."""
+        from bayesreg import priors
+
+        terms = priors.split(self.prior)
+        if self.strength is None:
+            return self.prior
+        if len(terms) > 1 or terms[0][1] is not None:
+            raise ValueError(
+                f"--strength {self.strength} beside --prior {self.prior}: give each prior its strength in one place, "
+                "as --prior l2:1e-4+entropic:0.1, or a single prior and --strength"
+            )
+        return f"{self.prior}:{self.strength}"
+
+    def _prior(self, size: int) -> Any:
+        from bayesreg import priors
+
+        return priors.parse(self._text(), size, ard=asdict(self.ard))
+
+    def _config(self, model: Model) -> dict[str, Any]:
+        from bayesreg import priors
+
+        own = {name: value for name, value in asdict(self).items() if name not in ELSEWHERE}
+        terms = model.prior.terms
+        return own | {
+            "experiment": self.name,
+            "dataset": self.data_set,
+            "net": self.net,
+            "metric": self.metric,
+            "prior": priors.text(model.prior, model.size),
+            "prior_name": "+".join(term.name for term in terms),
+            "strength": terms[0].describe(model.size)["strength"] if len(terms) == 1 else None,
+        }
+
+
+def load(name: str) -> type[Experiment]:
+    """The experiment of that name. ValueError for an unknown one, with the nearest known."""
+    if name not in EXPERIMENTS:
+        near = get_close_matches(name.lower(), EXPERIMENTS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown experiment {name!r}{hint} Experiments: {', '.join(EXPERIMENTS)}")
+    return getattr(importlib.import_module(f"experiments.{name}"), EXPERIMENTS[name])
+
+
+def command(kind: Any, module: str) -> Any:
+    """The options read from the command line; `python -m <module>` in the help."""
+    return tyro.cli(kind, prog=f"python -m {module}")
+
+
+def main(kind: type[Experiment]) -> None:
+    """Run one experiment from the command line. Exit status 2 for bad input, 1 for a run that diverged."""
+    experiment = command(kind, f"experiments.{kind.name}")
+    logging.basicConfig(level="INFO", format="%(message)s")
+    from bayesreg import runs
+
+    try:
+        prepared = experiment.build()
+        directory = experiment.directory(prepared.config)
+        runs.prepare(directory, prepared.config)
+    except (ValueError, OSError) as error:
+        refuse(error)
+    for term in prepared.model.prior.terms:
+        print(sentence(term.describe(prepared.model.size)))
+    outcome = experiment.execute(prepared, directory, progress=True)
+    if outcome["status"] == "diverged":
+        print(f"diverged: {outcome['message']}\n{outcome['directory']}", file=sys.stderr)
+        sys.exit(1)
+    print(summary(outcome))
+
+
+def refuse(error: Exception) -> NoReturn:
+    """Say what is wrong with the input, without a traceback, and exit with status 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def sentence(record: dict[str, Any]) -> str:
+    """A prior in both conventions, in one line."""
+    natural = ", ".join(f"{k} {v:.4g}" for k, v in record["natural"].items() if isinstance(v, float))
+    strength = "" if record["strength"] is None else f", strength {record['strength']:.4g} per datum"
+    return f"prior {record['name']}{': ' if natural else ''}{natural}{strength}, N = {record['size']}"
+
+
+def summary(outcome: dict[str, Any]) -> str:
+    """The final metrics and where they are, for the terminal."""
+    metrics = outcome["metrics"]
+    lines = [f"{'':12}{'validation':>12}{'test':>12}"]
+    lines += [
+        f"{name:12}{metrics['validation'][name]:12.4f}{value:12.4f}"
+        for name, value in metrics["test"].items()
+    ]
+    return "\n".join(
+        [*lines, f"{outcome['seconds']['epoch']:.3g} s an epoch on {outcome['device']}", outcome["directory"]]
+    )
+
+
+Positional = Annotated[Path, tyro.conf.Positional]

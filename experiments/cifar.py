@@ -1,0 +1,42 @@
+"""CIFAR-10 and CIFAR-100 with a ResNet18."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from experiments.base import Experiment, main
+
+if TYPE_CHECKING:
+    from bayesreg.datasets import Data
+
+
+@dataclass(frozen=True)
+class Cifar(Experiment):
+    """CIFAR-10 or CIFAR-100 (Krizhevsky, 2009) with a ResNet18 for images of 32 × 32, SiLU in place of ReLU."""
+
+    name: ClassVar[str] = "cifar"
+    net: ClassVar[str] = "resnet18"
+    metric: ClassVar[str] = "accuracy"
+    dataset: Literal["cifar10", "cifar100"] = "cifar10"
+    """Which of the two."""
+    width: int = 64
+    """Channels of the first stage; 64 is ResNet18, 16 trains on a CPU."""
+
+    @property
+    def data_set(self) -> str:
+        return self.dataset
+
+    def network(self, data: Data) -> Any:
+        from bayesreg import nets
+
+        return nets.resnet18(classes=data.classes or 0, width=self.width)
+
+    def likelihood(self) -> Any:
+        from bayesreg.likelihoods import Categorical
+
+        return Categorical()
+
+
+if __name__ == "__main__":
+    main(Cifar)

@@ -1,0 +1,126 @@
+"""Which prior? A grid of priors, strengths and seeds over several experiments, and its report."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from experiments.base import Experiment, command, load, refuse
+
+STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every prior that has one
+    "none": (None,),
+    "l1": (1e-5, 1e-4, 1e-3, 1e-2),
+    "l2": (1e-4, 1e-3, 1e-2, 1e-1),
+    "smoothness": (1e-3, 1e-2, 1e-1, 1.0),
+    "entropic": (0.03, 0.1, 0.3, 1.0),
+    "ard": (1e-4, 1e-3, 1e-2, 1e-1),
+}
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare priors: every prior × strength × seed on every experiment, and a report.
+
+    The strength of each prior is chosen on validation, over the same number of candidates for each; test
+    metrics are only reported. Seeds are paired: one seed gives every prior the same initial weights and the
+    same order of the data. Runs that are done are not done again, so an interrupted comparison goes on.
+    """
+
+    experiments: list[str] = field(default_factory=lambda: ["synthetic", "digits", "diabetes"])
+    """Which experiments, by name."""
+    priors: list[str] = field(default_factory=lambda: ["all"])
+    """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, is taken as it is."""
+    guide: str = "delta"
+    """delta is MAP; normal is mean-field variational inference."""
+    seeds: int = 3
+    """How many paired seeds: 0, 1, …"""
+    epochs: int | None = None
+    """Passes over the training data; None takes each experiment's own."""
+    train_size: int | None = None
+    """Train on that many examples only; None takes all."""
+    workers: int | None = None
+    """Runs at a time; None takes one a core."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    data_dir: Path | None = None
+    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    output: Path = Path("runs/compare")
+    """Where the runs go, a directory each."""
+    report: Path = Path("reports/compare")
+    """Where the report goes: index.html and its pictures."""
+
+    def texts(self) -> list[str]:
+        """The priors of the grid, each with a strength where it has one. ValueError for an unknown one."""
+        from bayesreg.priors import split
+
+        wanted = list(STRENGTHS) if self.priors == ["all"] else self.priors
+        for text in wanted:
+            split(text)
+        grids = [STRENGTHS.get(text, (None,)) for text in wanted]
+        return [t if s is None else f"{t}:{s:g}" for t, grid in zip(wanted, grids, strict=True) for s in grid]
+
+    def runs(self) -> list[Experiment]:
+        """Every run of the grid, the slowest first so that no worker is left with one at the end."""
+        if self.seeds < 1:
+            raise ValueError(f"--seeds {self.seeds}: at least 1")
+        texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
+        grid = itertools.product(self.experiments, texts, range(self.seeds))
+        return [self._one(load(name), text, seed) for name, text, seed in grid]
+
+    def _one(self, kind: type[Experiment], text: str, seed: int) -> Experiment:
+        one = kind(prior=text, guide=self.guide, seed=seed, device=self.device, data_dir=self.data_dir)
+        if self.epochs is not None:
+            one = replace(one, epochs=self.epochs)
+        return replace(one, train_size=self.train_size)
+
+
+def check(runs: list[Experiment]) -> None:
+    """Build one run of each experiment and prior, so that a mistake shows before the first hour."""
+    for _, group in itertools.groupby(runs, key=lambda run: (run.name, run.prior)):
+        next(group).build()
+
+
+def sweep(runs: list[Experiment], output: Path, workers: int | None) -> list[str]:
+    """Do the runs with a progress bar; the messages of those that failed."""
+    from tqdm import tqdm
+
+    from bayesreg.sweep import sweep as on_workers
+
+    failed = []
+    outcomes = on_workers([functools.partial(run.run, root=output) for run in runs], workers)
+    every = 0.1 if sys.stderr.isatty() else 20.0  # seconds; a log wants fewer lines than a terminal
+    for outcome in (bar := tqdm(outcomes, total=len(runs), unit="run", mininterval=every)):
+        run = runs[outcome.number]
+        bar.set_postfix_str(f"{run.name} {run.prior} seed {run.seed}", refresh=False)
+        if outcome.error is not None:
+            failed.append(f"{run.name} {run.prior} seed {run.seed}: {outcome.error}")
+    return failed
+
+
+def main() -> None:
+    """Run the grid, print the table, write the report."""
+    compare = command(Compare, "experiments.compare")
+    logging.basicConfig(level="WARNING", format="%(message)s")
+    try:
+        runs = compare.runs()
+        check(runs)
+    except (ValueError, OSError) as error:
+        refuse(error)
+    failed = sweep(runs, compare.output, compare.workers)
+
+    from bayesreg import report
+
+    table = report.load(compare.output)
+    print(report.terminal(table))
+    print(report.write(compare.output, compare.report, table))
+    for message in failed:
+        print(f"failed: {message}", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

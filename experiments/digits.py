@@ -1,0 +1,24 @@
+"""Handwritten digits of 8 × 8 pixels, which scikit-learn carries, with an MLP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from experiments.base import main
+from experiments.synthetic import Synthetic
+
+
+@dataclass(frozen=True)
+class Digits(Synthetic):
+    """Handwritten digits, 8 × 8 pixels (scikit-learn; Alpaydin & Kaynak, 1998), with an MLP of two hidden layers."""
+
+    name: ClassVar[str] = "digits"
+    batch_size: int = 32
+    """Examples a step."""
+    width: int = 64
+    """Units in each hidden layer."""
+
+
+if __name__ == "__main__":
+    main(Digits)
