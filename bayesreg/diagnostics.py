@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 QUANTILES = {"5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
 COLOURS = ["#56B4E9", "#0072B2", "#000000", "#0072B2", "#56B4E9"]  # Okabe & Ito (2008); place tells 5 from 95 %
 INTERVAL = 0.94  # of highest density, over the draws
+BINS = 80
 MOST_SHOWN = 200_000  # values in a histogram: more look the same
 
 
@@ -77,7 +78,7 @@ def _model(posterior: Posterior) -> dict[str, Any]:
         "likelihood": str(model.likelihood),
         "prior": [(t.name, {k: v for k, v in t.natural().items() if k != "on"}) for t in model.prior.terms],
         "parameters": {b.site: {name: list(shape) for name, shape in b.shapes.items()} for b in model.blocks},
-        "network": str(model.net),
+        "network": " ".join(str(model.net).split()),
     }
 
 
@@ -138,9 +139,9 @@ def _quantile_figure(summary: _Summary) -> Any:
 
 def _histogram(summary: _Summary) -> Any:
     values, label = (np.log10(summary.values), "log₁₀ α") if summary.symbol == "α" else (summary.values, "θ")
-    heights, edges = np.histogram(values, 80, density=True)
+    heights = np.histogram(values, BINS, density=True)[0]
     axes = _axes(4)
-    _bars(axes, values, edges)
+    _bars(axes, values)
     axes.set(xlabel=label, ylabel="density, logarithmic", yscale="log")
     axes.set_ylim(heights[heights > 0].min() / 2, heights.max() * 2)
     return _finish(axes, f"{label} over all weights", str(summary))
@@ -219,17 +220,17 @@ def _forest(axes: Any, values: np.ndarray, layers: list[str], colour: str, inter
 
 
 @_quiet()
-def _bars(axes: Any, values: np.ndarray, edges: np.ndarray) -> None:
+def _bars(axes: Any, values: np.ndarray) -> None:
     arviz, modern = _arviz()
     if not modern:
         ticks = axes.xaxis.get_major_locator()
-        arviz.plot_dist(values, kind="hist", ax=axes, color=COLOURS[1], hist_kwargs={"bins": edges, "rwidth": 1})
+        arviz.plot_dist(values, kind="hist", ax=axes, color=COLOURS[1], hist_kwargs={"bins": BINS, "rwidth": 1})
         axes.xaxis.set_major_locator(ticks)  # ArviZ wants one a bin
         return
     data = _from_dict({"x": values[None]})
     off = ["dist", "credible_interval", "point_estimate", "point_estimate_text", "title", "remove_axis"]
     visuals = dict.fromkeys(off, False) | {"face": {"color": COLOURS[1], "alpha": 1}}
-    where, stats = _collection(data, axes.figure, axes), {"dist": {"bins": edges}}
+    where, stats = _collection(data, axes.figure, axes), {"dist": {"bins": BINS}}
     arviz.plot_dist(data, kind="hist", plot_collection=where, stats=stats, visuals=visuals)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pyro import poutine
 from torch import Tensor
@@ -119,8 +120,8 @@ def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> 
 
 def order(size: int, seed: int, epoch: int) -> Tensor:
     """The order of the data in one epoch: it depends on the seed and the epoch alone."""
-    generator = torch.Generator().manual_seed((seed << 32) + epoch)
-    return torch.randperm(size, generator=generator)
+    mixed = np.random.SeedSequence((seed % 2**32, epoch)).generate_state(1)  # torch heeds only 32 bits of a seed
+    return torch.randperm(size, generator=torch.Generator().manual_seed(int(mixed[0])))
 
 
 class _Run:
@@ -169,6 +170,7 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self.parameters[0].is_cuda else None,
             "history": self.history,
         }
         write_atomically(checkpoint, lambda path: torch.save(state, path))
@@ -185,6 +187,8 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["rng"].cpu())
+        if self.parameters[0].is_cuda and state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
         self.history += state["history"]
         return len(self.history)
 

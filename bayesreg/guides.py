@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro
+import torch
 from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal, init_to_value
 
 from bayesreg.model import Model
@@ -52,10 +53,15 @@ def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
     """A guide of the model's latents alone.
 
     They need no data, so its parameters exist at once, and the network is never run to find them: that
-    would move BatchNorm's running statistics. A name of its own keeps two guides apart in Pyro's global
-    parameter store.
+    would move BatchNorm's running statistics. The random state comes back too. A name of its own keeps two
+    guides apart in Pyro's global parameter store.
     """
-    with pyro.settings.context(module_local_params=True), pyro.poutine.block():
+    device = next(model.net.parameters()).device
+    with (
+        torch.random.fork_rng([] if device.type == "cpu" else [device]),
+        pyro.settings.context(module_local_params=True),
+        pyro.poutine.block(),
+    ):
         guide = guide_class(model.latents, init_loc_fn=init_to_value(values=model.initial()), **options)
         guide._pyro_name = f"{guide_class.__name__}{next(_numbers)}"
         guide()

@@ -21,7 +21,7 @@ from bayesreg.metrics import METRICS
 from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
 
-CHUNK = 1024  # examples at a time, so that prediction takes little memory
+CHUNK = 512  # examples at a time, so that prediction takes little memory
 
 
 class Posterior:
@@ -123,6 +123,10 @@ class Posterior:
         """The posterior that `save` wrote; net: a network of the same architecture, left as it is."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         kind, options = state["likelihood"]
+        learned = {name for _, names in state["blocks"] for name in names}
+        net = copy.deepcopy(net)
+        for name, parameter in net.named_parameters():  # what was learned then, whatever is frozen now
+            parameter.requires_grad_(name in learned)
         model = Model(net, priors.from_records(state["priors"]), LIKELIHOODS[kind](**options), state["size"])
         ours = [(b.site, list(b.shapes)) for b in model.blocks]
         if ours != [(site, list(names)) for site, names in state["blocks"]]:
@@ -144,9 +148,7 @@ class Posterior:
         was_training = self.model.training
         self.model.eval()
         try:
-            return torch.cat(
-                [self.model.outputs(parameters, part.to(self.device)) for part in x.split(CHUNK)]
-            )
+            return torch.cat([self.model.outputs(parameters, part.to(self.device)) for part in x.split(CHUNK)])
         finally:
             self.model.train(was_training)
 

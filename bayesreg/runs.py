@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from bayesreg.datasets import Data
 from bayesreg.files import write_atomically
-from bayesreg.fit import Diverged, fit
+from bayesreg.fit import Diverged, choose_device, fit
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 
@@ -121,16 +121,14 @@ def _execute(
     start = time.perf_counter()
     checkpoint = directory / "checkpoint.pt"
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
+    outcome["device"] = str(choose_device(options.get("device")))
     try:
         posterior = fit(model, data.train, validation=data.validation, checkpoint=checkpoint, **options)
         history, warmup = posterior.history, posterior.warmup_seconds
-        outcome["metrics"] = {
-            split: posterior.evaluate(getattr(data, split)) for split in ("validation", "test")
-        }
-        outcome["device"] = str(posterior.device)
+        outcome["metrics"] = {"validation": _last(history), "test": posterior.evaluate(data.test)}
         posterior.save(directory / "posterior.pt")
     except Diverged as error:
-        history, warmup = pd.DataFrame(error.history), 0.0
+        history, warmup = pd.DataFrame(error.history or {"epoch": [], "seconds": [], "loss": []}), 0.0
         outcome |= {
             "status": "diverged",
             "message": str(error),
@@ -146,6 +144,12 @@ def _execute(
     write_atomically(directory / "result.json", lambda part: part.write_text(json.dumps(outcome, indent=2)))
     checkpoint.unlink(missing_ok=True)
     return outcome
+
+
+def _last(history: pd.DataFrame) -> dict[str, float]:
+    """The validation metrics after the last epoch, which are those of the posterior."""
+    columns = [name for name in history if name.startswith("validation_")]
+    return {name.removeprefix("validation_"): float(history[name].iloc[-1]) for name in columns}
 
 
 def describe(model: Model, data: Data) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import importlib
 import logging
 import sys
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn
@@ -71,7 +71,7 @@ class Experiment(ABC):
     lr: float = 1e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all."""
+    """Train on that many examples only, and validate on as many at most; None takes all. Test stays whole."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
     data_dir: Path | None = None
@@ -105,6 +105,8 @@ class Experiment(ABC):
         guides.check(self.guide)
         self._text()
         data = datasets.load(self.data_set, self.data_dir, self.train_size)
+        if self.train_size is not None:
+            data = replace(data, validation=data.validation.take(slice(self.train_size)))
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # the same weights for every prior
             net = self.network(data)
@@ -198,7 +200,11 @@ def main(kind: type[Experiment]) -> None:
         refuse(error)
     for term in prepared.model.prior.terms:
         print(sentence(term.describe(prepared.model.size)))
-    outcome = experiment.execute(prepared, directory, progress=True)
+    try:
+        outcome = experiment.execute(prepared, directory, progress=True)
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {directory}", file=sys.stderr)
+        sys.exit(130)
     if outcome["status"] == "diverged":
         print(f"diverged: {outcome['message']}\n{outcome['directory']}", file=sys.stderr)
         sys.exit(1)

@@ -13,11 +13,11 @@ from experiments.base import Experiment, command, load, refuse
 
 STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every prior that has one
     "none": (None,),
-    "l1": (1e-5, 1e-4, 1e-3, 1e-2),
-    "l2": (1e-4, 1e-3, 1e-2, 1e-1),
-    "smoothness": (1e-3, 1e-2, 1e-1, 1.0),
-    "entropic": (0.03, 0.1, 0.3, 1.0),
-    "ard": (1e-4, 1e-3, 1e-2, 1e-1),
+    "l1": (1e-4, 1e-3, 1e-2, 1e-1),
+    "l2": (1e-3, 1e-2, 1e-1, 1.0),
+    "smoothness": (1e-2, 1e-1, 1.0, 10.0),
+    "entropic": (0.1, 0.3, 1.0, 3.0),
+    "ard": (1e-3, 1e-2, 1e-1, 1.0),
 }
 
 

@@ -1,0 +1,138 @@
+"""A run's directory: whole or not there, never another's, never done twice, resumed where it was left."""
+
+import json
+import multiprocessing
+import os
+
+import pandas as pd
+import pytest
+import torch
+from filelock import FileLock
+
+import bayesreg as br
+from bayesreg import runs
+from bayesreg.datasets import Data
+
+CONFIG = {"experiment": "made", "prior": "l2:0.001", "seed": 0}
+OPTIONS = {"epochs": 3, "batch_size": 8, "device": "cpu", "progress": False}
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(48, 3, generator=generator)
+    y = x @ torch.tensor([1.0, -2.0, 0.5]) + 0.1 * torch.randn(48, generator=generator)
+    parts = [br.Dataset(x[s], y[s]) for s in (slice(32), slice(32, 40), slice(40, 48))]
+    return Data("made", *parts, classes=None, target="made", provenance={})
+
+
+def make_model(data, scale=0.1):
+    torch.manual_seed(0)
+    return br.Model(torch.nn.Linear(3, 1), br.L2(scale=1.0), br.Gaussian(scale=scale), len(data.train))
+
+
+def test_a_run_records_everything_and_its_weights_come_back(tmp_path, data):
+    model = make_model(data)
+    outcome = runs.execute(tmp_path / "run", CONFIG, model, data, **OPTIONS)
+
+    folder = tmp_path / "run"
+    assert json.loads((folder / "config.json").read_text()) == CONFIG
+    assert json.loads((folder / "result.json").read_text()) == outcome
+    assert outcome["status"] == "done"
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
+    assert {"seconds", "loss", "loss_likelihood", "validation_mse"} <= set(history)
+    assert not (folder / "checkpoint.pt").exists()
+    (prior,) = outcome["priors"]
+    assert prior["natural"]["scale"] == 1.0
+    assert prior["strength"] == pytest.approx(1 / 32)
+    assert outcome["versions"]["torch"] == torch.__version__
+
+    posterior = runs.load(folder, torch.nn.Linear(3, 1))
+    assert posterior.evaluate(data.test) == pytest.approx(outcome["metrics"]["test"], rel=1e-6)
+    assert posterior.evaluate(data.validation) == pytest.approx(outcome["metrics"]["validation"], rel=1e-6)
+
+
+def test_what_is_done_is_not_done_again(tmp_path, data):
+    first = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    written = os.stat(tmp_path / "posterior.pt").st_mtime_ns
+    assert runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS) == first
+    assert os.stat(tmp_path / "posterior.pt").st_mtime_ns == written
+
+
+def test_another_configuration_is_refused_and_leaves_the_run_as_it_was(tmp_path, data):
+    runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    before = (tmp_path / "result.json").read_bytes()
+    with pytest.raises(ValueError, match=r"another configuration \(seed: 0 there, 1 here\).*--output"):
+        runs.execute(tmp_path, CONFIG | {"seed": 1}, make_model(data), data, **OPTIONS)
+    assert (tmp_path / "result.json").read_bytes() == before
+
+
+def test_a_directory_with_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="holds other files"):
+        runs.prepare(tmp_path, CONFIG)
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot be written.*--output"):
+        runs.prepare(tmp_path / "file" / "run", CONFIG)
+
+
+def test_a_broken_config_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="not readable as JSON"):
+        runs.prepare(tmp_path, CONFIG)
+
+
+def test_a_run_that_another_process_is_at_is_refused(tmp_path, data):
+    runs.prepare(tmp_path, CONFIG)
+    with FileLock(tmp_path / ".claim"), pytest.raises(ValueError, match="another process"):
+        runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+
+
+def test_a_diverged_run_is_recorded_and_not_tried_again(tmp_path, data):
+    model = make_model(data, scale=1e-30)  # 1/σ² overflows float32
+    outcome = runs.execute(tmp_path, CONFIG, model, data, **OPTIONS)
+    assert outcome["status"] == "diverged"
+    assert "epoch 1, step 1" in outcome["message"]
+    assert outcome["metrics"] == {"validation": {}, "test": {}}
+    assert runs.result(tmp_path) == outcome
+    assert pd.read_csv(tmp_path / "history.csv").empty
+
+
+def _killed_at_the_second_epoch(folder, data):
+    fit = __import__("importlib").import_module("bayesreg.fit")
+    save = fit._Run.save
+    count = iter(range(9))
+
+    def save_and_die(self, checkpoint, every=0.0):
+        save(self, checkpoint, every=-1.0)
+        if next(count) == 1:
+            os._exit(9)
+
+    fit._Run.save = save_and_die
+    runs.execute(folder, CONFIG, make_model(data), data, **OPTIONS)
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, data):
+    process = multiprocessing.get_context("spawn").Process(
+        target=_killed_at_the_second_epoch, args=(tmp_path / "killed", data)
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == 9
+    assert runs.result(tmp_path / "killed") is None
+    assert (tmp_path / "killed" / "checkpoint.pt").exists()
+
+    resumed = runs.execute(tmp_path / "killed", CONFIG, make_model(data), data, **OPTIONS)
+    whole = runs.execute(tmp_path / "whole", CONFIG, make_model(data), data, **OPTIONS)
+    assert resumed["metrics"] == whole["metrics"]
+    losses = [list(pd.read_csv(tmp_path / name / "history.csv")["loss"]) for name in ("killed", "whole")]
+    assert losses[0] == losses[1]
+
+
+def test_the_key_depends_on_the_configuration_and_not_on_its_order():
+    assert runs.key({"a": 1, "b": 2}) == runs.key({"b": 2, "a": 1})
+    assert runs.key({"a": 1}) != runs.key({"a": 2})
