@@ -13,7 +13,6 @@ import pyro.distributions as dist
 import torch
 from pyro import poutine
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.func import functional_call
 
 from bayesreg.likelihoods import Likelihood

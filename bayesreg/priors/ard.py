@@ -62,5 +62,8 @@ class ARD(WeightPrior):
         return {site: weights, f"precision.{site}": precision}
 
     def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        shape = self.a - 0.5 if self.a > 0.5 else self.a + 0.5  # the conditional mode, or the mean
-        return {site: initial, f"precision.{site}": shape / (self.b + initial**2 / 2)}
+        mean = {f"precision.{site}": (self.a + 0.5) / (self.b + initial**2 / 2)}
+        return {site: initial} | (self.profile(site, initial) if self.a > 0.5 else mean)
+
+    def profile(self, site: str, weights: Tensor) -> dict[str, Tensor]:
+        return {f"precision.{site}": (self.a - 0.5) / (self.b + weights**2 / 2)}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -144,6 +143,10 @@ class WeightPrior(Prior):
     def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
         """Where inference starts: the network's own weights, and the prior's own latents given them."""
         return {site: initial}
+
+    def profile(self, site: str, weights: Tensor) -> dict[str, Tensor]:
+        """The maximum of the prior's own latents given θ, where it has a closed form: {site: value, ...}."""
+        return {}
 
     def claims(self, name: str, parameter: Tensor) -> bool:
         """Whether this prior is the density of that parameter of the network."""

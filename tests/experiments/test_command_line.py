@@ -1,0 +1,194 @@
+"""The command line: what it runs, what it leaves, and what it says to bad input (exit status 2, no traceback)."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from experiments import EXPERIMENTS, base, compare, report
+
+SHORT = ["--epochs", "1"]
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Run an experiment's command in an empty folder: (exit status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(main, *options):
+        monkeypatch.setattr(sys, "argv", ["experiment", *map(str, options)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def experiment(name):
+    return lambda: base.main(base.load(name))
+
+
+@pytest.mark.parametrize("name", ["synthetic", "digits", "diabetes"])
+def test_an_experiment_runs_and_leaves_one_directory(command, tmp_path, name):
+    status, out, err = command(experiment(name), *SHORT, "--prior", "l2", "--strength", "1e-3")
+    assert status == 0, err
+    (folder,) = (tmp_path / "runs" / name).iterdir()
+    assert str(folder.relative_to(tmp_path)) in out
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["prior"], config["prior_name"], config["strength"]) == ("l2:0.001", "l2", 0.001)
+    result = json.loads((folder / "result.json").read_text())
+    assert set(result["metrics"]["test"]) == set(result["metrics"]["validation"]) != set()
+    assert config["metric"] in result["metrics"]["test"]
+    assert len(pd.read_csv(folder / "history.csv")) == 1
+    assert "strength 0.001 per datum" in out
+    assert "scale" in out
+
+
+def test_the_same_command_again_gives_the_same_result_without_training(command):
+    first = command(experiment("digits"), *SHORT)
+    assert command(experiment("digits"), *SHORT) == first
+
+
+def test_runs_differ_in_prior_alone(tmp_path):
+    """Paired seeds: the same initial weights whatever the prior, other ones with another seed."""
+    kind = base.load("diabetes")
+    weights = [kind(prior=p, seed=s).build().model.net.state_dict() for p, s in (("none", 0), ("ard", 0), ("none", 1))]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
+
+
+def test_diagnostics_of_ard(command, tmp_path):
+    status, _, err = command(experiment("diabetes"), *SHORT, "--prior", "ard", "--diagnostics", "--output", "run")
+    assert status == 0, err
+    names = {path.name for path in (tmp_path / "run" / "diagnostics").iterdir()}
+    assert {"quantiles.png", "histogram.png", "quantiles.csv"} <= names
+    layers = pd.read_csv(tmp_path / "run" / "diagnostics" / "quantiles.csv", index_col=0)
+    assert len(layers) == 3
+    assert ((layers > 0) & (layers <= 0.5)).all(axis=None)  # α ≤ ½ under MAP with a = b = 1
+
+
+BAD = [
+    (["--prior", "l3"], r"unknown prior 'l3'.*did you mean 'l[12]'"),
+    (["--prior", "entropik:0.1"], "did you mean 'entropic'"),
+    (["--prior", "l2:strong"], "'strong' is not a number"),
+    (["--prior", "none:1"], "none has no strength"),
+    (["--guide", "detla"], "did you mean 'delta'"),
+    (["--prior", "l2", "--strength", "-1"], "strength=-1.0.*above 0"),
+    (["--prior", "l2", "--strength", "0"], "strength=0.0.*above 0"),
+    (["--prior", "l1:nan"], "strength=nan.*above 0"),
+    (["--prior", "entropic:inf"], "strength=inf.*above 0"),
+    (["--prior", "l2:1e-3", "--strength", "1"], "--strength 1.0 beside --prior l2:1e-3"),
+    (["--prior", "l1+l2"], "two priors claim"),
+    (["--prior", "ard", "--ard.a", "0.5"], r"ARD\(a=0.5\) has no MAP.*--ard.a 1.*--guide normal"),
+    (["--prior", "ard", "--ard.b", "-1"], "b=-1.0.*above 0"),
+    (["--prior", "entropic", "--noise", "1"], "entropy.*constant"),
+    (["--noise", "0"], "noise scale must be"),
+    (["--batch-size", "5000"], "batch_size=5000.*larger than the 266"),
+    (["--epochs", "0"], "epochs=0.*at least 1"),
+    (["--lr", "nan"], "lr=nan"),
+    (["--train-size", "9999"], "train_size is 9999"),
+    (["--device", "quantum"], "device 'quantum' is not available.*--device cpu"),
+    (["--seedd", "1"], "--seed"),
+    (["--epochs", "many"], "--epochs"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD, ids=[" ".join(options) for options, _ in BAD])
+def test_bad_input_exits_2_and_says_what_to_do(command, tmp_path, options, message):
+    status, out, err = command(experiment("diabetes"), *options)
+    said = " ".join((out + err).split())
+    assert status == 2
+    assert re.search(message, said), said
+    assert "Traceback" not in said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_one(command):
+    status, _, err = command(experiment("digits"), "--device", "cuda")
+    assert status == 2
+    assert "--device cpu" in err
+
+
+def test_missing_data_files_are_named_with_their_place_and_checksum(command, tmp_path):
+    for name, file in (("housing", "cal_housing.tgz"), ("cifar", "data_batch_1")):
+        status, _, err = command(experiment(name), "--data-dir", tmp_path / "nothing")
+        assert status == 2
+        assert str(tmp_path / "nothing") in err
+        assert file in err
+        assert "md5" in err or "sha256" in err
+
+
+def test_another_runs_directory_is_refused(command):
+    assert command(experiment("digits"), *SHORT, "--output", "run")[0] == 0
+    status, _, err = command(experiment("digits"), *SHORT, "--output", "run", "--seed", "1")
+    assert status == 2
+    assert "another configuration" in err
+
+
+def test_a_diverged_run_exits_1_with_epoch_and_step(command):
+    status, _, err = command(experiment("diabetes"), *SHORT, "--noise", "1e-30")
+    assert status == 1
+    assert "epoch 1, step 1" in err
+
+
+def test_compare_and_report(command, tmp_path):
+    options = ["--experiments", "diabetes", "--priors", "none", "l2", "--seeds", "2", *SHORT]
+    status, out, err = command(compare.main, *options)
+    assert status == 0, err
+    assert "reports/compare/index.html" in out
+    assert (tmp_path / "reports/compare/index.html").exists()
+    assert len(list((tmp_path / "runs/compare/diabetes").iterdir())) == 2 * (1 + len(compare.STRENGTHS["l2"]))
+    status, again, _ = command(report.main, "runs", "--output", "reports/again")
+    assert status == 0
+    table = [line for line in out.splitlines() if line.startswith("diabetes")]
+    assert table == [line for line in again.splitlines() if line.startswith("diabetes")] != []
+    assert (tmp_path / "reports/again/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--experiments", "digit"], "did you mean 'digits'"),
+        (["--priors", "l3"], "unknown prior"),
+        (["--seeds", "0"], "at least 1"),
+        (["--guide", "detla"], "did you mean 'delta'"),
+    ],
+)
+def test_compare_refuses_bad_input_before_the_first_run(command, tmp_path, options, message):
+    status, _, err = command(compare.main, *options)
+    assert status == 2
+    assert message in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_report_of_nothing(command):
+    status, _, err = command(report.main, "nowhere")
+    assert status == 2
+    assert "nowhere" in err
+
+
+def test_every_prior_has_the_same_budget():
+    assert {len(grid) for name, grid in compare.STRENGTHS.items() if name != "none"} == {4}
+    assert set(compare.STRENGTHS) == set(importlib.import_module("bayesreg.priors").PRIORS)
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, "compare", "report"])
+def test_help_answers_without_loading_torch(name):
+    code = (
+        f"import sys, runpy; sys.argv = ['x', '--help']\n"
+        f"try: runpy.run_module('experiments.{name}', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end: assert end.code == 0 and 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "options" in done.stdout
