@@ -5,30 +5,27 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyro
 import torch
-from pyro import poutine
 from pyro.infer.autoguide import AutoDelta
 from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from bayesreg import guides
+from bayesreg.checks import check
 from bayesreg.datasets import Dataset
+from bayesreg.device import choose_device, surroundings
 from bayesreg.files import write_atomically
-from bayesreg.model import Model, to_unit
+from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
 from bayesreg.posterior import Posterior
 
 WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
-SMALL = 3e8  # floating-point operations a batch: below this a second thread costs more than it gives
 
 
 class Diverged(ArithmeticError):
@@ -85,7 +82,7 @@ def fit(
     target = choose_device(device)
     model = copy.deepcopy(model).to(target).train()
     run = _Run(model, guides.create(guide, model), lr, epochs, math.ceil(len(train) / batch_size))
-    with _surroundings(model, train, batch_size, target, seed):
+    with surroundings(model, train, batch_size, target, seed):
         first = run.resume(checkpoint)
         train = train.to(target)
         if epochs * (len(train) // batch_size) >= WORTH_CAPTURING:
@@ -205,89 +202,3 @@ class _Run:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu())
         self.history += state["history"]
         return len(self.history)
-
-
-def check(
-    model: Model,
-    train: Dataset,
-    *,
-    guide: str,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    device: str | None,
-    validation: Dataset | None = None,
-) -> None:
-    """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
-    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"fit({name}={value!r}): {name} must be a whole number of at least 1")
-    if not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"fit(lr={lr}): the learning rate must be finite and above 0, as 1e-3")
-    if batch_size > len(train):
-        raise ValueError(
-            f"fit(batch_size={batch_size}): larger than the {len(train)} training data; take at most {len(train)}"
-        )
-    if model.size != len(train):
-        raise ValueError(
-            f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
-            "against the prior; write size=len(data.train)"
-        )
-    choose_device(device)
-    guides.create(guide, model)
-    with model.buffers_kept(), torch.random.fork_rng([]):
-        few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
-        x, y = train.x[:few], train.y[:few]
-        try:
-            with torch.no_grad():
-                outputs = model.net(to_unit(x))
-        except (RuntimeError, TypeError, ValueError) as error:
-            alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
-            raise ValueError(
-                f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{alone}"
-            ) from error
-        for data in (train, validation or train):
-            model.likelihood.check(outputs, data.y)
-        poutine.block(model)(x, y)
-
-
-def choose_device(name: str | None) -> torch.device:
-    """The device of that name; None takes a GPU where there is one. ValueError where it is not there."""
-    if name in (None, "auto"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(str(name))
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device {name!r} is not available here ({reason}); use --device cpu") from None
-    return device
-
-
-@contextmanager
-def _surroundings(
-    model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int
-) -> Iterator[None]:
-    """The random state and the threads of a run; the caller's come back afterwards."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng([] if device.type == "cpu" else [device]):
-        torch.manual_seed(seed)
-        try:
-            if device.type == "cpu" and flops(model, train.x[:batch_size]) < SMALL:
-                torch.set_num_threads(1)
-            yield
-        finally:
-            torch.set_num_threads(threads)
-
-
-def flops(model: Model, x: Tensor) -> int:
-    """Floating-point operations of the network's forward pass on a batch like x."""
-    few = to_unit(x[:2].to(next(model.net.parameters()).device))
-    with (
-        model.buffers_kept(),
-        torch.no_grad(),
-        torch.random.fork_rng([]),
-        FlopCounterMode(display=False) as counter,
-    ):
-        model.net(few)
-    return counter.get_total_flops() * len(x) // len(few)

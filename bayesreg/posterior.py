@@ -123,6 +123,8 @@ class Posterior:
         """The posterior that `save` wrote; net: a network of the same architecture, left as it is."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         kind, options = state["likelihood"]
+        if kind not in LIKELIHOODS:
+            raise ValueError(f"{path} has the likelihood {kind!r}, which is not registered: add it to LIKELIHOODS")
         learned = {name for _, names in state["blocks"] for name in names}
         net = copy.deepcopy(net)
         for name, parameter in net.named_parameters():  # what was learned then, whatever is frozen now
@@ -133,7 +135,10 @@ class Posterior:
             raise ValueError(
                 f"{path} was saved from another network: it has {state['blocks']}, this one {ours}"
             )
-        model.net.load_state_dict(state["network"])
+        try:
+            model.net.load_state_dict(state["network"])
+        except RuntimeError as error:  # the same names in other shapes, or other buffers
+            raise ValueError(f"{path} was saved from another network: {error}") from None
         guide = guides.create(state["guide"], model)
         guide.load_state_dict(state["parameters"])
         posterior = cls(model, guide, state["guide"], state["history"])

@@ -26,8 +26,9 @@ import torch
 from filelock import FileLock, Timeout
 
 from bayesreg.datasets import Data
+from bayesreg.device import choose_device
 from bayesreg.files import write_atomically
-from bayesreg.fit import Diverged, choose_device, fit
+from bayesreg.fit import Diverged, fit
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 
@@ -148,7 +149,7 @@ def _execute(
 
 def _last(history: pd.DataFrame) -> dict[str, float]:
     """The validation metrics after the last epoch, which are those of the posterior."""
-    columns = [name for name in history if name.startswith("validation_")]
+    columns = [name for name in map(str, history) if name.startswith("validation_")]
     return {name.removeprefix("validation_"): float(history[name].iloc[-1]) for name in columns}
 
 

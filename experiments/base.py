@@ -99,7 +99,7 @@ class Experiment(ABC):
         import torch
 
         from bayesreg import datasets, guides
-        from bayesreg.fit import check
+        from bayesreg.checks import check
         from bayesreg.model import Model
 
         guides.check(self.guide)

@@ -88,7 +88,7 @@ def forward(theta, x):
     return t @ theta["2.weight"].T + theta["2.bias"], (second**2).sum((1, 2))
 
 
-def _ard(theta, on, a, b, temper=1.0):
+def log_ard(theta, on, a, b, temper=1.0):
     return temper * sum(
         stats.gamma.logpdf(theta[f"precision.{k}"], a, scale=1 / b).sum()
         + stats.norm.logpdf(theta[k], 0, theta[f"precision.{k}"] ** -0.5).sum()
@@ -108,9 +108,9 @@ PRIORS = {
         br.L2(scale=0.4, on="all"),
         lambda t, H, d, N: sum(stats.norm.logpdf(t[k], 0, 0.4).sum() for k in EVERY),
     ),
-    "ard": (br.ARD(), lambda t, H, d, N: _ard(t, WEIGHTS, 1.0, 1.0)),
-    "ard_ab": (br.ARD(a=2.5, b=0.5), lambda t, H, d, N: _ard(t, WEIGHTS, 2.5, 0.5)),
-    "ard_tempered": (br.ARD(a=2.0, temper=0.3), lambda t, H, d, N: _ard(t, WEIGHTS, 2.0, 1.0, 0.3)),
+    "ard": (br.ARD(), lambda t, H, d, N: log_ard(t, WEIGHTS, 1.0, 1.0)),
+    "ard_ab": (br.ARD(a=2.5, b=0.5), lambda t, H, d, N: log_ard(t, WEIGHTS, 2.5, 0.5)),
+    "ard_tempered": (br.ARD(a=2.0, temper=0.3), lambda t, H, d, N: log_ard(t, WEIGHTS, 2.0, 1.0, 0.3)),
     "entropic": (br.Entropic(strength=0.2), lambda t, H, d, N: N * 0.2 * H),
     "smoothness": (br.Smoothness(strength=0.05), lambda t, H, d, N: -N * 0.05 * 0.5 * d),
     "l2+entropic": (
@@ -119,7 +119,7 @@ PRIORS = {
     ),
     "entropic+smoothness+ard": (
         br.Entropic(strength=0.2) + br.Smoothness(strength=0.05) + br.ARD(on="0.*"),
-        lambda t, H, d, N: N * 0.2 * H - N * 0.05 * 0.5 * d + _ard(t, EVERY[:2], 1.0, 1.0),
+        lambda t, H, d, N: N * 0.2 * H - N * 0.05 * 0.5 * d + log_ard(t, EVERY[:2], 1.0, 1.0),
     ),
     "two_weight_priors": (
         br.L2(scale=0.4, on="0.*") + br.L1(scale=0.3, on="2.weight"),
@@ -130,7 +130,7 @@ PRIORS = {
     ),
     "two_ards": (
         br.ARD(a=1.5, on="0.weight") + br.ARD(b=0.2, on="2.weight"),
-        lambda t, H, d, N: _ard(t, ["0.weight"], 1.5, 1.0) + _ard(t, ["2.weight"], 1.0, 0.2),
+        lambda t, H, d, N: log_ard(t, ["0.weight"], 1.5, 1.0) + log_ard(t, ["2.weight"], 1.0, 0.2),
     ),
 }
 
@@ -139,7 +139,7 @@ def parameters(model, seed=2):
     """A value for every name of the model, positive where it must be, drawn from a generator of its own."""
     rng = np.random.default_rng(seed)
     named = {}
-    for name, value in model.unpack(model.initial()).items():
+    for name, value in sorted(model.unpack(model.initial()).items()):
         positive = name.startswith("precision.") or name == "noise.scale"
         drawn = rng.gamma(3.0, 0.4, size=tuple(value.shape)) if positive else rng.normal(size=tuple(value.shape))
         named[name] = torch.as_tensor(drawn, dtype=value.dtype)

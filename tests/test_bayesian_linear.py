@@ -47,24 +47,25 @@ def vector(named):
 
 @pytest.fixture(scope="module")
 def variational(data):
-    options = {"epochs": 4000, "batch_size": N, "lr": 0.02, "device": "cpu", "progress": False}
+    options = {"epochs": 4000, "batch_size": N, "lr": 0.005, "device": "cpu", "progress": False}
     return br.fit(model(), data, guide="normal", **options)
 
 
 def test_normal_guide_has_the_means(variational, closed_form):
-    """One draw a step; what is left of its noise where the learning rate ends is a tenth of a deviation."""
+    """One draw a step: over seeds the ends scatter by 0.03 of a deviation. Five times that is allowed."""
     mean, precision = closed_form
     deviation = np.diagonal(precision) ** -0.5
-    np.testing.assert_array_less(np.abs(vector(variational.parameters()) - mean), 0.1 * deviation)
+    np.testing.assert_array_less(np.abs(vector(variational.parameters()) - mean), 0.15 * deviation)
 
 
 def test_normal_guide_has_the_mean_field_variances(variational, closed_form):
+    """Over seeds the ends scatter by 3 to 4 % of the variance."""
     _, precision = closed_form
     with pyro.settings.context(module_local_params=True):
         scales = variational.guide.scales
         found = torch.cat([scales.weights, scales.flat]).detach().numpy() ** 2
     expected = 1 / np.diagonal(precision)
-    np.testing.assert_allclose(found, expected, rtol=0.1)
+    np.testing.assert_allclose(found, expected, rtol=0.15)
     marginal = np.diagonal(np.linalg.inv(precision))
     assert marginal[1] > 1.5 * expected[1]  # so that the two can be told apart
 
@@ -74,8 +75,8 @@ def test_draws_of_the_normal_guide_have_its_moments(variational, closed_form):
     draws = vector(variational.draws(4000))
     assert draws.shape == (4000, 4)
     deviation = np.diagonal(precision) ** -0.5
-    np.testing.assert_array_less(np.abs(draws.mean(0) - mean), (0.1 + 5 / 4000**0.5) * deviation)
-    np.testing.assert_allclose(draws.std(0), deviation, rtol=0.05 + 5 / 8000**0.5)
+    np.testing.assert_array_less(np.abs(draws.mean(0) - mean), (0.15 + 5 / 4000**0.5) * deviation)
+    np.testing.assert_allclose(draws.std(0), deviation, rtol=0.075 + 5 / 8000**0.5)
     off = np.corrcoef(draws.T) - np.eye(4)
     assert np.abs(off).max() < 5 / 4000**0.5
 

@@ -29,9 +29,7 @@ def brute(network, x: Tensor, alone: bool = True) -> Tensor:
         z = x[i].detach().reshape(-1)
         count = outputs(z).numel()
         with sdpa_kernel(SDPBackend.MATH):
-            hessians = [
-                torch.autograd.functional.hessian(lambda z, c=c: outputs(z)[c], z) for c in range(count)
-            ]
+            hessians = [torch.autograd.functional.hessian(lambda z, c=c: outputs(z)[c], z) for c in range(count)]
         rows.append(sum(H.diagonal().square().sum() for H in hessians))
     return torch.stack(rows)
 
@@ -101,9 +99,7 @@ class Mixed(nn.Module):
         h = h + 1
         h *= 2
         h -= x.square()
-        return torch.cat(
-            [square.flatten(1), ratio, where, masked, h[:, 1:3], -x[:, ::2], torch.ones(len(x), 1)], 1
-        )
+        return torch.cat([square.flatten(1), ratio, where, masked, h[:, 1:3], -x[:, ::2], torch.ones(len(x), 1)], 1)
 
 
 class Attention(nn.Module):
@@ -205,9 +201,7 @@ def test_powers_at_zero():
 
 def test_closed_forms():
     x = torch.randn(5, 3)
-    assert torch.allclose(
-        curvature(lambda x: 3 * x[:, 0] ** 2 + x[:, 1] * x[:, 2], x), torch.full((5,), 36.0)
-    )
+    assert torch.allclose(curvature(lambda x: 3 * x[:, 0] ** 2 + x[:, 1] * x[:, 2], x), torch.full((5,), 36.0))
     torch.testing.assert_close(curvature(torch.sin, x), x.sin().square().sum(1))
     # The mixed derivatives do not count: d is not the squared norm of the Hessian.
     assert curvature(lambda x: x[:, 1] * x[:, 2], x).tolist() == [0.0] * 5
@@ -270,9 +264,7 @@ def test_the_gradient_in_the_parameters_against_finite_differences(name):
     }[name]  # fmt: skip
     names, theta = zip(*net.named_parameters(), strict=True)
     assert torch.autograd.gradcheck(
-        lambda *theta: curvature(
-            lambda x: functional_call(net, dict(zip(names, theta, strict=True)), (x,)), x
-        ),
+        lambda *theta: curvature(lambda x: functional_call(net, dict(zip(names, theta, strict=True)), (x,)), x),
         theta,
     )
 
@@ -328,9 +320,7 @@ def test_piecewise_linear_activations_are_refused(activation):
     assert zero_curvature(activation) == [f"network ({type(activation).__name__})"]
 
 
-@pytest.mark.parametrize(
-    "function", [torch.relu, F.relu, torch.abs, abs, lambda x: x.relu_(), lambda x: x.abs()]
-)
+@pytest.mark.parametrize("function", [torch.relu, F.relu, torch.abs, abs, lambda x: x.relu_(), lambda x: x.abs()])
 def test_piecewise_linear_functions_are_refused(function):
     with pytest.raises(ValueError, match=r"(relu|abs) has zero curvature"):
         curvature(lambda x: function(x.sin()), torch.randn(2, 3))
@@ -445,9 +435,7 @@ class Swap(nn.Module):
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
-@given(
-    st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=5), st.integers(0, 2**16), st.booleans()
-)
+@given(st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=5), st.integers(0, 2**16), st.booleans())
 def test_random_compositions(layers, seed, training):
     torch.manual_seed(seed)
     net = S(L(3, WIDTH), *(LAYERS[name]() for name in layers), L(WIDTH, 2))

@@ -139,18 +139,14 @@ def test_nll_closed_forms():
     Y = torch.stack([y, y], -1)
     pair = Normal(torch.zeros(3, 2), 2.0)
     assert nll(pair, Y) == nll(Independent(pair, 1), Y) == pytest.approx(2 * expected, rel=1e-6)
-    assert nll(Categorical(logits=torch.zeros(4, 10)), torch.arange(4)) == pytest.approx(
-        math.log(10), rel=1e-6
-    )
+    assert nll(Categorical(logits=torch.zeros(4, 10)), torch.arange(4)) == pytest.approx(math.log(10), rel=1e-6)
     assert nll(Bernoulli(torch.full((2,), 0.25)), torch.tensor([1.0, 0.0])) == pytest.approx(
         -(math.log(0.25) + math.log(0.75)) / 2, rel=1e-6
     )
 
 
 @pytest.mark.parametrize("metric", REGRESSION)
-@pytest.mark.parametrize(
-    ("a", "b"), [((3,), (3, 1)), ((3, 1), (3,)), ((3,), (4,)), ((3, 2), (3, 1)), ((), ())]
-)
+@pytest.mark.parametrize(("a", "b"), [((3,), (3, 1)), ((3, 1), (3,)), ((3,), (4,)), ((3, 2), (3, 1)), ((), ())])
 def test_regression_refuses_shapes_that_would_broadcast(metric, a, b):
     with pytest.raises(ValueError, match=r"mean .* and y ") as error:
         metric(torch.zeros(a), torch.zeros(b))

@@ -112,7 +112,7 @@ def by_hand(q, prior, x, y, net):
     def log_normal(value, loc, scale):
         return (-0.5 * ((value - loc) / scale) ** 2 - scale.log() - 0.5 * math.log(2 * math.pi)).sum()
 
-    a, b = torch.tensor(prior.a), torch.tensor(prior.b)
+    a, b = torch.tensor([prior.a, prior.b], dtype=torch.float64)
     log_gamma = (a * b.log() - torch.lgamma(a) + (a - 1) * alpha.log() - b * alpha).sum()
     log_prior = prior.temper * (log_gamma + log_normal(theta, 0.0, alpha**-0.5))
     outputs = x @ theta.reshape(net.weight.shape).T

@@ -119,9 +119,7 @@ def test_choice_does_not_depend_on_the_order_of_the_runs(data):
 
 
 def test_summary_is_mean_and_sd_over_seeds():
-    runs = frame(
-        *(run(seed=i, test=t, test_nll=n) for i, (t, n) in enumerate([(0.7, 1), (0.8, 2), (0.9, 6)]))
-    )
+    runs = frame(*(run(seed=i, test=t, test_nll=n) for i, (t, n) in enumerate([(0.7, 1), (0.8, 2), (0.9, 6)])))
     (row,) = statistics.summarise(statistics.select(runs)).to_dict("records")
     assert row["score_mean"] == row["accuracy_mean"] == pytest.approx(0.8)
     assert row["accuracy_sd"] == pytest.approx(0.1)  # √((0.01 + 0 + 0.01)/2)

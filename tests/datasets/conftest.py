@@ -21,9 +21,7 @@ def vouch(root: Path, pattern: str = "{digest}  {name}") -> None:
     """List every file below root in its SHA256SUMS."""
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "SHA256SUMS"]
     lines = [
-        pattern.format(
-            digest=hashlib.sha256(path.read_bytes()).hexdigest(), name=path.relative_to(root).as_posix()
-        )
+        pattern.format(digest=hashlib.sha256(path.read_bytes()).hexdigest(), name=path.relative_to(root).as_posix())
         for path in files
     ]
     (root / "SHA256SUMS").write_text("\n".join(lines) + "\n")

@@ -24,9 +24,7 @@ def test_pixels_and_labels(classes: int, request: pytest.FixtureRequest) -> None
     assert data.test.x[:, 2, 31, 31].tolist() == [i % 256 for i in range(len(data.test))]  # published order
 
 
-def test_train_and_validation_share_out_the_published_train(
-    cifar10_root: Path, vouch: Callable[..., None]
-) -> None:
+def test_train_and_validation_share_out_the_published_train(cifar10_root: Path, vouch: Callable[..., None]) -> None:
     for number, file in enumerate(cifar.TRAIN10):
         path = cifar10_root / file
         batch = pickle.loads(path.read_bytes())
@@ -63,12 +61,8 @@ def test_says_where_a_missing_batch_belongs(cifar10_root: Path) -> None:
     assert "md5 40351d587109b95175f43aff81a1287e" in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "batch", [{}, [1, 2], {b"data": 3, b"labels": []}, {b"data": np.zeros(5), b"labels": [1]}]
-)
-def test_refuses_a_pickle_of_something_else(
-    cifar10_root: Path, vouch: Callable[..., None], batch: object
-) -> None:
+@pytest.mark.parametrize("batch", [{}, [1, 2], {b"data": 3, b"labels": []}, {b"data": np.zeros(5), b"labels": [1]}])
+def test_refuses_a_pickle_of_something_else(cifar10_root: Path, vouch: Callable[..., None], batch: object) -> None:
     (cifar10_root / "cifar-10-batches-py/data_batch_3").write_bytes(pickle.dumps(batch, protocol=2))
     vouch(cifar10_root)
     with pytest.raises(ValueError, match="data_batch_3 is no batch of CIFAR"):

@@ -42,9 +42,7 @@ def test_takes_a_published_file(letter: Path, checksum: dict[str, str]) -> None:
     assert found == (letter / "post/letter.txt", "published checksum")
 
 
-@pytest.mark.parametrize(
-    "line", ["{digest}  {name}", "{digest} *{name}", "{digest}  ./{name}", "{digest} *./{name}"]
-)
+@pytest.mark.parametrize("line", ["{digest}  {name}", "{digest} *{name}", "{digest}  ./{name}", "{digest} *./{name}"])
 @pytest.mark.parametrize("checksum", [{"md5": "0" * 32}, {"sha256": "0" * 64}])
 def test_takes_a_file_that_the_root_vouches_for(
     letter: Path, vouch: Callable[..., None], line: str, checksum: dict[str, str]
@@ -56,9 +54,7 @@ def test_takes_a_file_that_the_root_vouches_for(
 def test_refuses_a_corrupt_file(letter: Path, vouch: Callable[..., None]) -> None:
     vouch(letter)
     (letter / "post/letter.txt").write_bytes(TEXT + b"!")
-    with pytest.raises(
-        ValueError, match=rf"letter.txt is corrupt: got md5 [0-9a-f]+, expected {MD5}"
-    ) as error:
+    with pytest.raises(ValueError, match=rf"letter.txt is corrupt: got md5 [0-9a-f]+, expected {MD5}") as error:
         find(letter, "post/letter.txt", url=URL, md5=MD5)
     assert hashlib.md5(TEXT + b"!").hexdigest() in str(error.value)
     assert URL in str(error.value)
@@ -126,9 +122,7 @@ def test_refuses_code_in_a_pickle_and_does_not_run_it(tmp_path: Path, protocol: 
     assert trap.exists()
 
 
-@pytest.mark.parametrize(
-    "call", [(eval, "1"), (getattr, ARRAY, "tofile"), (np.load, "x"), (np.ndarray.tofile, 1)]
-)
+@pytest.mark.parametrize("call", [(eval, "1"), (getattr, ARRAY, "tofile"), (np.load, "x"), (np.ndarray.tofile, 1)])
 def test_refuses_every_other_name(tmp_path: Path, call: tuple[object, ...]) -> None:
     (tmp_path / "batch").write_bytes(pickle.dumps(Payload(*call), protocol=4))
     with pytest.raises(ValueError, match="which is refused"):

@@ -96,9 +96,7 @@ def random_state() -> tuple[object, ...]:
     return torch.get_rng_state().tolist(), numpy_state["key"].tolist(), numpy_state["pos"], random.getstate()
 
 
-def test_loads_the_same_whatever_the_random_state_and_leaves_it_alone(
-    name: str, root: Path, data: Data
-) -> None:
+def test_loads_the_same_whatever_the_random_state_and_leaves_it_alone(name: str, root: Path, data: Data) -> None:
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
     random.seed(5)
@@ -111,15 +109,11 @@ def test_loads_the_same_whatever_the_random_state_and_leaves_it_alone(
 
 
 def test_train_size_out_of_range() -> None:
-    with pytest.raises(
-        ValueError, match="train_size is 267, but diabetes has 266 to train on: give 1 to 266"
-    ):
+    with pytest.raises(ValueError, match="train_size is 267, but diabetes has 266 to train on: give 1 to 266"):
         load("diabetes", train_size=267)
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"), [("cifar_10", "cifar10"), ("Digits", "digits"), ("houses", "housing")]
-)
+@pytest.mark.parametrize(("name", "meant"), [("cifar_10", "cifar10"), ("Digits", "digits"), ("houses", "housing")])
 def test_an_unknown_name_is_told_the_nearest(name: str, meant: str) -> None:
     with pytest.raises(ValueError, match=rf"'{name}': choose among synthetic, .*\. Did you mean '{meant}'\?"):
         load(name)
@@ -134,9 +128,7 @@ def test_a_name_like_no_other_is_told_all() -> None:
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="https://") as error:
         load(name, tmp_path)
-    assert str(tmp_path / {"cifar10": "cifar-10-", "cifar100": "cifar-100-"}.get(name, name)) in str(
-        error.value
-    )
+    assert str(tmp_path / {"cifar10": "cifar-10-", "cifar100": "cifar-100-"}.get(name, name)) in str(error.value)
 
 
 def test_diabetes_target_is_standardised_by_the_training_split(tmp_path: Path) -> None:

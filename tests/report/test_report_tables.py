@@ -142,8 +142,7 @@ def test_answer_names_winners_and_doubts(comparison):
         "Its gain over none is 0.200 ± 0.000."
     )
     assert sentences["diabetes"] == (
-        "none came first with r2 0.310 ± 0.014, then l2 (0.030 ± 0.028 behind). "
-        "No prior did better than none."
+        "none came first with r2 0.310 ± 0.014, then l2 (0.030 ± 0.028 behind). No prior did better than none."
     )
 
 

@@ -1,0 +1,57 @@
+"""What cannot be fitted is refused here, before training."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pyro import poutine
+
+from bayesreg import guides
+from bayesreg.datasets import Dataset
+from bayesreg.device import choose_device
+from bayesreg.model import Model, to_unit
+
+
+def check(
+    model: Model,
+    train: Dataset,
+    *,
+    guide: str,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    device: str | None,
+    validation: Dataset | None = None,
+) -> None:
+    """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
+    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"fit({name}={value!r}): {name} must be a whole number of at least 1")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"fit(lr={lr}): the learning rate must be finite and above 0, as 1e-3")
+    if batch_size > len(train):
+        raise ValueError(
+            f"fit(batch_size={batch_size}): larger than the {len(train)} training data; take at most {len(train)}"
+        )
+    if model.size != len(train):
+        raise ValueError(
+            f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
+            "against the prior; write size=len(data.train)"
+        )
+    choose_device(device)
+    guides.create(guide, model)
+    with model.buffers_kept(), torch.random.fork_rng([]):
+        few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
+        x, y = train.x[:few], train.y[:few]
+        try:
+            with torch.no_grad():
+                outputs = model.net(to_unit(x))
+        except (RuntimeError, TypeError, ValueError) as error:
+            alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
+            raise ValueError(
+                f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{alone}"
+            ) from error
+        for data in (train, validation or train):
+            model.likelihood.check(outputs, data.y)
+        poutine.block(model)(x, y)
