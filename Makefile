@@ -25,7 +25,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 $(READY): pyproject.toml
-	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('bayesreg needs Python 3.11 or newer, this is ' + sys.version.split()[0] + ': make PYTHON=python3.12 ...')"
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('bayesreg needs Python 3.11 or newer, this is ' + sys.version.split()[0] + ': make PYTHON=python3.12 ...')"
+	@echo "Setting up $(VENV), once: some minutes, and some GB where PyTorch comes with CUDA."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet '$(TORCH)'

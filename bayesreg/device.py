@@ -29,9 +29,7 @@ def choose_device(name: str | None) -> torch.device:
 
 
 @contextmanager
-def surroundings(
-    model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int
-) -> Iterator[None]:
+def surroundings(model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int) -> Iterator[None]:
     """The random state and the threads of a run; the caller's come back afterwards."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng([] if device.type == "cpu" else [device]):

@@ -31,9 +31,7 @@ WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
 class Diverged(ArithmeticError):
     """The loss became NaN or infinite. epoch and step count from 1; terms: nats per datum at that step."""
 
-    def __init__(
-        self, epoch: int, step: int, terms: dict[str, float], history: list[dict[str, float]]
-    ) -> None:
+    def __init__(self, epoch: int, step: int, terms: dict[str, float], history: list[dict[str, float]]) -> None:
         largest = max(terms, key=lambda name: -math.inf if terms[name] != terms[name] else abs(terms[name]))
         broken = [name for name, value in terms.items() if not math.isfinite(value)]
         name = broken[0] if broken else largest

@@ -45,7 +45,7 @@ def check(name: str) -> None:
     """Raise ValueError, with the nearest known one, unless there is a guide of that name."""
     if name not in GUIDES:
         near = difflib.get_close_matches(str(name).lower(), GUIDES, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown guide {name!r}{hint} Guides: {', '.join(GUIDES)}")
 
 

@@ -56,9 +56,7 @@ def nll(predictive: Distribution, y: Tensor) -> float:
     """−(1/n) Σ_i log p(y_i | x_i), nats per datum; in densities, of the units of y."""
     expected = predictive.batch_shape + predictive.event_shape
     if y.shape != expected or y.dim() == 0:
-        raise ValueError(
-            f"the predictive is of shape {list(expected)} and y of {list(y.shape)}; they must be equal"
-        )
+        raise ValueError(f"the predictive is of shape {list(expected)} and y of {list(y.shape)}; they must be equal")
     return _mean(-predictive.log_prob(y).double().reshape(_examples(y), -1).sum(-1))
 
 
@@ -87,9 +85,7 @@ def r2(mean: Tensor, y: Tensor) -> float:
     return _mean(torch.where(constant, (residual == 0).double(), 1 - residual / total.where(~constant, 1.0)))
 
 
-METRICS: dict[str, Callable[..., float]] = {
-    f.__name__: f for f in (accuracy, macro_f1, nll, brier, ece, mse, rmse, r2)
-}
+METRICS: dict[str, Callable[..., float]] = {f.__name__: f for f in (accuracy, macro_f1, nll, brier, ece, mse, rmse, r2)}
 
 
 def _mean(values: Tensor) -> float:
@@ -113,22 +109,16 @@ def _classes(probs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         probs = torch.stack([1 - p, p], -1)
     off = (probs.sum(-1) - 1).abs()
     if not bool((probs >= 0).all() and (off <= TOLERANCE).all()):  # written so that NaN fails too
-        raise ValueError(
-            "probs must be probabilities: at least 0, summing to 1 over classes, not logits and not NaN"
-        )
+        raise ValueError("probs must be probabilities: at least 0, summing to 1 over classes, not logits and not NaN")
     labels = y.long()
     if not bool((labels == y).all() and (labels >= 0).all() and (labels < probs.shape[1]).all()):
-        raise ValueError(
-            f"labels must be whole numbers from 0 to {probs.shape[1] - 1}, one for each column of probs"
-        )
+        raise ValueError(f"labels must be whole numbers from 0 to {probs.shape[1] - 1}, one for each column of probs")
     return probs, labels
 
 
 def _outputs(mean: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Predictions and data [n, outputs], of one shape, so that none broadcasts."""
     if mean.shape != y.shape or y.dim() == 0:
-        raise ValueError(
-            f"mean {list(mean.shape)} and y {list(y.shape)} must be of one shape, [n] or [n, outputs]"
-        )
+        raise ValueError(f"mean {list(mean.shape)} and y {list(y.shape)} must be of one shape, [n] or [n, outputs]")
     n = _examples(y)
     return mean.detach().double().reshape(n, -1), y.detach().double().reshape(n, -1)

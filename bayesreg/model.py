@@ -57,9 +57,7 @@ class Model(nn.Module):
     def __init__(self, net: nn.Module, prior: Prior, likelihood: Likelihood, size: int) -> None:
         super().__init__()
         if not isinstance(prior, Prior):
-            raise ValueError(
-                f"Model(prior={prior!r}): not a prior; write br.L2(scale=1.0), or br.Flat() for none"
-            )
+            raise ValueError(f"Model(prior={prior!r}): not a prior; write br.L2(scale=1.0), or br.Flat() for none")
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"Model(size={size!r}): size is the number of data, len(data.train), at least 1")
         for term in prior.terms:
@@ -68,9 +66,7 @@ class Model(nn.Module):
         self.net = copy.deepcopy(net)
         learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         if not learned:
-            raise ValueError(
-                "the network has no parameter that requires a gradient: there is nothing to learn"
-            )
+            raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
         self.blocks = _blocks(prior, learned)
         self.net.requires_grad_(False)
 
@@ -155,16 +151,12 @@ class Model(nn.Module):
     def _check_names(self, parameters: Parameters) -> None:
         expected = {name: value.shape for name, value in self.unpack(self.initial()).items()}
         for name in expected.keys() - parameters.keys():
-            raise ValueError(
-                f"parameter {name!r} is missing from {_few(parameters)}; needed: {_few(expected)}"
-            )
+            raise ValueError(f"parameter {name!r} is missing from {_few(parameters)}; needed: {_few(expected)}")
         for name in parameters.keys() - expected.keys():
             raise ValueError(f"parameter {name!r} is not one of this model's: {_few(expected)}")
         for name, shape in expected.items():
             if parameters[name].shape != shape:
-                raise ValueError(
-                    f"parameter {name!r} has shape {list(parameters[name].shape)}, needed {list(shape)}"
-                )
+                raise ValueError(f"parameter {name!r} has shape {list(parameters[name].shape)}, needed {list(shape)}")
 
 
 def to_unit(x: Tensor) -> Tensor:
@@ -195,8 +187,7 @@ def _blocks(prior: Prior, learned: Mapping[str, Tensor]) -> list[Block]:
             raise ValueError(f"{term} claims no parameter: on={term.on!r} matches none of {_few(learned)}")
         for name in mine.keys() & claimed.keys():
             raise ValueError(
-                f"two priors claim {name!r}: {claimed[name]} and {term}; give each its own with on=..., "
-                'as on="head.*"'
+                f'two priors claim {name!r}: {claimed[name]} and {term}; give each its own with on=..., as on="head.*"'
             )
         claimed |= dict.fromkeys(mine, term)
         blocks.append(Block(_site(term, [b.site for b in blocks]), term, mine))

@@ -132,9 +132,7 @@ class Posterior:
         model = Model(net, priors.from_records(state["priors"]), LIKELIHOODS[kind](**options), state["size"])
         ours = [(b.site, list(b.shapes)) for b in model.blocks]
         if ours != [(site, list(names)) for site, names in state["blocks"]]:
-            raise ValueError(
-                f"{path} was saved from another network: it has {state['blocks']}, this one {ours}"
-            )
+            raise ValueError(f"{path} was saved from another network: it has {state['blocks']}, this one {ours}")
         try:
             model.net.load_state_dict(state["network"])
         except RuntimeError as error:  # the same names in other shapes, or other buffers

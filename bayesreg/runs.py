@@ -33,7 +33,7 @@ from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 
 Config = dict[str, Any]
-PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn", "bayesreg")
+PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
 
 
 def key(config: Config) -> str:
@@ -55,9 +55,7 @@ def prepare(directory: str | Path, config: Config) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             if any(directory.iterdir()):
-                raise ValueError(
-                    f"output directory {directory} holds other files: choose an empty or a new one"
-                )
+                raise ValueError(f"output directory {directory} holds other files: choose an empty or a new one")
             write_atomically(path, lambda part: part.write_text(json.dumps(config, indent=2)))
         elif not os.access(directory, os.W_OK):
             raise PermissionError(13, "not writable")
@@ -72,9 +70,7 @@ def _refuse_another(path: Path, config: Config) -> None:
     try:
         there = json.loads(path.read_text())
     except json.JSONDecodeError:
-        raise ValueError(
-            f"{path} is not readable as JSON: move the directory away, or choose another"
-        ) from None
+        raise ValueError(f"{path} is not readable as JSON: move the directory away, or choose another") from None
     ours = json.loads(json.dumps(config))
     if there != ours:
         differ = [name for name in there.keys() | ours.keys() if there.get(name) != ours.get(name)]
@@ -92,18 +88,14 @@ def _claimed(directory: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(
-            f"another process is at the run in {directory}: wait for it, or choose another"
-        ) from None
+        raise ValueError(f"another process is at the run in {directory}: wait for it, or choose another") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def execute(
-    directory: str | Path, config: Config, model: Model, data: Data, **options: Any
-) -> dict[str, Any]:
+def execute(directory: str | Path, config: Config, model: Model, data: Data, **options: Any) -> dict[str, Any]:
     """Fit, evaluate on validation and test, record; what is done already is not done again.
 
     options: those of `fit`. A run whose loss becomes NaN or infinite is recorded with status "diverged".
@@ -116,9 +108,7 @@ def execute(
         return done if done is not None else _execute(directory, config, model, data, options)
 
 
-def _execute(
-    directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]
-) -> dict[str, Any]:
+def _execute(directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     checkpoint = directory / "checkpoint.pt"
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
@@ -155,6 +145,8 @@ def _last(history: pd.DataFrame) -> dict[str, float]:
 
 def describe(model: Model, data: Data) -> dict[str, Any]:
     """The record of what ran: the prior in both conventions, the data's provenance, versions, machine."""
+    from bayesreg import __version__
+
     return {
         "priors": [_printable(term.describe(model.size)) for term in model.prior.terms],
         "data": {
@@ -164,7 +156,8 @@ def describe(model: Model, data: Data) -> dict[str, Any]:
             "sizes": {split: len(getattr(data, split)) for split in ("train", "validation", "test")},
         },
         "parameters": sum(shape.numel() for block in model.blocks for shape in block.shapes.values()),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"bayesreg": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
         "machine": f"{platform.platform()}, {os.cpu_count()} cores"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
     }

@@ -228,10 +228,7 @@ def summary(outcome: dict[str, Any]) -> str:
     """The final metrics and where they are, for the terminal."""
     metrics = outcome["metrics"]
     lines = [f"{'':12}{'validation':>12}{'test':>12}"]
-    lines += [
-        f"{name:12}{metrics['validation'][name]:12.4f}{value:12.4f}"
-        for name, value in metrics["test"].items()
-    ]
+    lines += [f"{name:12}{metrics['validation'][name]:12.4f}{value:12.4f}" for name, value in metrics["test"].items()]
     return "\n".join(
         [*lines, f"{outcome['seconds']['epoch']:.3g} s an epoch on {outcome['device']}", outcome["directory"]]
     )

@@ -33,9 +33,7 @@ def curvature(network: Callable[[Any], Any], x: Tensor) -> Tensor:
     """
     if not x.is_floating_point() or x.dim() == 0:
         what = f"{x.dtype} {list(x.shape)}"
-        raise ValueError(
-            f"curvature needs floating point x [B, ...], got {what}; of tokens, pass the embeddings"
-        )
+        raise ValueError(f"curvature needs floating point x [B, ...], got {what}; of tokens, pass the embeddings")
     D = x.shape[1:].numel()
     # All examples move along the same D directions: a batch of one, as long as no layer tells them apart.
     directions = torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, 1, *x.shape[1:])

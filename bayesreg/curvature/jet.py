@@ -121,9 +121,7 @@ def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
 def forward_mode(func: Any, args: Any, kwargs: Any, affine: bool = False) -> Any:
     """Any function F of Jets, in any arguments and with any outputs, by jvp of jvp along each direction."""
     if func.__name__.removeprefix("linalg_") in WRONG:
-        raise NotImplementedError(
-            f"torch's second derivative of {func.__name__} is wrong (pytorch issue 198017)"
-        )
+        raise NotImplementedError(f"torch's second derivative of {func.__name__} is wrong (pytorch issue 198017)")
     leaves, spec = tree_flatten((args, kwargs))
     jets = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, Jet)}
     at = [jet.value for jet in jets.values()]
@@ -153,9 +151,7 @@ def forward_mode(func: Any, args: Any, kwargs: Any, affine: bool = False) -> Any
             with sdpa_kernel(SDPBackend.MATH):  # the only attention with derivatives in forward mode
                 return vmap(derivative)(*directions)
         except RuntimeError as error:
-            what = (
-                f"curvature has no rule for {func.__name__}, and torch no second derivative in forward mode"
-            )
+            what = f"curvature has no rule for {func.__name__}, and torch no second derivative in forward mode"
             raise NotImplementedError(f"{what}; write it in elementary functions ({error})") from error
 
     def full(derivatives: list[Any], D: int) -> list[Tensor]:

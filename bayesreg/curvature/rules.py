@@ -178,16 +178,12 @@ def _batch_norm(func: Any, x: Any, running_mean: Any, running_var: Any, weight: 
 
 
 @rule("layer_norm")
-def _layer_norm(
-    func: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
+def _layer_norm(func: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     return _scaled(_standardised(x, tuple(range(-len(shape), 0)), eps), weight, bias, shape)
 
 
 @rule("group_norm")
-def _group_norm(
-    func: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
+def _group_norm(func: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     standard = _standardised(x.reshape(len(x), groups, -1), (-1,), eps).reshape(x.shape)
     return _scaled(standard, weight, bias, [-1, *[1] * (x.dim() - 2)])
 

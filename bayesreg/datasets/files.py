@@ -62,9 +62,7 @@ def read_pickle(path: Path) -> Any:
     with path.open("rb") as file:
         try:
             return _ArrayUnpickler(file, encoding="bytes").load()
-        except (
-            Exception
-        ) as error:  # a broken stream can fail as EOFError, KeyError, TypeError, MemoryError, ...
+        except Exception as error:  # a broken stream can fail as EOFError, KeyError, TypeError, MemoryError, ...
             raise ValueError(f"{path} is not a pickle of arrays: {error}. Get the published file") from error
 
 

@@ -9,15 +9,11 @@ from torch import Tensor, nn
 class MLP(nn.Module):
     """x [B, ...], flattened to [B, inputs], to [B, outputs]: hidden layers `body`, last layer `head`."""
 
-    def __init__(
-        self, inputs: int, outputs: int, hidden: Sequence[int], activation: Callable[[], nn.Module]
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], activation: Callable[[], nn.Module]) -> None:
         super().__init__()
         widths = [inputs, *hidden]
         if min([*widths, outputs]) < 1:
-            raise ValueError(
-                f"every layer needs a unit: inputs={inputs}, hidden={list(hidden)}, outputs={outputs}"
-            )
+            raise ValueError(f"every layer needs a unit: inputs={inputs}, hidden={list(hidden)}, outputs={outputs}")
         self.inputs = inputs
         self.body = nn.Sequential()
         for before, after in pairwise(widths):

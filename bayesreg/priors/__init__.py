@@ -49,14 +49,12 @@ def _term(part: str, text: str) -> tuple[str, float | None]:
     name, colon, number = part.partition(":")
     if name not in PRIORS:
         near = difflib.get_close_matches(name.lower(), PRIORS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown prior {name!r} in {text!r}{hint} Priors: {', '.join(PRIORS)}")
     try:
         return name, float(number) if colon else None
     except ValueError:
-        raise ValueError(
-            f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4"
-        ) from None
+        raise ValueError(f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4") from None
 
 
 def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:

@@ -24,8 +24,7 @@ def positive(owner: str, **values: float) -> None:
             raise ValueError(f"{owner}({name}={value!r}): {name} must be a number")
         if not (math.isfinite(value) and value > 0):
             raise ValueError(
-                f"{owner}({name}={value}): {name} must be finite and above 0; "
-                "for no prior at all use none, Flat()"
+                f"{owner}({name}={value}): {name} must be finite and above 0; for no prior at all use none, Flat()"
             )
 
 
@@ -162,7 +161,5 @@ def from_natural(known: Mapping[str, type[Any]], record: Mapping[str, Any]) -> P
     """The prior of one `Prior.describe` record, by the classes in `known`."""
     name = record["name"]
     if name not in known:
-        raise ValueError(
-            f"prior {name!r} is not registered in PRIORS: register it, or pass prior=... yourself"
-        )
+        raise ValueError(f"prior {name!r} is not registered in PRIORS: register it, or pass prior=... yourself")
     return known[name](**record["natural"])

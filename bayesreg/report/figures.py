@@ -26,9 +26,7 @@ def heatmap(results: pd.DataFrame) -> Figure:
     table = tables.scores(results, joint="\n± ")
     rows = [*scaled.to_numpy(), statistics.average(scaled).to_numpy()]
     height, width = len(rows), len(means.columns)
-    figure = Figure(
-        figsize=(2.6 + 1.25 * width, 1.2 + 0.72 * height), layout="constrained", facecolor="white"
-    )
+    figure = Figure(figsize=(2.6 + 1.25 * width, 1.2 + 0.72 * height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     places = [*range(height - 1), height - 0.82]  # the average stands a little apart
     for y, values, cells in zip(places, rows, table.rows, strict=True):
@@ -40,9 +38,7 @@ def heatmap(results: pd.DataFrame) -> Figure:
     axes.set_xticks(range(width), list(means.columns), fontweight="bold")
     axes.tick_params(length=0, labelcolor=INK, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, 1), CMAP), ax=axes, ticks=[0, 0.5, 1], aspect=28, pad=0.02
-    )
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CMAP), ax=axes, ticks=[0, 0.5, 1], aspect=28, pad=0.02)
     bar.ax.set_yticklabels(["worst 0", "0.5", "best 1"])
     bar.outline.set_visible(False)
     return figure
@@ -72,9 +68,7 @@ def panels(count: int) -> tuple[Figure, list[Any]]:
 
 def legend(figure: Figure, axes: list[Any]) -> None:
     """One legend below all panels, in the order of the tables."""
-    handles = {
-        label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     names = statistics.ordered(handles)
     figure.legend(
         [handles[name] for name in names],
@@ -118,9 +112,7 @@ def _line(ax: Any, prior: str, mean: pd.Series, sd: pd.Series) -> None:
     }
     ax.plot(x, mean.to_numpy(), label=prior, markevery=every, **style)
     if sd.notna().any():
-        ax.fill_between(
-            x, (mean - sd).to_numpy(), (mean + sd).to_numpy(), color=colour, alpha=0.13, linewidth=0
-        )
+        ax.fill_between(x, (mean - sd).to_numpy(), (mean + sd).to_numpy(), color=colour, alpha=0.13, linewidth=0)
 
 
 def _cut(ax: Any, rows: pd.DataFrame) -> None:
@@ -141,9 +133,7 @@ def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
     figure, axes = panels(len(tasks))
     for ax, task in zip(axes, tasks, strict=True):
         ax.set_xscale("log")
-        ax.set(
-            title=task, xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}"
-        )
+        ax.set(title=task, xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}")
         rows = candidates[candidates["task"] == task]
         for prior in statistics.ordered(rows["prior_name"]):
             _strengths(ax, prior, rows[rows["prior_name"] == prior].sort_values("strength"))

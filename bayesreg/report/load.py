@@ -37,9 +37,7 @@ def load(root: str | Path) -> pd.DataFrame:
         if problem.broken:
             log.warning("%s; this run is left out. Run it again, or delete its folder.", problem.reason)
     if runs.empty:
-        found = (
-            f"{len(problems)} run(s) begun, none finished" if problems else "no config.json in it or below"
-        )
+        found = f"{len(problems)} run(s) begun, none finished" if problems else "no config.json in it or below"
         raise ValueError(
             f"no complete run in {str(root)!r}: {found}. Give the folder that the experiments wrote to "
             "(a finished run holds config.json and result.json), or run one first."
@@ -69,9 +67,7 @@ def _history(run: Mapping[Any, Any]) -> pd.DataFrame:
         log.warning("%s cannot be read (%s); its curve is left out.", file, _first_line(error))
         return pd.DataFrame()
     keys = {key: run[key] for key in [*IDENTITY, "metric", "path"]}
-    return pd.concat(
-        [pd.DataFrame(keys, index=history.index), history.drop(columns=keys, errors="ignore")], axis=1
-    )
+    return pd.concat([pd.DataFrame(keys, index=history.index), history.drop(columns=keys, errors="ignore")], axis=1)
 
 
 def _read(root: Path) -> tuple[pd.DataFrame, list[Problem]]:
@@ -92,9 +88,7 @@ def _read(root: Path) -> tuple[pd.DataFrame, list[Problem]]:
     runs = _typed(runs)
     runs = runs.assign(task=statistics.tasks(runs))
     again = runs.duplicated(IDENTITY)
-    problems += [
-        Problem(path, f"{path} repeats another run", broken=True) for path in runs.loc[again, "path"]
-    ]
+    problems += [Problem(path, f"{path} repeats another run", broken=True) for path in runs.loc[again, "path"]]
     return runs[~again].reset_index(drop=True), problems
 
 

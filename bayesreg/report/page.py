@@ -76,9 +76,7 @@ def _csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False).encode()
 
 
-def _pictures(
-    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame
-) -> dict[str, tuple[bytes, str]]:
+def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame) -> dict[str, tuple[bytes, str]]:
     """File name → (picture, what it shows in words)."""
     scored = results[results["score_mean"].notna()].to_dict("records")
     scores = "; ".join(f"{r['task']}, {r['prior_name']} {tables.number(r['score_mean'])}" for r in scored)
@@ -164,18 +162,13 @@ def _diverged(runs: pd.DataFrame, root: Path) -> list[dict]:
 
 def _placed(problem: Problem, root: Path) -> Problem:
     """The problem with paths below the root only: a report is read on other machines."""
-    return problem._replace(
-        path=_relative(problem.path, root), reason=problem.reason.replace(f"{root}{os.sep}", "")
-    )
+    return problem._replace(path=_relative(problem.path, root), reason=problem.reason.replace(f"{root}{os.sep}", ""))
 
 
 def _diagnostics(runs: pd.DataFrame, root: Path, output: Path) -> list[tuple[str, str]]:
     """(name, link) of each picture in a run's own diagnostics folder."""
     found = [file for path in runs["path"] for file in sorted(Path(path, "diagnostics").glob("*.png"))]
-    return [
-        (_relative(str(file), root), quote(os.path.relpath(file, output).replace(os.sep, "/")))
-        for file in found
-    ]
+    return [(_relative(str(file), root), quote(os.path.relpath(file, output).replace(os.sep, "/"))) for file in found]
 
 
 def _relative(path: str, root: Path) -> str:

@@ -50,9 +50,7 @@ def _clearly(compared: dict[str, str], rivals: dict[str, list[dict]]) -> str:
         return "With one seed there is no spread to judge the leads by."
     clear = [task for task in compared if all(tables.clear(row) for row in rivals[task])]
     if not clear:
-        return (
-            "No lead over the others is larger than its own standard deviation over seeds: no clear winner."
-        )
+        return "No lead over the others is larger than its own standard deviation over seeds: no clear winner."
     larger = "larger than its own standard deviation over seeds."
     if len(clear) < len(compared):
         return f"Only on {_list(clear)} is the lead over every other prior {larger}"
@@ -67,9 +65,7 @@ def _average(scored: pd.DataFrame) -> str:
         return ""
     (first, best), (second, next_) = list(averages.sort_values(ascending=False, kind="stable").items())[:2]
     if f"{best:.2f}" == f"{next_:.2f}":
-        return (
-            f"Averaged over all of them, {first} and {second} share the highest normalised score, {best:.2f}."
-        )
+        return f"Averaged over all of them, {first} and {second} share the highest normalised score, {best:.2f}."
     return (
         f"Averaged over all of them, {first} has the highest normalised score, {best:.2f} "
         f"(1 is the best prior everywhere, 0 the worst), and {second} the next, {next_:.2f}."
