@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -41,17 +42,18 @@ def check(
         )
     choose_device(device)
     guides.create(guide, model)
-    with model.buffers_kept(), torch.random.fork_rng([]):
-        few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
-        x, y = train.x[:few], train.y[:few]
+    trial = copy.deepcopy(model).train()  # as it will be trained; the caller's keeps its mode and buffers
+    few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
+    x, y = train.x[:few], train.y[:few]
+    with torch.random.fork_rng([]):
         try:
             with torch.no_grad():
-                outputs = model.net(to_unit(x))
+                outputs = trial.net(to_unit(x))
         except (RuntimeError, TypeError, ValueError) as error:
             alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
             raise ValueError(
                 f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{alone}"
             ) from error
         for data in (train, validation or train):
-            model.likelihood.check(outputs, data.y)
-        poutine.block(model)(x, y)
+            trial.likelihood.check(outputs, data.y)
+        poutine.block(trial)(x, y)

@@ -159,6 +159,9 @@ class _Run:
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
         self._refuse_divergence(every)
+        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters):
+            last = {"a parameter after its update": math.nan}
+            raise Diverged(len(self.history) + 1, len(terms), last, self.history)
         means = dict(zip(self.gradient.names, every.double().mean(0).tolist(), strict=True))
         return {"seconds": seconds, "loss": sum(means.values()), **{f"loss_{k}": v for k, v in means.items()}}
 

@@ -112,7 +112,7 @@ class Experiment(ABC):
             net = self.network(data)
         model = Model(net, self._prior(len(data.train)), self.likelihood(), len(data.train))
         options = {k: getattr(self, k) for k in ("guide", "epochs", "batch_size", "lr", "device")}
-        check(model, data.train, **options)
+        check(model, data.train, validation=data.validation, **options)
         return Prepared(self._config(model), model, data, options | {"seed": self.seed})
 
     def directory(self, config: dict[str, Any], root: str | Path = "runs") -> Path:

@@ -294,10 +294,12 @@ def test_divergence_of_the_prior_is_told_from_that_of_the_likelihood():
     assert math.isfinite(caught.value.terms["likelihood"])
 
 
-def test_overflow_in_the_last_step_before_validation_is_divergence_too():
+def test_overflow_in_the_last_step_is_divergence_with_validation_or_without():
     validation = br.Dataset(torch.ones(3, 4), torch.tensor([0, 1, 2]))
     with pytest.raises(br.Diverged, match=r"epoch 1, step 1; its largest term is validation_nll"):
-        fit(network(dropout=0.0), batch_size=N, lr=1e38, validation=validation)
+        fit(network(dropout=0.0), batch_size=N, lr=1e36, validation=validation)  # finite weights, infinite outputs
+    with pytest.raises(br.Diverged, match=r"epoch 1, step 1; its largest term is a parameter after its update"):
+        fit(network(dropout=0.0), batch_size=N, lr=1e38)
 
 
 # --- Resuming ---
@@ -543,8 +545,9 @@ BUILDERS = {
 @pytest.mark.parametrize("value", NUMBERS, ids=repr)
 @pytest.mark.parametrize("owner", BUILDERS)
 def test_numbers_that_mean_nothing_are_refused(owner, value):
-    if owner == "ARD(strength" and value is None:
-        pytest.skip("ARD without a strength is the untempered one")
+    if owner == "ARD(strength" and value is None:  # ARD without a strength is the untempered one
+        assert BUILDERS[owner](value).temper == 1.0
+        return
     with pytest.raises(ValueError, match=r"must be") as caught:
         BUILDERS[owner](value)
     assert owner + "=" in str(caught.value)
