@@ -7,7 +7,7 @@ from bayesreg.fit import Diverged, fit
 from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
-from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, Prior, Smoothness, WeightPrior
+from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, FunctionPrior, Prior, Smoothness, WeightPrior
 
 __version__ = "0.1.0"
 
@@ -22,6 +22,7 @@ __all__ = [
     "Diverged",
     "Entropic",
     "Flat",
+    "FunctionPrior",
     "Gaussian",
     "Likelihood",
     "Model",

@@ -35,10 +35,7 @@ def test_the_prior_of_the_contributing_guide_works():
     import bayesreg as br
 
     (example,) = FENCE.findall(CONTRIBUTING)
-    imports = (
-        "from dataclasses import dataclass\nfrom typing import ClassVar, Self\n"
-        "from torch import Tensor\nfrom bayesreg import Batch, Prior\n"
-    )
+    imports = "from torch import Tensor\nfrom bayesreg import Batch, FunctionPrior\n"
     names: dict[str, object] = {"__name__": "example"}
     exec(imports + example, names)
     x, y = torch.randn(32, 4), torch.arange(32) % 3

@@ -1,7 +1,7 @@
 """Automatic relevance determination: a precision of its own for every weight."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import pyro
 import pyro.distributions as dist
@@ -27,7 +27,6 @@ class ARD(WeightPrior):
     own, only a and b; a `strength` other than 1/N is temper = N·strength, the paper's λ.
     """
 
-    name: ClassVar[str] = "ard"
     a: float = 1.0
     b: float = 1.0
     temper: float = 1.0

@@ -45,12 +45,16 @@ class Batch:
 class Prior:
     """A term of log p(θ) on the scale of the whole data set.
 
-    Subclass it and define `log_factor` for a term that depends on the network's function, or subclass
-    `WeightPrior` for a density on the weights. `name` is what the command line calls it.
+    Subclass `FunctionPrior` and define `log_factor` for a term that depends on the network's function, or
+    `WeightPrior` and its `sample` for a density on the weights. `name` is what the command line calls it.
     """
 
     name: ClassVar[str]
     default_strength: ClassVar[float | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.name = vars(cls).get("name", cls.__name__.lower())
 
     @property
     def terms(self) -> tuple[Prior, ...]:
@@ -91,8 +95,6 @@ class Prior:
 class Sum(Prior):
     """log p(θ) = Σ_t log p_t(θ): priors on weights, on outputs and on curvature together."""
 
-    name = "sum"
-
     def __init__(self, terms: tuple[Prior, ...]) -> None:
         self._terms = terms
 
@@ -121,6 +123,27 @@ class Flat(Prior):
         if strength is not None:
             raise ValueError(f"none has no strength, got {strength}: leave the number out")
         return cls()
+
+
+@dataclass(frozen=True)
+class FunctionPrior(Prior):
+    """A factor on the network's function, with one number: its strength, the coefficient per datum (λ = N·strength)."""
+
+    strength: float
+
+    def __post_init__(self) -> None:
+        positive(type(self).__name__, strength=self.strength)
+
+    @classmethod
+    def from_strength(cls, strength: float, size: int) -> Self:
+        return cls(strength)
+
+    def per_datum(self, size: int) -> float:
+        return self.strength
+
+    @abstractmethod
+    def log_factor(self, batch: Batch) -> Tensor:
+        """The factor's log, on the scale of the whole data set: strength × N × the mean over the batch."""
 
 
 class WeightPrior(Prior):

@@ -17,7 +17,6 @@ class L1(WeightPrior):
     scale: b. As a penalty per datum it is strength × ‖θ‖₁ with strength = 1/(N b).
     """
 
-    name: ClassVar[str] = "l1"
     default_strength: ClassVar[float] = 1e-4
     scale: float = 1.0
     on: On = "weights"

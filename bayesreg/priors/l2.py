@@ -18,7 +18,6 @@ class L2(WeightPrior):
     of an optimiser of the mean loss.
     """
 
-    name: ClassVar[str] = "l2"
     default_strength: ClassVar[float] = 1e-3
     scale: float = 1.0
     on: On = "weights"

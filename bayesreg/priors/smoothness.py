@@ -1,38 +1,24 @@
 """The smoothness prior: a penalty on the curvature of the network's function."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from bayesreg.curvature import curvature, zero_curvature
 from bayesreg.likelihoods import Likelihood
-from bayesreg.priors.base import Batch, Prior, positive
+from bayesreg.priors.base import Batch, FunctionPrior
 
 MOST_INPUTS = 256  # exact curvature costs one pass a coordinate: beyond this it would take hours
 
 
-@dataclass(frozen=True)
-class Smoothness(Prior):
+class Smoothness(FunctionPrior):
     """Prefer flat functions: −(λ/2n) Σ_i d(x_i), d(x) = Σ_c Σ_k (∂²Ω_c/∂x_k²)² (Bishop, 1993).
 
     strength: the coefficient per datum, loss = mean NLL + strength × ½ mean d; λ = N·strength. Exact, over
     all coordinates of x, and so for inputs of at most 256 numbers.
     """
 
-    name: ClassVar[str] = "smoothness"
     default_strength: ClassVar[float] = 1e-2
-    strength: float
-
-    def __post_init__(self) -> None:
-        positive("Smoothness", strength=self.strength)
-
-    @classmethod
-    def from_strength(cls, strength: float, size: int) -> Self:
-        return cls(strength)
-
-    def per_datum(self, size: int) -> float:
-        return self.strength
 
     def check(self, net: nn.Module, likelihood: Likelihood) -> None:
         flat = zero_curvature(net)
