@@ -219,9 +219,10 @@ def refuse(error: Exception) -> NoReturn:
 
 def sentence(record: dict[str, Any]) -> str:
     """A prior in both conventions, in one line."""
-    natural = ", ".join(f"{k} {v:.4g}" for k, v in record["natural"].items() if isinstance(v, float))
-    strength = "" if record["strength"] is None else f", strength {record['strength']:.4g} per datum"
-    return f"prior {record['name']}{': ' if natural else ''}{natural}{strength}, N = {record['size']}"
+    parts = [f"{k} {v:.4g}" for k, v in record["natural"].items() if isinstance(v, float) and k != "strength"]
+    if record["strength"] is not None:
+        parts.append(f"strength {record['strength']:.4g} per datum, λ = {record['lambda']:.4g} on the data set")
+    return f"prior {record['name']}: " + ", ".join([*parts, f"N = {record['size']}"])
 
 
 def summary(outcome: dict[str, Any]) -> str:

@@ -200,9 +200,10 @@ def test_describe(name, strength, size):
     """Both conventions, and enough to build the prior again."""
     prior = PRIORS[name].from_strength(strength, size)
     record = prior.describe(size)
-    assert set(record) == {"name", "natural", "strength", "size"}
+    assert set(record) == {"name", "natural", "strength", "lambda", "size"}
     assert (record["name"], record["size"]) == (name, size)
     assert record["strength"] == pytest.approx(strength, rel=1e-8)
+    assert record["lambda"] == pytest.approx(strength * size, rel=1e-8)
     assert from_records([record]) == prior
 
 
@@ -211,10 +212,12 @@ def test_describe_by_hand():
         "name": "l2",
         "natural": {"scale": 0.5, "on": "weights"},
         "strength": 0.04,
+        "lambda": 4.0,
         "size": 100,
     }
     assert br.L1(scale=0.5, on="head.*").describe(100)["strength"] == 0.02
-    assert br.Flat().describe(100) == {"name": "none", "natural": {}, "strength": None, "size": 100}
+    none = {"name": "none", "natural": {}, "strength": None, "lambda": None, "size": 100}
+    assert br.Flat().describe(100) == none
     assert br.ARD(a=2.0, temper=5.0).describe(100)["strength"] == 0.05
 
 

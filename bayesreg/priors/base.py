@@ -86,10 +86,17 @@ class Prior:
         return dict(vars(self))
 
     def describe(self, size: int) -> dict[str, Any]:
-        """The record of a run: name, natural parameters, strength for N = size."""
+        """The record of a run: name, natural parameters, strength per datum and λ = N·strength on the data set."""
         strength = self.per_datum(size)
         rounded = None if strength is None else float(f"{strength:.9g}")  # 1/(N σ²) of a σ made from 1e-4
-        return {"name": self.name, "natural": self.natural(), "strength": rounded, "size": size}
+        on_data_set = None if rounded is None else size * rounded
+        return {
+            "name": self.name,
+            "natural": self.natural(),
+            "strength": rounded,
+            "lambda": on_data_set,
+            "size": size,
+        }
 
 
 class Sum(Prior):

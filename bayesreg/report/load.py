@@ -156,8 +156,12 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 def natural(terms: list[dict[str, Any]]) -> str:
     """The natural parameters of a prior; those of a sum with the names of its terms."""
-    # Where a weight prior acts is said when it is not where every weight prior acts.
+    # Where a weight prior acts is said when it is not where every weight prior acts; λ stands for a strength.
     kept = [{k: v for k, v in (t.get("natural") or {}).items() if (k, v) != ("on", "weights")} for t in terms]
+    kept = [
+        {"λ": t["lambda"]} if "lambda" in t and set(own) == {"strength"} else own
+        for t, own in zip(terms, kept, strict=True)
+    ]
     named = [f"{t.get('name')}: " if len(terms) > 1 else "" for t in terms]
     return " + ".join(name + words(values) for name, values in zip(named, kept, strict=True))
 

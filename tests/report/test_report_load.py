@@ -114,10 +114,10 @@ def test_natural_parameters_of_sums_are_named(make, root):
     file = make() / "result.json"
     terms = [
         {"name": "l2", "natural": {"scale": 0.5, "on": "weights"}},
-        {"name": "entropic", "natural": {"strength": 6.0}},
+        {"name": "entropic", "natural": {"strength": 0.06}, "lambda": 6.0},
     ]
     file.write_text(json.dumps(json.loads(file.read_text()) | {"priors": terms}))
-    assert report.load(root)["natural"].tolist() == ["l2: scale=0.5 + entropic: strength=6"]
+    assert report.load(root)["natural"].tolist() == ["l2: scale=0.5 + entropic: λ=6"]
 
 
 def test_sum_of_priors_may_have_no_single_strength(make, root):
