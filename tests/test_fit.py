@@ -28,11 +28,11 @@ PRIORS = {
 }
 
 
-def network(seed=0, dropout=0.25):
+def network(seed=0, dropout=0.25, bias=True):
     """With every thing that a run could get wrong: BatchNorm's buffers, dropout's random numbers."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        body = [nn.Linear(4, 6), nn.BatchNorm1d(6), nn.SiLU(), nn.Dropout(dropout)]
+        body = [nn.Linear(4, 6, bias=bias), nn.BatchNorm1d(6), nn.SiLU(), nn.Dropout(dropout)]
         return nn.Sequential(*body, nn.Linear(6, CLASSES))
 
 
@@ -96,7 +96,8 @@ def test_captured_equals_plain(prior, guide, monkeypatch, caplog):
     states = []
     for steps in (0, math.inf):
         monkeypatch.setattr(module, "WORTH_CAPTURING", steps)
-        states.append(state(fit(prior=PRIORS[prior], guide=guide)))
+        # No bias before BatchNorm: its gradient is rounding alone, which Adam would blow up to a step.
+        states.append(state(fit(network(bias=False), PRIORS[prior], guide=guide)))
     assert "not captured" not in caplog.text
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
