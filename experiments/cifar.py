@@ -20,6 +20,8 @@ class Cifar(Experiment):
     metric: ClassVar[str] = "accuracy"
     dataset: Literal["cifar10", "cifar100"] = "cifar10"
     """Which of the two."""
+    batch_size: int = 32
+    """Examples a step."""
     width: int = 64
     """Channels of the first stage; 64 is ResNet18, 16 trains on a CPU."""
 
