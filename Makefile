@@ -29,8 +29,7 @@ $(READY): pyproject.toml
 	@echo "Setting up $(VENV), once: some minutes, and some GB where PyTorch comes with CUDA."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet '$(TORCH)' --editable '.[dev]'
 	touch $@
 
 clean:
