@@ -32,9 +32,7 @@ class Diverged(ArithmeticError):
     """The loss became NaN or infinite. epoch and step count from 1; terms: nats per datum at that step."""
 
     def __init__(self, epoch: int, step: int, terms: dict[str, float], history: list[dict[str, float]]) -> None:
-        largest = max(terms, key=lambda name: -math.inf if terms[name] != terms[name] else abs(terms[name]))
-        broken = [name for name, value in terms.items() if not math.isfinite(value)]
-        name = broken[0] if broken else largest
+        name = max(terms, key=lambda name: abs(terms[name]) if math.isfinite(terms[name]) else math.inf)
         super().__init__(
             f"the loss is not finite at epoch {epoch}, step {step}; its largest term is {name} = {terms[name]:g} "
             "nats per datum; lower the learning rate or the prior's strength"
@@ -67,16 +65,8 @@ def fit(
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training; `Diverged` where the loss becomes NaN or infinite.
     """
-    check(
-        model,
-        train,
-        guide=guide,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        device=device,
-        validation=validation,
-    )
+    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "device": device}
+    check(model, train, guide=guide, validation=validation, **options)
     target = choose_device(device)
     model = copy.deepcopy(model).to(target).train()
     run = _Run(model, guides.create(guide, model), lr, epochs, math.ceil(len(train) / batch_size))
@@ -86,18 +76,11 @@ def fit(
         if epochs * (len(train) // batch_size) >= WORTH_CAPTURING:
             run.gradient.prepare(train.x[:batch_size], train.y[:batch_size])
         posterior = Posterior(model, run.guide, guide, run.history)
-        bar = tqdm(
-            range(first, epochs),
-            initial=first,
-            total=epochs,
-            unit="epoch",
-            disable=None if progress else True,
-        )
+        hidden = None if progress else True  # None: where there is no terminal
+        bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
         for epoch in bar:
-            row = {
-                "epoch": epoch + 1,
-                **run.epoch(train, order(len(train), seed, epoch).to(target), batch_size),
-            }
+            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)
+            row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, math.ceil(len(train) / batch_size))
             run.history.append(row)

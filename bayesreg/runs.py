@@ -36,6 +36,10 @@ Config = dict[str, Any]
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
 
 
+class Claimed(ValueError):
+    """Another process is at this run."""
+
+
 def key(config: Config) -> str:
     """Eight hexadecimal digits that stand for the configuration."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
@@ -88,7 +92,7 @@ def _claimed(directory: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"another process is at the run in {directory}: wait for it, or choose another") from None
+        raise Claimed(f"another process is at the run in {directory}: wait for it, or choose another") from None
     try:
         yield
     finally:

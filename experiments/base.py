@@ -176,7 +176,7 @@ def load(name: str) -> type[Experiment]:
     """The experiment of that name. ValueError for an unknown one, with the nearest known."""
     if name not in EXPERIMENTS:
         near = get_close_matches(name.lower(), EXPERIMENTS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown experiment {name!r}{hint} Experiments: {', '.join(EXPERIMENTS)}")
     return getattr(importlib.import_module(f"experiments.{name}"), EXPERIMENTS[name])
 
@@ -205,6 +205,8 @@ def main(kind: type[Experiment]) -> None:
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {directory}", file=sys.stderr)
         sys.exit(130)
+    except runs.Claimed as error:
+        refuse(error)
     if outcome["status"] == "diverged":
         print(f"diverged: {outcome['message']}\n{outcome['directory']}", file=sys.stderr)
         sys.exit(1)

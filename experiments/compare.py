@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 import sys
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def check(runs: list[Experiment]) -> None:
         next(group).build()
 
 
+def make_writable(*directories: Path) -> None:
+    """Make the directories. ValueError for one that cannot be written, before the first run and not after the last."""
+    for directory in directories:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            raise ValueError(f"{directory} cannot be written ({error.strerror}): choose another directory") from None
+
+
 def sweep(runs: list[Experiment], output: Path, workers: int | None) -> list[str]:
     """Do the runs with a progress bar; the messages of those that failed."""
     from tqdm import tqdm
@@ -108,6 +120,7 @@ def main() -> None:
     try:
         runs = compare.runs()
         check(runs)
+        make_writable(compare.output, compare.report)
     except (ValueError, OSError) as error:
         refuse(error)
     failed = sweep(runs, compare.output, compare.workers)

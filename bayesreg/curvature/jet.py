@@ -21,7 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 with warnings.catch_warnings():  # torch.func compiles its formulas on its first call, by deprecated means
-    warnings.simplefilter("ignore")
+    for kind in (DeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", kind)
     jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 

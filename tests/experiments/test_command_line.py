@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 
 from experiments import EXPERIMENTS, base, compare, report
 
@@ -169,6 +170,24 @@ def test_compare_refuses_bad_input_before_the_first_run(command, tmp_path, optio
     assert status == 2
     assert message in err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--output", "--report"])
+def test_compare_refuses_a_directory_it_cannot_write_before_the_first_run(command, tmp_path, option):
+    (tmp_path / "file").write_text("")
+    few = ["--experiments", "diabetes", "--priors", "none", *SHORT]
+    status, _, err = command(compare.main, *few, option, tmp_path / "file" / "below")
+    assert status == 2
+    assert "cannot be written" in err
+    assert not list(tmp_path.glob("runs/compare/*/*"))
+
+
+def test_a_run_that_another_process_is_at_exits_2(command):
+    assert command(experiment("digits"), *SHORT, "--output", "run")[0] == 0
+    with FileLock("run/.claim"):
+        status, _, err = command(experiment("digits"), *SHORT, "--output", "run")
+    assert status == 2
+    assert "another process" in err
 
 
 def test_report_of_nothing(command):
