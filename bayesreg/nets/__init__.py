@@ -5,8 +5,26 @@ from collections.abc import Callable
 from torch import nn
 
 from bayesreg.nets.mlp import MLP, mlp
+from bayesreg.nets.recurrent import LSTM, lstm
 from bayesreg.nets.resnet import BasicBlock, ResNet, resnet18
+from bayesreg.nets.transformer import Transformer, transformer
 
-NETS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "resnet18": resnet18}
+NETS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": mlp,
+    "resnet18": resnet18,
+    "lstm": lstm,
+    "transformer": transformer,
+}
 
-__all__ = ["MLP", "NETS", "BasicBlock", "ResNet", "mlp", "resnet18"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "NETS",
+    "BasicBlock",
+    "ResNet",
+    "Transformer",
+    "lstm",
+    "mlp",
+    "resnet18",
+    "transformer",
+]
