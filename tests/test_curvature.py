@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bayesreg.curvature import Jet, curvature, zero_curvature
-from bayesreg.nets import mlp, resnet18
+from bayesreg.nets import lstm, mlp, resnet18, transformer
 
 
 def brute(network, x: Tensor, alone: bool = True) -> Tensor:
@@ -126,6 +126,18 @@ class Folded(nn.Module):
         return later.exp() + self.outer(x.transpose(0, 1) @ self.inner.weight.T).sin().transpose(0, 1)
 
 
+class BothWays(nn.Module):
+    """Two layers, both directions, time first, no biases, and every result of the layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.LSTM(2, 3, 2, bias=False, bidirectional=True)
+
+    def forward(self, x):
+        states, (h, c) = self.body(x.transpose(0, 1))
+        return states.transpose(0, 1).flatten(1).sin() + torch.cat([h, c], 0).transpose(0, 1).flatten(1)
+
+
 class Fallback(nn.Module):
     """Functions without a rule: nested forward mode."""
 
@@ -155,6 +167,9 @@ CASES = {
     "mixed": (Mixed, (3, 6)),
     "attention": (Attention, (2, 4, 3)),
     "encoder": (lambda: nn.TransformerEncoderLayer(4, 2, 6, 0.0, F.silu, batch_first=True), (2, 3, 4)),
+    "lstm": (lambda: lstm(2, 2, hidden=3, layers=2), (2, 3, 2)),
+    "lstm both ways": (BothWays, (2, 4, 2)),
+    "transformer": (lambda: transformer(2, 2, 4, layers=1, heads=2), (2, 3, 2)),
     "folded": (Folded, (3, 2, 3)),
     "fallback": (Fallback, (2, 3, 2)),
     "resnet18": (lambda: resnet18(2, width=2).eval(), (1, 3, 6, 6)),

@@ -193,3 +193,34 @@ def _instance_norm(
     func: Any, x: Any, *args: Any, weight: Any, bias: Any, use_input_stats: bool, eps: float, **_: Any
 ) -> Any:
     return _group_norm(func, x, x.shape[1], weight, bias, eps) if use_input_stats else NotImplemented
+
+
+@rule("lstm")
+def _lstm(func: Any, x: Any, state: Any, weights: Any, biased: bool, layers: int, dropout: float,
+          training: bool, both_ways: bool, batch_first: bool = True, *rest: Any) -> Any:  # fmt: skip
+    """The cell step by step: torch's fused kernels have no forward mode."""
+    kinds = 4 if biased else 2
+    if rest or len(weights) != layers * (1 + both_ways) * kinds:  # packed sequences, projections
+        raise NotImplementedError("curvature has no rule for packed or projected LSTMs; pass padded sequences")
+    hs, cs = (list(each.unbind()) for each in state)
+    for layer in range(layers):
+        ways = []
+        for way in range(1 + both_ways):
+            n = layer * (1 + both_ways) + way
+            steps = list(x.unbind(int(batch_first)))
+            out, hs[n], cs[n] = _cell(steps[::-1] if way else steps, hs[n], cs[n], *weights[n * kinds :][:kinds])
+            ways.append(torch.stack(out[::-1] if way else out, int(batch_first)))
+        x = torch.cat(ways, -1)
+        if dropout and layer < layers - 1:
+            x = F.dropout(x, dropout, training)
+    return x, torch.stack(hs), torch.stack(cs)
+
+
+def _cell(steps: list[Any], h: Any, c: Any, W: Tensor, U: Tensor, b: Any = None, d: Any = None) -> Any:
+    out = []
+    for x in steps:
+        i, f, g, o = (F.linear(x, W, b) + F.linear(h, U, d)).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        out.append(h)
+    return out, h, c
