@@ -12,6 +12,7 @@ from bayesreg import guides
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device
 from bayesreg.model import Model, to_unit
+from bayesreg.step import COMPILE
 
 
 def check(
@@ -23,12 +24,18 @@ def check(
     batch_size: int,
     lr: float,
     device: str | None,
+    threads: int | None = None,
+    compile: str = "auto",
     validation: Dataset | None = None,
 ) -> None:
     """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"fit({name}={value!r}): {name} must be a whole number of at least 1")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"fit(threads={threads!r}): a whole number of at least 1, or None to choose by the work")
+    if compile not in COMPILE:
+        raise ValueError(f"fit(compile={compile!r}): one of {', '.join(COMPILE)}")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"fit(lr={lr}): the learning rate must be finite and above 0, as 1e-3")
     if batch_size > len(train):

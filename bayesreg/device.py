@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bayesreg.datasets import Dataset
 from bayesreg.model import Model, to_unit
 
 SMALL = 3e8  # floating-point operations a batch: below this a second thread costs more than it gives
@@ -28,28 +29,41 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
+def choose_threads(work: int) -> int:
+    """How many threads a batch of so many floating-point operations is worth, of those PyTorch has now."""
+    return 1 if work < SMALL else torch.get_num_threads()
+
+
 @contextmanager
-def surroundings(model: Model, train: Dataset, batch_size: int, device: torch.device, seed: int) -> Iterator[None]:
-    """The random state and the threads of a run; the caller's come back afterwards."""
-    threads = torch.get_num_threads()
+def random_state_kept(device: torch.device) -> Iterator[None]:
+    """Put PyTorch's random state back at the end, the device's too."""
     with torch.random.fork_rng([] if device.type == "cpu" else [device]):
+        yield
+
+
+@contextmanager
+def surroundings(device: torch.device, seed: int, threads: int) -> Iterator[None]:
+    """The random state and the threads of a run; the caller's come back afterwards."""
+    before = torch.get_num_threads()
+    with random_state_kept(device):
         torch.manual_seed(seed)
         try:
-            if device.type == "cpu" and flops(model, train.x[:batch_size]) < SMALL:
-                torch.set_num_threads(1)
+            if device.type == "cpu":
+                torch.set_num_threads(threads)
             yield
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(before)
 
 
 def flops(model: Model, x: Tensor) -> int:
     """Floating-point operations of the network's forward pass on a batch like x."""
     few = to_unit(x[:2].to(next(model.net.parameters()).device))
-    with (
-        model.buffers_kept(),
-        torch.no_grad(),
-        torch.random.fork_rng([]),
-        FlopCounterMode(display=False) as counter,
-    ):
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _rnn})
+    with model.buffers_kept(), torch.no_grad(), random_state_kept(few.device), counter:
         model.net(few)
     return counter.get_total_flops() * len(x) // len(few)
+
+
+def _rnn(x: torch.Size, *weights: Any, **rest: Any) -> int:
+    """Each step multiplies each example by the input's and the state's weights; x [T, B, inputs]."""
+    return 2 * x[0] * x[1] * sum(math.prod(shape) for shape in weights[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
 from pathlib import Path
@@ -19,13 +20,13 @@ from tqdm import tqdm
 from bayesreg import guides
 from bayesreg.checks import check
 from bayesreg.datasets import Dataset
-from bayesreg.device import choose_device, surroundings
+from bayesreg.device import choose_device, choose_threads, flops, surroundings
 from bayesreg.files import write_atomically
 from bayesreg.model import Model
-from bayesreg.objective import Gradient, Objective
 from bayesreg.posterior import Posterior
+from bayesreg.step import Step
 
-WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
+log = logging.getLogger(__name__)
 
 
 class Diverged(ArithmeticError):
@@ -51,6 +52,9 @@ def fit(
     seed: int = 0,
     validation: Dataset | None = None,
     device: str | None = None,
+    threads: int | None = None,
+    compile: str = "auto",
+    bfloat16: bool = False,
     progress: bool = True,
     checkpoint: str | Path | None = None,
 ) -> Posterior:
@@ -59,22 +63,27 @@ def fit(
     Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. guide: a name in
     GUIDES, "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and
     the guide's draws; the weights at the start are the network's own. device: None takes a GPU where
-    there is one. validation: judged after every epoch, into `Posterior.history`. checkpoint: a file from
-    which an interrupted run goes on, bit for bit.
+    there is one. threads: of the CPU; None chooses by the work of a batch. compile: "never", "always", or
+    "auto", when it pays for itself. bfloat16: the network alone computes in it while it is trained; densities and
+    parameters stay as they are. validation: judged after every epoch, into `Posterior.history`.
+    checkpoint: a file from which an interrupted run goes on, bit for bit.
 
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training; `Diverged` where the loss becomes NaN or infinite.
     """
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "device": device}
+    options |= {"threads": threads, "compile": compile}
     check(model, train, guide=guide, validation=validation, **options)
     target = choose_device(device)
     model = copy.deepcopy(model).to(target).train()
-    run = _Run(model, guides.create(guide, model), lr, epochs, math.ceil(len(train) / batch_size))
-    with surroundings(model, train, batch_size, target, seed):
+    model.autocast = torch.bfloat16 if bfloat16 else None
+    work = flops(model, train.x[:batch_size])
+    with surroundings(target, seed, threads or choose_threads(work)):
+        steps = math.ceil(len(train) / batch_size)
+        run = _Run(model, guides.create(guide, model), lr, epochs * steps)
         first = run.resume(checkpoint)
         train = train.to(target)
-        if epochs * (len(train) // batch_size) >= WORTH_CAPTURING:
-            run.gradient.prepare(train.x[:batch_size], train.y[:batch_size])
+        log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         posterior = Posterior(model, run.guide, guide, run.history)
         hidden = None if progress else True  # None: where there is no terminal
         bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
@@ -82,11 +91,12 @@ def fit(
             trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
-                row |= _judge(posterior, validation, run, math.ceil(len(train) / batch_size))
+                row |= _judge(posterior, validation, run, steps)
             run.history.append(row)
             bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
             run.save(checkpoint)
-        posterior.warmup_seconds = run.gradient.capture_seconds
+        posterior.warmup_seconds = run.step.prepare_seconds
+    model.autocast = None
     if isinstance(run.guide, AutoDelta):
         _profile(model, run.guide)
     return posterior
@@ -119,40 +129,38 @@ def order(size: int, seed: int, epoch: int) -> Tensor:
 class _Run:
     """What changes while a model is trained, and what a checkpoint therefore holds."""
 
-    def __init__(self, model: Model, guide: Any, lr: float, epochs: int, steps: int) -> None:
+    def __init__(self, model: Model, guide: Any, lr: float, steps: int) -> None:
         self.guide = guide
-        self.gradient = Gradient(Objective(model, guide))
-        self.parameters = list(self.gradient.parameters.values())
-        self.optimiser = torch.optim.Adam(self.parameters, lr=lr, fused=True)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, epochs * steps)
+        self.step = Step(model, guide, lr, steps)
         self.history: list[dict[str, float]] = []
         self._saved_at = time.monotonic()
+
+    def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
+        """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
+        full, rest = divmod(len(train), batch_size)
+        how = self.step.prepare(train.x[:batch_size], train.y[:batch_size], epochs * full, work, compile)
+        if rest and compile != "always":
+            self.step.prepare(train.x[:rest], train.y[:rest], epochs, work * rest / batch_size, "never")
+        return f"{how}; {torch.get_num_threads()} threads for {work:.2g} operations a forward pass"
 
     def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
         start = time.perf_counter()
-        terms = []
-        for batch in order.split(batch_size):
-            values, gradients = self.gradient(train.x[batch], train.y[batch])
-            for parameter, gradient in zip(self.parameters, gradients, strict=True):
-                parameter.grad = gradient
-            self.optimiser.step()
-            self.schedule.step()
-            terms.append(values)
+        terms = [self.step(train.x[batch], train.y[batch]) for batch in order.split(batch_size)]
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
         self._refuse_divergence(every)
-        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters):
+        if not all(bool(parameter.isfinite().all()) for parameter in self.step.parameters):
             last = {"a parameter after its update": math.nan}
             raise Diverged(len(self.history) + 1, len(terms), last, self.history)
-        means = dict(zip(self.gradient.names, every.double().mean(0).tolist(), strict=True))
+        means = dict(zip(self.step.names, every.double().mean(0).tolist(), strict=True))
         return {"seconds": seconds, "loss": sum(means.values()), **{f"loss_{k}": v for k, v in means.items()}}
 
     def _refuse_divergence(self, terms: Tensor) -> None:
         bad = (~terms.sum(1).isfinite()).nonzero()
         if len(bad):
             step = int(bad[0, 0])
-            named = dict(zip(self.gradient.names, terms[step].tolist(), strict=True))
+            named = dict(zip(self.step.names, terms[step].tolist(), strict=True))
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
     def save(self, checkpoint: str | Path | None, every: float = 20.0) -> None:
@@ -160,12 +168,9 @@ class _Run:
         if checkpoint is None or time.monotonic() - self._saved_at < every:
             return
         state = {
-            "guide": self.guide.state_dict(),
-            "buffers": self.gradient.buffers,
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "step": self.step.state(),
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state() if self.parameters[0].is_cuda else None,
+            "cuda_rng": torch.cuda.get_rng_state() if self.step.parameters[0].is_cuda else None,
             "history": self.history,
         }
         write_atomically(checkpoint, lambda path: torch.save(state, path))
@@ -175,14 +180,10 @@ class _Run:
         """Go back to the checkpoint, if there is one; the number of epochs done."""
         if checkpoint is None or not Path(checkpoint).exists():
             return 0
-        state = torch.load(checkpoint, map_location=self.parameters[0].device, weights_only=True)
-        self.guide.load_state_dict(state["guide"])
-        for name, buffer in self.gradient.buffers.items():
-            buffer.copy_(state["buffers"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["rng"].cpu())
-        if self.parameters[0].is_cuda and state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        self.step.restore(state["step"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] is not None and self.step.parameters[0].is_cuda:
+            torch.cuda.set_rng_state(state["cuda_rng"])
         self.history += state["history"]
         return len(self.history)

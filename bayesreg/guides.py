@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro
-import torch
 from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal, init_to_value
 
+from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 
 _numbers = itertools.count()
@@ -56,9 +56,8 @@ def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
     would move BatchNorm's running statistics. The random state comes back too. A name of its own keeps two
     guides apart in Pyro's global parameter store.
     """
-    device = next(model.net.parameters()).device
     with (
-        torch.random.fork_rng([] if device.type == "cpu" else [device]),
+        random_state_kept(next(model.net.parameters()).device),
         pyro.settings.context(module_local_params=True),
         pyro.poutine.block(),
     ):

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 
 from bayesreg import diagnostics, guides, priors
 from bayesreg.datasets import Dataset
+from bayesreg.device import random_state_kept
 from bayesreg.files import write_atomically
 from bayesreg.likelihoods import LIKELIHOODS
 from bayesreg.metrics import METRICS
@@ -58,8 +59,7 @@ class Posterior:
         """Draws of θ by name, each [number, ...]; a delta guide has one draw, its mode, [1, ...]."""
         if self.guide_name == "delta":
             return {name: value[None] for name, value in self.parameters().items()}
-        devices = [] if self.device.type == "cpu" else [self.device]
-        with torch.random.fork_rng(devices), pyro.settings.context(module_local_params=True), torch.no_grad():
+        with random_state_kept(self.device), pyro.settings.context(module_local_params=True), torch.no_grad():
             torch.manual_seed(seed)
             sites = [self.guide() for _ in range(number)]
         stacked = {site: torch.stack([draw[site] for draw in sites]) for site in sites[0]}

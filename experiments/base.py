@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
 
 import tyro
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from bayesreg.likelihoods import Likelihood
     from bayesreg.model import Model
 
-ELSEWHERE = ("device", "data_dir", "output", "diagnostics")  # options that do not change the result
+OPTIONS = ("guide", "epochs", "batch_size", "lr", "device", "threads", "compile")  # as `bayesreg.fit` calls them
+ELSEWHERE = ("device", "threads", "compile", "data_dir", "output", "diagnostics")  # they do not change the result
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Experiment(ABC):
     """Train on that many examples only, and validate on as many at most; None takes all. Test stays whole."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    threads: int | None = None
+    """Threads of the CPU; None takes one for a small network and all for a large one."""
+    compile: Literal["never", "auto", "always"] = "auto"
+    """Compile the step with torch.compile; auto does where it pays for itself."""
+    bfloat16: bool = False
+    """Compute the network alone in bfloat16 while training; densities and parameters stay in float32."""
     data_dir: Path | None = None
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
     output: Path | None = None
@@ -111,9 +118,9 @@ class Experiment(ABC):
             torch.manual_seed(self.seed)  # the same weights for every prior
             net = self.network(data)
         model = Model(net, self._prior(len(data.train)), self.likelihood(), len(data.train))
-        options = {k: getattr(self, k) for k in ("guide", "epochs", "batch_size", "lr", "device")}
+        options = {k: getattr(self, k) for k in OPTIONS}
         check(model, data.train, validation=data.validation, **options)
-        return Prepared(self._config(model), model, data, options | {"seed": self.seed})
+        return Prepared(self._config(model), model, data, options | {"seed": self.seed, "bfloat16": self.bfloat16})
 
     def directory(self, config: dict[str, Any], root: str | Path = "runs") -> Path:
         """The run's own directory: --output, or one below the root, named after what it holds."""

@@ -1,8 +1,9 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-likelihoods, curvature, files → priors → model → guides, device → objective, checks → posterior, diagnostics → fit →
-runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns a Posterior, and
-so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package.
+likelihoods, curvature, files, graph → priors → model → device → guides → objective → step → checks → posterior,
+diagnostics → fit → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit
+returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of
+the package.
 """
 
 import ast
@@ -12,11 +13,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"files", "likelihoods", "curvature", "nets", "datasets", "metrics"},
+    {"files", "graph", "likelihoods", "curvature", "nets", "datasets", "metrics"},
     {"priors"},
     {"model"},
-    {"guides", "device"},
-    {"objective", "checks"},
+    {"device"},
+    {"guides"},
+    {"objective"},
+    {"step"},
+    {"checks"},
     {"posterior", "diagnostics"},
     {"fit"},
     {"runs"},
@@ -24,7 +28,7 @@ LAYERS = [
     {"statistics", "report"},
     {"experiments"},
 ]
-ALONE = {"nets", "datasets", "metrics", "files", "likelihoods", "curvature"}
+ALONE = {"nets", "datasets", "metrics", "files", "graph", "likelihoods", "curvature"}
 LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 SAME_LAYER = {("posterior", "diagnostics"), ("report", "statistics")}  # and not the other way round
 

@@ -77,7 +77,7 @@ def test_objective_equals_the_elbo_of_pyro(prior, guide, batch):
             gradient.prepare(x, y)
             assert gradient._steps, "not captured"
         torch.manual_seed(5)
-        terms, found = gradient(x, y)
+        terms, *found = gradient(x, y)
         assert terms.sum().item() == pytest.approx(loss, rel=1e-12)
         largest = max(slope.abs().max().item() for slope in slopes.values())
         assert largest > 0

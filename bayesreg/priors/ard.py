@@ -1,7 +1,10 @@
 """Automatic relevance determination: a precision of its own for every weight."""
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import pyro
 import pyro.distributions as dist
@@ -54,10 +57,9 @@ class ARD(WeightPrior):
             )
 
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        one = initial.new_ones(initial.shape)
         with poutine.scale(scale=self.temper):
-            precision = pyro.sample(f"precision.{site}", dist.Gamma(self.a * one, self.b).to_event(1))
-            weights = pyro.sample(site, dist.Normal(0.0, precision.rsqrt()).to_event(1))
+            precision = pyro.sample(f"precision.{site}", Precisions(self.a, self.b, initial).to_event(1))
+            weights = pyro.sample(site, OfPrecision(precision).to_event(1))
         return {site: weights, f"precision.{site}": precision}
 
     def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
@@ -66,3 +68,33 @@ class ARD(WeightPrior):
 
     def profile(self, site: str, weights: Tensor) -> dict[str, Tensor]:
         return {f"precision.{site}": (self.a - 0.5) / (self.b + weights**2 / 2)}
+
+
+class Precisions(dist.Gamma):
+    """Gamma(a, b), one number each for all: a log b − log Γ(a) + (a−1) log α − b α, where a = 1 needs no logarithm."""
+
+    def __init__(self, a: float, b: float, like: Tensor) -> None:
+        self.a, self.b = a, b
+        super().__init__(like.new_full(like.shape, a), like.new_full(like.shape, b), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        constant = self.a * math.log(self.b) - math.lgamma(self.a)
+        rest = constant - self.b * value
+        return rest if self.a == 1 else rest + (self.a - 1) * value.log()
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Precisions:
+        return Precisions(self.a, self.b, self.rate.expand(batch_shape))
+
+
+class OfPrecision(dist.Normal):
+    """Normal(0, α^−½), with its log density written in α itself: ½ (log α − α θ² − log 2π)."""
+
+    def __init__(self, precision: Tensor) -> None:
+        self.precision = precision
+        super().__init__(0.0, precision.rsqrt(), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return 0.5 * (self.precision.log() - self.precision * value**2 - math.log(2 * math.pi))
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> OfPrecision:
+        return OfPrecision(self.precision.expand(batch_shape))

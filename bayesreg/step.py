@@ -1,0 +1,152 @@
+"""One step of training: the gradient of −ELBO / N at a batch, and Adam with a learning rate that falls to 0."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pyro.infer.autoguide import AutoGuide
+from torch import Tensor
+
+from bayesreg.device import random_state_kept
+from bayesreg.model import Model
+from bayesreg.objective import Gradient, Objective
+
+COMPILE = ("never", "auto", "always")
+WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
+RATE = {"cpu": 5e10, "cuda": 2e13}  # floating-point operations a second that training reaches, on a CPU by thread
+OVERHEAD = 1e-4  # seconds that the smallest captured step takes
+COMPILING = 60.0  # seconds at most, for a deep network
+GAIN = 0.1  # of a captured step's time, that compiling saves
+
+
+class Step:
+    """(x, y) → the terms of the objective at this batch [T]; the guide's parameters move one step.
+
+    Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
+    from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017).
+    """
+
+    def __init__(self, model: Model, guide: AutoGuide, lr: float, steps: int) -> None:
+        self.gradient = Gradient(Objective(model, guide))
+        self.parameters = list(self.gradient.parameters.values())
+        self.lr, self.steps, self.done = lr, steps, 0
+        self.prepare_seconds = 0.0
+        on_gpu = self.parameters[0].is_cuda  # a CUDA graph reads the learning rate and the count from memory
+        rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
+        self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
+        self._recorded: dict[tuple[torch.Size, torch.Size], Callable[[Tensor, Tensor], Tensor]] = {}
+        self._start()
+
+    def _start(self) -> None:
+        """Give Adam its moments, all 0: a step of gradient 0 moves nothing."""
+        for parameter in self.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimiser.step()
+        for moments in self.optimiser.state.values():
+            moments["step"].zero_()
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        rate = self.lr * (1 + math.cos(math.pi * self.done / self.steps)) / 2
+        group = self.optimiser.param_groups[0]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+        self.done += 1
+        return self._recorded.get((x.shape, y.shape), self._update)(x, y)
+
+    def _update(self, x: Tensor, y: Tensor) -> Tensor:
+        terms, *gradients = self.gradient(x, y)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimiser.step()
+        return terms
+
+    @property
+    def names(self) -> list[str]:
+        """The terms of the objective, by name."""
+        return self.gradient.names
+
+    def prepare(self, x: Tensor, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
+        """Make ready for `steps` batches shaped like x and y; says what was chosen, and why.
+
+        work: floating-point operations of a forward pass on the batch. Capturing pays from some hundred steps on,
+        compiling from many minutes on; "auto" estimates them from the work alone, so that the same run
+        always chooses the same.
+        """
+        if compile != "always" and steps < WORTH_CAPTURING:
+            return f"plain Pyro, since {steps} steps are too few for capturing to pay"
+        start = time.perf_counter()
+        seconds = steps * (OVERHEAD + 3 * work / self._rate())
+        pays = GAIN * seconds > COMPILING
+        how = self.gradient.prepare(x, y, compile == "always" or (compile == "auto" and pays))
+        if x.is_cuda:
+            how += self._record(x, y)
+        if compile == "auto" and not pays:
+            how += (
+                f"; not compiled, which pays from {COMPILING / GAIN / 60:.0f} minutes on (this: about {seconds:.0f} s)"
+            )
+        self.prepare_seconds += time.perf_counter() - start
+        return how
+
+    def _rate(self) -> float:
+        device = self.parameters[0].device.type
+        return RATE["cpu"] * torch.get_num_threads() if device == "cpu" else RATE["cuda"]
+
+    def _record(self, x: Tensor, y: Tensor) -> str:
+        kept = copy.deepcopy(self.state())
+        try:
+            with random_state_kept(x.device):
+                self._recorded[x.shape, y.shape] = _record(self._update, x, y)
+            return ", recorded as one CUDA graph"
+        except RuntimeError as error:  # a kernel that waits for the host
+            return f", not recorded as a CUDA graph ({error})"
+        finally:
+            self.restore(kept)
+
+    def state(self) -> dict[str, Any]:
+        """What changes from step to step: the tensors themselves, and how many steps are done."""
+        return {
+            "parameters": self.gradient.parameters,
+            "buffers": self.gradient.buffers,
+            "moments": {name: self.optimiser.state[p] for name, p in self.gradient.parameters.items()},
+            "done": self.done,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to that state, in place: what was captured reads and writes these very tensors."""
+        ours = self.state()
+        for part in ("parameters", "buffers"):
+            for name, tensor in ours[part].items():
+                tensor.copy_(state[part][name])
+        for name, moments in ours["moments"].items():
+            for key, tensor in moments.items():
+                tensor.copy_(state["moments"][name][key])
+        self.done = state["done"]
+
+
+def _record(update: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """`update` as one CUDA graph: the host then launches one thing a step, not one a kernel."""
+    x, y = x.clone(), y.clone()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # PyTorch's own recipe: some calls first, apart, so that nothing is set up later
+        for _ in range(3):
+            update(x, y)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        terms = update(x, y)
+
+    def replay(new_x: Tensor, new_y: Tensor) -> Tensor:
+        x.copy_(new_x)
+        y.copy_(new_y)
+        graph.replay()
+        return terms.clone()
+
+    return replay
