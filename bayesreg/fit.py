@@ -139,9 +139,9 @@ class _Run:
         """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
         full, rest = divmod(len(train), batch_size)
         how = self.step.prepare(train.x[:batch_size], train.y[:batch_size], epochs * full, work, compile)
-        if rest and compile != "always":
+        if rest:
             self.step.prepare(train.x[:rest], train.y[:rest], epochs, work * rest / batch_size, "never")
-        return f"{how}; {torch.get_num_threads()} threads for {work:.2g} operations a forward pass"
+        return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations a forward pass)"
 
     def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""

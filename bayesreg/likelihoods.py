@@ -108,7 +108,8 @@ class OfLogits(dist.Categorical):
         return made
 
     def entropy(self) -> Tensor:
-        return -(self.logits.exp() * self.logits).sum(-1)
+        log_p = self.logits.clamp(min=torch.finfo(self.logits.dtype).min)  # 0 log 0 = 0, for a class ruled out by −∞
+        return -(log_p.exp() * log_p).sum(-1)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Step:
         how = self.gradient.prepare(x, y, compile == "always" or (compile == "auto" and pays))
         if x.is_cuda:
             how += self._record(x, y)
-        if compile == "auto" and not pays:
+        if compile == "auto" and not pays and how.startswith("captured"):
             how += (
                 f"; not compiled, which pays from {COMPILING / GAIN / 60:.0f} minutes on (this: about {seconds:.0f} s)"
             )

@@ -2,8 +2,8 @@
 
 likelihoods, curvature, files, graph → priors → model → device → guides → objective → step → checks → posterior,
 diagnostics → fit → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit
-returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of
-the package.
+returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else
+of the package.
 """
 
 import ast

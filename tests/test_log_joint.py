@@ -181,3 +181,13 @@ def test_leaves_everything_as_it_is():
     for value in theta.values():  # of the caller's network nothing is shared
         value.add_(1.0)
     assert torch.equal(net[0].weight, before[0].weight)
+
+
+def test_a_class_that_is_ruled_out_adds_no_entropy():
+    """0 log 0 = 0, in the density and in its gradient."""
+    f = torch.tensor([[0.3, -float("inf"), 1.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    entropy = br.Categorical()(f, {}).entropy()
+    p = torch.tensor([0.3, 1.0]).softmax(0)
+    torch.testing.assert_close(entropy.detach(), torch.stack([-(p * p.log()).sum(), torch.tensor(3.0).log()]))
+    (slope,) = torch.autograd.grad(entropy.sum(), f)
+    assert slope.isfinite().all()
