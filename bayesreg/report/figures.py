@@ -79,20 +79,23 @@ def legend(figure: Figure, axes: list[Any]) -> None:
     )
 
 
-def curves(histories: pd.DataFrame) -> Figure | None:
-    """Figure 2: validation headline metric by epoch; the mean over seeds, and a band of ±1 sd."""
+def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
+    """Figure 2: validation headline metric by epoch, or over the "seconds" of training; mean over seeds, ±1 sd."""
     if histories.empty:
         return None
-    histories = histories.assign(score=statistics.headline(histories, "validation"))
+    elapsed = histories.groupby("path")["seconds"].cumsum() if over == "seconds" else histories["epoch"]
+    histories = histories.assign(score=statistics.headline(histories, "validation"), elapsed=elapsed)
     tasks = sorted(set(histories["task"]))
     figure, axes = panels(len(tasks))
     for ax, task in zip(axes, tasks, strict=True):
         rows = histories[histories["task"] == task]
         for prior in statistics.ordered(rows["prior_name"]):
-            epochs = rows[rows["prior_name"] == prior].groupby("epoch")["score"]
-            _line(ax, prior, epochs.mean(), epochs.std(ddof=1))
-        ax.set(title=task, xlabel="epoch", ylabel=f"validation {tables.metric_of(rows, task)}")
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            epochs = rows[rows["prior_name"] == prior].groupby("epoch")
+            x = epochs["elapsed"].mean()
+            _line(ax, prior, epochs["score"].mean().set_axis(x), epochs["score"].std(ddof=1).set_axis(x))
+        label = "epoch" if over == "epoch" else "seconds of training"
+        ax.set(title=task, xlabel=label, ylabel=f"validation {tables.metric_of(rows, task)}")
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=over == "epoch"))
         ax.margins(x=0.02)
         _cut(ax, rows)
     legend(figure, axes)

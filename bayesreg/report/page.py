@@ -55,6 +55,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path) -> dict[str, bytes]:
         "diverged": _diverged(runs, root),
         "problems": [_placed(problem, root) for problem in problems],
         "diagnostics": _diagnostics(runs, root, output),
+        "beside": "../performance/index.html" if (output.parent / "performance/index.html").exists() else None,
     }
     return {
         **{name: image for name, (image, _) in pictures.items()},
@@ -89,6 +90,11 @@ def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame)
         "curves.svg": (
             figures.curves(histories(selected)),
             "Lines of the validation metric by epoch, one a prior, with a band of one standard deviation "
+            f"over seeds. Validation scores in the end: {last}.",
+        ),
+        "seconds.svg": (
+            figures.curves(histories(selected), over="seconds"),
+            "Lines of the validation metric by seconds of training, one a prior, with a band of one standard deviation "
             f"over seeds. Validation scores in the end: {last}.",
         ),
         "strengths.svg": (

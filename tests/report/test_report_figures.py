@@ -58,6 +58,15 @@ def test_curves_are_the_mean_and_sd_over_seeds(comparison):
     assert band.max() == pytest.approx(0.96 + 0.02 / np.sqrt(2))
 
 
+def test_curves_over_seconds_add_up_the_epochs(comparison):
+    figure = figures.curves(report.histories(statistics.select(comparison)), over="seconds")
+    digits = next(ax for ax in figure.axes if ax.get_title() == "digits")
+    times = {line.get_label(): line.get_xdata() for line in digits.lines}
+    assert list(times["smoothness"]) == pytest.approx([0.5, 1.0, 1.5, 2.0])
+    assert list(times["l2"]) == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert digits.get_xlabel() == "seconds of training"
+
+
 def test_strengths_mark_the_chosen_one(comparison):
     figure = figures.strengths(statistics.candidates(comparison), statistics.results(comparison))
     digits = next(ax for ax in figure.axes if ax.get_title() == "digits")

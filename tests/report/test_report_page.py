@@ -53,7 +53,7 @@ def written(root, output):
 def test_page_is_whole(comparison, root, output):
     reader = written(root, output)
     images = reader.all("img")
-    assert [image["src"] for image in images] == ["scores.svg", "curves.svg", "strengths.svg"]
+    assert [image["src"] for image in images] == ["scores.svg", "curves.svg", "strengths.svg", "seconds.svg"]
     assert all((output / image["src"]).stat().st_size > 1000 and len(image["alt"]) > 40 for image in images)
     assert len(reader.all("h1")) == 1
     identities = {attrs["id"] for _, attrs in reader.elements if "id" in attrs}
