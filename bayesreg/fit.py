@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def fit(
     lr: float = 1e-3,
     seed: int = 0,
     validation: Dataset | None = None,
+    augment: Callable[[Tensor], Tensor] | None = None,
     device: str | None = None,
     threads: int | None = None,
     compile: str = "auto",
@@ -62,11 +64,13 @@ def fit(
 
     Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. guide: a name in
     GUIDES, "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and
-    the guide's draws; the weights at the start are the network's own. device: None takes a GPU where
-    there is one. threads: of the CPU; None chooses by the work of a batch. compile: "never", "always", or
-    "auto", when it pays for itself. bfloat16: the network alone computes in it while it is trained; densities and
-    parameters stay as they are. validation: judged after every epoch, into `Posterior.history`.
-    checkpoint: a file from which an interrupted run goes on, bit for bit.
+    the guide's draws; the weights at the start are the network's own. validation: judged after every epoch,
+    into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
+    `datasets.flip_and_crop`. checkpoint: a file from which an interrupted run goes on, bit for bit.
+
+    device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
+    compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
+    network alone computes in it while it is trained; densities and parameters stay as they are.
 
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training; `Diverged` where the loss becomes NaN or infinite.
@@ -88,7 +92,7 @@ def fit(
         hidden = None if progress else True  # None: where there is no terminal
         bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
         for epoch in bar:
-            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)
+            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size, augment)
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
@@ -143,10 +147,15 @@ class _Run:
             self.step.prepare(train.x[:rest], train.y[:rest], epochs, work * rest / batch_size, "never")
         return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations a forward pass)"
 
-    def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
+    def epoch(
+        self, train: Dataset, order: Tensor, batch_size: int, augment: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, float]:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
         start = time.perf_counter()
-        terms = [self.step(train.x[batch], train.y[batch]) for batch in order.split(batch_size)]
+        terms = []
+        for batch in order.split(batch_size):
+            x = train.x[batch]
+            terms.append(self.step(x if augment is None else augment(x), train.y[batch]))
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
         self._refuse_divergence(every)

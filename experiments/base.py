@@ -101,6 +101,10 @@ class Experiment(ABC):
     def likelihood(self) -> Likelihood:
         """p(y | f)."""
 
+    def augmentation(self) -> Any:
+        """What is done to x of each training batch; None: nothing."""
+        return None
+
     def build(self) -> Prepared:
         """Load, build and check everything. ValueError or OSError for what cannot run, before any training."""
         import torch
@@ -120,7 +124,8 @@ class Experiment(ABC):
         model = Model(net, self._prior(len(data.train)), self.likelihood(), len(data.train))
         options = {k: getattr(self, k) for k in OPTIONS}
         check(model, data.train, validation=data.validation, **options)
-        return Prepared(self._config(model), model, data, options | {"seed": self.seed, "bfloat16": self.bfloat16})
+        options |= {"seed": self.seed, "bfloat16": self.bfloat16, "augment": self.augmentation()}
+        return Prepared(self._config(model), model, data, options)
 
     def directory(self, config: dict[str, Any], root: str | Path = "runs") -> Path:
         """The run's own directory: --output, or one below the root, named after what it holds."""

@@ -22,6 +22,8 @@ class Cifar(Experiment):
     """Which of the two."""
     batch_size: int = 32
     """Examples a step."""
+    augment: bool = False
+    """Mirror each training image with probability ½ and move it by up to 4 pixels."""
     width: int = 64
     """Channels of the first stage; 64 is ResNet18, 16 trains on a CPU."""
 
@@ -33,6 +35,11 @@ class Cifar(Experiment):
         from bayesreg import nets
 
         return nets.resnet18(classes=data.classes or 0, width=self.width)
+
+    def augmentation(self) -> Any:
+        from bayesreg.datasets import flip_and_crop
+
+        return flip_and_crop if self.augment else None
 
     def likelihood(self) -> Any:
         from bayesreg.likelihoods import Categorical

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from . import cifar, diabetes, digits, housing, synthetic
+from .augment import flip_and_crop
 from .base import Data, Dataset
 
-__all__ = ["DATASETS", "Data", "Dataset", "load"]
+__all__ = ["DATASETS", "Data", "Dataset", "flip_and_crop", "load"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,
