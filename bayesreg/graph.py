@@ -86,12 +86,10 @@ def _run(node: fx.Node, values: Values) -> Any:
     """The value of one node; of an input that is not known only the shape counts."""
 
     def value(n: fx.Node) -> Any:
+        if n in values:
+            return values[n]
         like = n.meta["val"]
-        return (
-            values[n]
-            if n in values
-            else torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=like.device)
-        )
+        return torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=like.device)
 
     args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), value)
     return node.target(*args, **kwargs)  # type: ignore[operator]

@@ -68,7 +68,7 @@ class Model(nn.Module):
         if not learned:
             raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
         self.blocks = _blocks(prior, learned)
-        self.autocast: torch.dtype | None = None  # what the network alone computes in
+        self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
         self.net.requires_grad_(False)
 
     def initial(self) -> Parameters:
@@ -108,7 +108,7 @@ class Model(nn.Module):
     def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
         """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""
         own = {name: parameters[name] for block in self.blocks for name in block.shapes}
-        if self.autocast is None:
+        if self.autocast is None or not self.net.training:
             return functional_call(self.net, own, (to_unit(x),))
         with torch.autocast(x.device.type, self.autocast):  # densities need every digit
             return functional_call(self.net, own, (to_unit(x),)).float()

@@ -225,7 +225,10 @@ def test_bfloat16_is_for_the_network_alone():
     assert torch.bfloat16 in seen
     seen.clear()
     predicted = half.predict(x)
-    assert seen == [torch.float32]
+    half.model.train().log_joint(half.parameters(), x, y)
+    assert seen == [torch.float32] * 2
+    br.fit(model, br.Dataset(x, y), bfloat16=True, validation=br.Dataset(x, y), **(options | {"epochs": 1}))
+    assert seen[-1] == torch.float32  # judged in full
     assert predicted.probs.dtype == torch.float32
     assert {value.dtype for value in half.parameters().values()} == {torch.float32}
     assert half.history["loss"].iloc[-1] == pytest.approx(full.history["loss"].iloc[-1], rel=0.02)
