@@ -28,6 +28,8 @@ OF_SHAPE = {
 RELABELLED = {"detach", "alias", "view", "expand", "t", "_unsafe_view"}  # the same numbers in the same memory
 NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}
 COMMUTATIVE = {"add", "mul"}
+LONG = 2**20  # bytes
+WITH_OUT = {"abs", "add", "cat", "clamp", "div", "exp", "log", "mul", "neg", "pow", "rsqrt", "sign", "sub", "where"}
 
 
 def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
@@ -57,8 +59,9 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
         copies[node] = graph.node_copy(node, copies.__getitem__) if same is None else copies[same]
     graph.eliminate_dead_code()
     _in_place(graph)
+    kept = _keep(graph)
     _direct(graph)
-    values = [once[node] for node in needed]
+    values = [once[node] for node in needed] + kept
     forward = fx.GraphModule({}, graph).forward
     return lambda *moving: forward(*moving, *values)
 
@@ -75,7 +78,7 @@ def _once(traced: fx.GraphModule, values: Values) -> tuple[Values, set[fx.Node]]
         elif node.op != "call_function" or node in written or _draws(node):
             continue
         elif _name(node) in OF_SHAPE or (known and all(n in constant for n in node.all_input_nodes)):
-            values[node] = _run(node, values)
+            values[node] = _uniform(_run(node, values))
             constant.add(node)
         elif known and (_is_view(node) or node.target is operator.getitem):
             values[node] = _run(node, values)
@@ -93,6 +96,14 @@ def _run(node: fx.Node, values: Values) -> Any:
 
     args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), value)
     return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def _uniform(value: Any) -> Any:
+    """A constant of one number everywhere is kept as that number, seen in the constant's shape."""
+    if not isinstance(value, Tensor) or value.numel() < 2:
+        return value
+    first = value[(0,) * value.dim()]
+    return first.clone().expand(value.shape) if bool((value == first).all()) else value
 
 
 def _written(graph: fx.Graph) -> set[fx.Node]:
@@ -151,6 +162,46 @@ def _in_place(graph: fx.Graph) -> None:
         if free(node.args[0], node):
             node.meta["fresh"] = True
             node.target = method
+
+
+def _keep(graph: fx.Graph) -> list[Tensor]:
+    """Long vectors on the CPU are written to memory kept from call to call; returns it, as inputs that come last.
+
+    A density over all weights makes many, and to ask the system for 50 MB, filled with zeros, takes longer than to
+    compute them.
+    """
+    nodes = list(graph.nodes)
+    place = {node: number for number, node in enumerate(nodes)}
+    owner: dict[fx.Node, fx.Node] = {}
+    for node in nodes:
+        source = next(iter(node.all_input_nodes), None)
+        own = source is None or ("fresh" not in node.meta and _is_fresh(node))
+        owner[node] = node if own else owner[source]  # type: ignore[index]
+    until = dict.fromkeys(nodes, 0)
+    for node in nodes:
+        until[owner[node]] = max([until[owner[node]], *(place[user] for user in node.users)])
+    kept: list[fx.Node] = []
+    busy: dict[fx.Node, int] = {}
+    last_input = [node for node in nodes if node.op == "placeholder"][-1]
+    for node in nodes:
+        if not _is_long_vector(node):
+            continue
+        free = [one for one in kept if busy[one] < place[node] and _like(one, node)]
+        if not free:
+            with graph.inserting_after(kept[-1] if kept else last_input):
+                free = [graph.placeholder(f"kept_{len(kept)}")]
+            free[0].meta["val"] = node.meta["val"]
+            kept += free
+        busy[free[0]] = until[node]
+        node.kwargs = {**node.kwargs, "out": free[0]}
+    return [torch.empty(node.meta["val"].shape, dtype=node.meta["val"].dtype) for node in kept]
+
+
+def _is_long_vector(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    if not isinstance(value, Tensor) or value.device.type != "cpu" or value.dim() != 1:
+        return False
+    return value.numel() * value.element_size() >= LONG and _name(node) in WITH_OUT
 
 
 def _direct(graph: fx.Graph) -> None:

@@ -68,6 +68,64 @@ def test_random_functions_give_the_same_bits_call_after_call(data):
             tensor.mul_(0.5).add_(square(20 + call))
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_long_vectors_in_kept_memory_give_the_same_bits(data):
+    """Kept memory is used again as soon as nobody needs it, and outputs stay whole until the next call."""
+    unary = [torch.exp, torch.neg, torch.tanh, lambda a: a**2, lambda a: a * 2.0, lambda a: 1 - a, lambda a: a[2:]]
+    binary = [
+        torch.add,
+        torch.mul,
+        torch.div,
+        lambda a, b: torch.cat([a, b])[:6],
+        lambda a, b: torch.where(a > 0, a, b),
+    ]
+    picks = data.draw(st.lists(st.tuples(st.booleans(), *[st.integers(0, 10**6)] * 3), min_size=1, max_size=20))
+
+    def function(*inputs):
+        values = list(inputs)
+        for two, f, a, b in picks:
+            first, second = values[-1 - a % min(4, len(values))], values[-1 - b % min(4, len(values))]
+            one = unary[f % len(unary)]
+            small = first.shape != second.shape or len(first) < 6
+            values.append(binary[f % len(binary)](first, second) if two and not small else one(first))
+            values = values if len(values[-1]) else values[:-1]
+        return values[-2:]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bayesreg.graph.LONG", 0)
+        fixed = [square(0).reshape(-1)[:6].clone()]
+        fast = simplified(function, fixed, [square(2).reshape(-1)[:6]])
+        for call in range(3):
+            x = square(10 + call).reshape(-1)[:6].clone()
+            assert same(fast(x), function(*fixed, x))
+            fixed[0].mul_(0.5)
+
+
+def test_long_vectors_take_no_new_memory(monkeypatch):
+    monkeypatch.setattr("bayesreg.graph.LONG", 8)
+
+    def function(w, x):
+        density = (w**2 / 2 + 3).sum()
+        return [density, torch.cat([w * x.sum(), x]) * 0.5]
+
+    w, x = torch.randn(4), torch.randn(4)
+    fast = simplified(function, [w], [x])
+    (_, first), (_, second) = fast(x), fast(2 * x)
+    assert first.data_ptr() == second.data_ptr()
+    assert torch.equal(second, function(w, 2 * x)[1])
+    with Operations() as operations:
+        fast(x)
+    assert operations.names == ["pow", "div_", "add_", "sum", "sum", "mul", "cat", "mul_"]
+
+
+def test_constants_of_one_number_take_no_memory():
+    fast = simplified(lambda x: [x * torch.full((1000,), 3.0)], [], [torch.ones(1000)])
+    (constants,) = (cell.cell_contents for cell in fast.__closure__ if isinstance(cell.cell_contents, list))
+    assert [c.untyped_storage().nbytes() for c in constants] == [4]
+    assert torch.equal(fast(torch.ones(1000))[0], torch.full((1000,), 3.0))
+
+
 def test_what_is_the_same_on_every_call_is_done_once():
     def function(w, x):
         constant = (torch.ones(6).cumsum(0) / 6 - torch.zeros(6)).reshape(2, 3)

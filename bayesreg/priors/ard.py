@@ -79,7 +79,7 @@ class Precisions(dist.Gamma):
 
     def log_prob(self, value: Tensor) -> Tensor:
         constant = self.a * math.log(self.b) - math.lgamma(self.a)
-        rest = constant - self.b * value
+        rest = -self.b * value + constant
         return rest if self.a == 1 else rest + (self.a - 1) * value.log()
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Precisions:
