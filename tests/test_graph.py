@@ -93,7 +93,7 @@ def test_long_vectors_in_kept_memory_give_the_same_bits(data):
         return values[-2:]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bayesreg.graph.LONG", 0)
+        patch.setattr("bayesreg.graph.memory.LONG", 0)
         fixed = [square(0).reshape(-1)[:6].clone()]
         fast = simplified(function, fixed, [square(2).reshape(-1)[:6]])
         for call in range(3):
@@ -103,7 +103,7 @@ def test_long_vectors_in_kept_memory_give_the_same_bits(data):
 
 
 def test_long_vectors_take_no_new_memory(monkeypatch):
-    monkeypatch.setattr("bayesreg.graph.LONG", 8)
+    monkeypatch.setattr("bayesreg.graph.memory.LONG", 8)
 
     def function(w, x):
         density = (w**2 / 2 + 3).sum()

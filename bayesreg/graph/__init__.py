@@ -1,0 +1,64 @@
+"""A function of tensors as one flat graph of operations, without the Python that made them.
+
+`make_fx` runs the function once and writes down its tensor operations. Much of what a probabilistic program does on
+every step comes out the same on every step (once.py), and much of its time goes into asking for memory (memory.py);
+`simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, fx
+from torch._ops import OpOverload
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from bayesreg.graph.memory import in_place, keep
+from bayesreg.graph.nodes import operation
+from bayesreg.graph.once import done_once, unchanged
+
+__all__ = ["simplify", "trace"]
+
+
+def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The tensor operations of `function` on inputs of these shapes; those without effect are left out."""
+    traced = make_fx(function)(*inputs)
+    traced.graph.eliminate_dead_code()
+    traced.recompile()
+    return traced
+
+
+def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
+    """The same function of the inputs that follow the `fixed` ones.
+
+    The fixed tensors may be written to, between calls and by the graph itself (BatchNorm's running statistics), but
+    not replaced: views of them are made here, once, and so is what depends on no input at all.
+    """
+    nodes = list(traced.graph.nodes)
+    inputs = [node for node in nodes if node.op == "placeholder"]
+    once, constant = done_once(traced, dict(zip(inputs, fixed, strict=False)))
+    graph = fx.Graph()
+    copies = {node: graph.placeholder(node.name) for node in inputs if node not in once}
+    rest = [node for node in nodes if node not in once and node.op != "placeholder"]
+    needed = [node for node in dict.fromkeys(n for node in rest for n in node.all_input_nodes) if node in once]
+    copies |= {node: graph.placeholder(node.name) for node in needed}
+    for node in rest:
+        same = unchanged(node, {n: once[n] for n in node.all_input_nodes if n in constant})
+        copies[node] = graph.node_copy(node, copies.__getitem__) if same is None else copies[same]
+    graph.eliminate_dead_code()
+    in_place(graph)
+    kept = keep(graph)
+    _direct(graph)
+    values = [once[node] for node in needed] + kept
+    forward = fx.GraphModule({}, graph).forward
+    return lambda *moving: forward(*moving, *values)
+
+
+def _direct(graph: fx.Graph) -> None:
+    """Call PyTorch's own bindings, which take half the time of the operator objects that tracing leaves."""
+    for node in graph.nodes:
+        if isinstance(node.target, OpOverload):
+            own = operation(node)
+            method = getattr(torch._C.TensorBase, own, node.target)
+            node.target = getattr(torch._C._VariableFunctions, own, None) or method

@@ -1,0 +1,87 @@
+"""What comes out the same on every call, and what changes nothing."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from bayesreg.graph.nodes import RELABELLED, alike, draws, is_view, mutates, operation
+
+Values = dict[fx.Node, Any]
+OF_SHAPE = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full"}  # whatever the input's values
+NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}
+
+
+def done_once(traced: fx.GraphModule, values: Values) -> tuple[Values, set[fx.Node]]:
+    """What is the same on every call, with its value, from the fixed inputs' values; and which of it is constant."""
+    constant: set[fx.Node] = set()
+    written = _written(traced.graph)
+    for node in traced.graph.nodes:
+        known = all(n in values for n in node.all_input_nodes)
+        if node.op == "get_attr":
+            values[node] = getattr(traced, str(node.target))
+            constant.add(node)
+        elif node.op != "call_function" or node in written or draws(node):
+            continue
+        elif operation(node) in OF_SHAPE or (known and all(n in constant for n in node.all_input_nodes)):
+            values[node] = _uniform(_run(node, values))
+            constant.add(node)
+        elif known and (is_view(node) or node.target is operator.getitem):
+            values[node] = _run(node, values)
+    return values, constant
+
+
+def _run(node: fx.Node, values: Values) -> Any:
+    """The value of one node; of an input that is not known only the shape counts."""
+
+    def value(n: fx.Node) -> Any:
+        if n in values:
+            return values[n]
+        like = n.meta["val"]
+        return torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=like.device)
+
+    args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), value)
+    return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def _uniform(value: Any) -> Any:
+    """A constant of one number everywhere is kept as that number, seen in the constant's shape."""
+    if not isinstance(value, Tensor) or value.numel() < 2:
+        return value
+    first = value[(0,) * value.dim()]
+    return first.clone().expand(value.shape) if bool((value == first).all()) else value
+
+
+def _written(graph: fx.Graph) -> set[fx.Node]:
+    """The operations that write to memory, and those whose fresh memory is written to later."""
+    root: dict[fx.Node, fx.Node] = {}
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        source = next(iter(node.all_input_nodes), None)
+        shares = source is not None and (mutates(node) or is_view(node) or node.target is operator.getitem)
+        root[node] = root[source] if shares else node  # type: ignore[index]
+        if mutates(node):
+            found |= {node} | {root[n] for n in node.all_input_nodes}
+    return found
+
+
+def unchanged(node: fx.Node, constants: Values) -> fx.Node | None:
+    """The input that this operation returns unchanged, if it does: θ − 0, a view of its own shape, a second t()."""
+    name = operation(node)
+    if not node.args or not isinstance(node.args[0], fx.Node) or mutates(node):
+        return None
+    first = node.args[0]
+    if name == "t" and first.op == "call_function" and operation(first) == "t":
+        return first.args[0]  # type: ignore[return-value]
+    same = alike(node, first)
+    if same and (name in RELABELLED - {"t"} or (name == "sum" and not first.meta["val"].shape)):
+        return first
+    if same and name in NEUTRAL and len(node.args) == 2:
+        other: Any = node.args[1]
+        zeros = isinstance(constants.get(other), Tensor) and not bool(constants[other].any())
+        if (NEUTRAL[name] == 0 and zeros) or (isinstance(other, int | float) and other == NEUTRAL[name]):
+            return first
+    return None
