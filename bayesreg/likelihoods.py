@@ -10,6 +10,7 @@ from typing import Self
 import pyro
 import pyro.distributions as dist
 import torch
+import torch.nn.functional as F
 from pyro.distributions.torch_distribution import TorchDistributionMixin as Distribution
 from torch import Tensor
 
@@ -108,8 +109,9 @@ class OfLogits(dist.Categorical):
         return made
 
     def entropy(self) -> Tensor:
-        log_p = self.logits.clamp(min=torch.finfo(self.logits.dtype).min)  # 0 log 0 = 0, for a class ruled out by −∞
-        return -(log_p.exp() * log_p).sum(-1)
+        lowest = torch.finfo(self.logits.dtype).min
+        log_p = F.threshold(self.logits, lowest, lowest)  # 0 log 0 = 0, for a class ruled out by −∞
+        return -(self.logits.exp() * log_p).sum(-1)
 
 
 @dataclass(frozen=True)

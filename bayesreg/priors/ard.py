@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pyro
 import pyro.distributions as dist
+import torch
 from pyro import poutine
 from torch import Tensor
 
@@ -94,7 +95,8 @@ class OfPrecision(dist.Normal):
         super().__init__(0.0, precision.rsqrt(), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return 0.5 * (self.precision.log() - self.precision * value**2 - math.log(2 * math.pi))
+        terms = torch.addcmul(self.precision.log(), self.precision, value**2, value=-1)
+        return 0.5 * (terms - math.log(2 * math.pi))
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> OfPrecision:
         return OfPrecision(self.precision.expand(batch_shape))
