@@ -14,8 +14,8 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bayesreg.graph.memory import in_place, keep
-from bayesreg.graph.nodes import operation
+from bayesreg.graph.memory import in_place, keep, thin
+from bayesreg.graph.nodes import is_elementwise, operation
 from bayesreg.graph.once import done_once, unchanged
 
 __all__ = ["simplify", "trace"]
@@ -48,9 +48,12 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
         copies[node] = graph.node_copy(node, copies.__getitem__) if same is None else copies[same]
     graph.eliminate_dead_code()
     in_place(graph)
-    kept = keep(graph)
+    values = [once[node] for node in needed]
+    for place, node in enumerate(needed):
+        if node in constant and all(map(is_elementwise, copies[node].users)):
+            values[place] = thin(values[place])
+    values += keep(graph)
     _direct(graph)
-    values = [once[node] for node in needed] + kept
     forward = fx.GraphModule({}, graph).forward
     return lambda *moving: forward(*moving, *values)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bayesreg.graph.nodes import alike, is_fresh, operation
+from bayesreg.graph.nodes import alike, is_elementwise, is_fresh, operation
 
 COMMUTATIVE = {"add", "mul"}
 LONG = 2**20  # bytes
@@ -28,7 +28,7 @@ def in_place(graph: fx.Graph) -> None:
         )
 
     for node in graph.nodes:
-        if node.op != "call_function" or torch.Tag.pointwise not in getattr(node.target, "tags", ()):
+        if not is_elementwise(node):
             continue
         method = getattr(torch._C.TensorBase, operation(node) + "_", None)
         if method is None or not node.args:
@@ -79,3 +79,11 @@ def _is_long_vector(node: fx.Node) -> bool:
     if not isinstance(value, Tensor) or value.device.type != "cpu" or value.dim() != 1:
         return False
     return value.numel() * value.element_size() >= LONG and operation(node) in WITH_OUT
+
+
+def thin(value: Any) -> Any:
+    """A constant of one number everywhere as that number, seen in the constant's shape: for elementwise operations."""
+    if not isinstance(value, Tensor) or value.numel() < 2:
+        return value
+    first = value[(0,) * value.dim()]
+    return first.clone().expand(value.shape) if bool((value == first).all()) else value

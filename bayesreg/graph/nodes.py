@@ -31,6 +31,10 @@ def draws(node: fx.Node) -> bool:
     return isinstance(node.target, OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags
 
 
+def is_elementwise(node: fx.Node) -> bool:
+    return "fresh" in node.meta or torch.Tag.pointwise in getattr(node.target, "tags", ())
+
+
 def is_view(node: fx.Node) -> bool:
     returns = node.target._schema.returns if isinstance(node.target, OpOverload) else []
     return any(r.alias_info is not None and not r.alias_info.is_write for r in returns)

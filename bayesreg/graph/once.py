@@ -27,7 +27,7 @@ def done_once(traced: fx.GraphModule, values: Values) -> tuple[Values, set[fx.No
         elif node.op != "call_function" or node in written or draws(node):
             continue
         elif operation(node) in OF_SHAPE or (known and all(n in constant for n in node.all_input_nodes)):
-            values[node] = _uniform(_run(node, values))
+            values[node] = _run(node, values)
             constant.add(node)
         elif known and (is_view(node) or node.target is operator.getitem):
             values[node] = _run(node, values)
@@ -45,14 +45,6 @@ def _run(node: fx.Node, values: Values) -> Any:
 
     args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), value)
     return node.target(*args, **kwargs)  # type: ignore[operator]
-
-
-def _uniform(value: Any) -> Any:
-    """A constant of one number everywhere is kept as that number, seen in the constant's shape."""
-    if not isinstance(value, Tensor) or value.numel() < 2:
-        return value
-    first = value[(0,) * value.dim()]
-    return first.clone().expand(value.shape) if bool((value == first).all()) else value
 
 
 def _written(graph: fx.Graph) -> set[fx.Node]:
