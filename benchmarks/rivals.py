@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -149,7 +150,8 @@ class MeanField(HandWritten):
 def _channels_last(net: nn.Module) -> nn.Module:
     """Convolutions are a little faster so; other networks as they are."""
     images = any(isinstance(module, nn.Conv2d) for module in net.modules())
-    return net.to(memory_format=torch.channels_last) if images else net  # type: ignore[call-overload]
+    to: Any = net.to  # whose stubs know this call in newer versions only
+    return to(memory_format=torch.channels_last) if images else net
 
 
 def _floats(x: Tensor) -> Tensor:
