@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Any
-from typing import Any
 
 import torch
 import torch.nn.functional as F
