@@ -111,7 +111,8 @@ class Model(nn.Module):
         if self.autocast is None or not self.net.training:
             return functional_call(self.net, own, (to_unit(x),))
         with torch.autocast(x.device.type, self.autocast):  # densities need every digit
-            return functional_call(self.net, own, (to_unit(x),)).float()
+            f = functional_call(self.net, own, (to_unit(x),))
+        return f.float() if f.dtype == self.autocast else f
 
     def unpack(self, sites: Parameters) -> Parameters:
         """Values by site as values by name: "fc1.weight", "precision.fc1.weight", "noise.scale"."""

@@ -21,7 +21,7 @@ from bayesreg.device import random_state_kept
 from bayesreg.graph import simplify, trace
 from bayesreg.model import Model
 
-Step = Callable[[Tensor, Tensor], list[Tensor]]
+Compute = Callable[[Tensor, Tensor], list[Tensor]]
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
 
 
@@ -71,7 +71,7 @@ class Gradient:
         }
         self.buffers = dict(objective.named_buffers())
         self.names: list[str] = []
-        self._steps: dict[tuple[torch.Size, torch.Size], Step] = {}
+        self._steps: dict[tuple[torch.Size, torch.Size], Compute] = {}
 
     def __call__(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """[terms, gradient, gradient, ...]."""
@@ -112,11 +112,11 @@ class Gradient:
             return f"{way} in {time.perf_counter() - start:.2g} s{reason}"
         return f"plain Pyro{reason}"
 
-    def _captured(self, x: Tensor, y: Tensor) -> Step:
+    def _captured(self, x: Tensor, y: Tensor) -> Compute:
         fixed = [*self.parameters.values(), *self.buffers.values()]
         return simplify(trace(self._plain, [*fixed, x, y]), fixed)
 
-    def _compiled(self, x: Tensor, y: Tensor) -> Step:
+    def _compiled(self, x: Tensor, y: Tensor) -> Compute:
         fixed = [*self.parameters.values(), *self.buffers.values()]
         traced = trace(self._plain, [*fixed, x, y])
         with warnings.catch_warnings():  # the compiler's own
@@ -125,7 +125,7 @@ class Gradient:
             compiled(*fixed, x, y)
         return lambda x, y: compiled(*fixed, x, y)
 
-    def _verify(self, step: Step, x: Tensor, y: Tensor) -> None:
+    def _verify(self, step: Compute, x: Tensor, y: Tensor) -> None:
         """Raise ArithmeticError unless the step does to this batch what plain Pyro does."""
         results = []
         for run in (step, self.plain):
