@@ -61,7 +61,9 @@ def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
         pyro.settings.context(module_local_params=True),
         pyro.poutine.block(),
     ):
-        guide = guide_class(model.latents, init_loc_fn=init_to_value(values=model.initial()), **options)
+        start = model.initial()
+        guide = guide_class(model.latents, init_loc_fn=init_to_value(values=start), **options)
         guide._pyro_name = f"{guide_class.__name__}{next(_numbers)}"
         guide()
+        start.clear()  # or the guide would hold these values, too, for as long as it lives
     return guide

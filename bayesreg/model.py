@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pyro
-import pyro.distributions as dist
 import torch
 from pyro import poutine
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.func import functional_call
 
 from bayesreg.likelihoods import Likelihood
 from bayesreg.priors import Batch, Prior, WeightPrior
+from bayesreg.priors.vector import FlatVector
 
 Parameters = dict[str, Tensor]
 
@@ -28,6 +29,11 @@ class Block:
     site: str
     prior: WeightPrior | None
     shapes: dict[str, torch.Size]
+
+    @property
+    def size(self) -> int:
+        """n, the number of parameters."""
+        return sum(shape.numel() for shape in self.shapes.values())
 
     def pack(self, named: Mapping[str, Tensor], prefix: str = "") -> Tensor:
         """{"fc1.weight": tensor, ...} as one vector [n]."""
@@ -85,8 +91,11 @@ class Model(nn.Module):
         own = dict(self.net.named_parameters())
         sites: Parameters = {}
         for block in self.blocks:
-            vector = block.pack(own)
-            sites |= block.prior.sample(block.site, vector) if block.prior else _flat(block.site, vector)
+            if block.prior:
+                sites |= block.prior.sample(block.site, block.pack(own))
+            else:
+                flat = FlatVector(partial(block.pack, own), block.size)
+                sites[block.site] = pyro.sample(block.site, flat)
         return sites | self.likelihood.sample()
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -173,11 +182,6 @@ def to_unit(x: Tensor) -> Tensor:
         return x
     order = torch.channels_last if x.dim() == 4 else torch.contiguous_format
     return x.to(torch.float32, memory_format=order) / 255
-
-
-def _flat(site: str, at: Tensor) -> Parameters:
-    """The improper density p(θ) = 1; a draw from it, which has no meaning, is near `at`."""
-    return {site: pyro.sample(site, dist.Normal(at, 1.0).to_event(1).mask(False))}
 
 
 def _blocks(prior: Prior, learned: Mapping[str, Tensor]) -> list[Block]:

@@ -47,6 +47,7 @@ class Step:
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter)
         self.optimiser.step()
+        self.optimiser.zero_grad()
         for moments in self.optimiser.state.values():
             moments["step"].zero_()
 

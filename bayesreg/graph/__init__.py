@@ -22,8 +22,11 @@ __all__ = ["simplify", "trace"]
 
 
 def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
-    """The tensor operations of `function` on inputs of these shapes; those without effect are left out."""
-    traced = make_fx(function)(*inputs)
+    """The tensor operations of `function` on inputs of these shapes; those without effect are left out.
+
+    Nothing is computed, and no memory filled: what the function decides by the values of a tensor raises.
+    """
+    traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced
@@ -39,10 +42,10 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
     inputs = [node for node in nodes if node.op == "placeholder"]
     once, constant = done_once(traced, dict(zip(inputs, fixed, strict=False)))
     graph = fx.Graph()
-    copies = {node: graph.placeholder(node.name) for node in inputs if node not in once}
+    copies = {node: _input(graph, node) for node in inputs if node not in once}
     rest = [node for node in nodes if node not in once and node.op != "placeholder"]
     needed = [node for node in dict.fromkeys(n for node in rest for n in node.all_input_nodes) if node in once]
-    copies |= {node: graph.placeholder(node.name) for node in needed}
+    copies |= {node: _input(graph, node) for node in needed}
     for node in rest:
         same = unchanged(node, {n: once[n] for n in node.all_input_nodes if n in constant})
         copies[node] = graph.node_copy(node, copies.__getitem__) if same is None else copies[same]
@@ -56,6 +59,12 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
     _direct(graph)
     forward = fx.GraphModule({}, graph).forward
     return lambda *moving: forward(*moving, *values)
+
+
+def _input(graph: fx.Graph, like: fx.Node) -> fx.Node:
+    node = graph.placeholder(like.name)
+    node.meta = dict(like.meta)
+    return node
 
 
 def _direct(graph: fx.Graph) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import pyro
 import pyro.distributions as dist
@@ -13,6 +13,7 @@ from pyro import poutine
 from torch import Tensor
 
 from bayesreg.priors.base import On, WeightPrior, positive
+from bayesreg.priors.vector import Vector
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class ARD(WeightPrior):
 
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
         with poutine.scale(scale=self.temper):
-            precision = pyro.sample(f"precision.{site}", Precisions(self.a, self.b, initial).to_event(1))
-            weights = pyro.sample(site, OfPrecision(precision).to_event(1))
+            precision = pyro.sample(f"precision.{site}", Precisions(self.a, self.b, initial))
+            weights = pyro.sample(site, OfPrecision(precision))
         return {site: weights, f"precision.{site}": precision}
 
     def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
@@ -71,32 +72,27 @@ class ARD(WeightPrior):
         return {f"precision.{site}": (self.a - 0.5) / (self.b + weights**2 / 2)}
 
 
-class Precisions(dist.Gamma):
-    """Gamma(a, b), one number each for all: a log b − log Γ(a) + (a−1) log α − b α, where a = 1 needs no logarithm."""
+class Precisions(Vector):
+    """Gamma(a, b) for each of n numbers: log p = (a−1) Σ log α − b Σ α + n (a log b − log Γ(a))."""
 
     def __init__(self, a: float, b: float, like: Tensor) -> None:
+        shape, rate = (like.new_tensor(number).expand(like.shape) for number in (a, b))
+        super().__init__(dist.Gamma(shape, rate, validate_args=False))
         self.a, self.b = a, b
-        super().__init__(like.new_full(like.shape, a), like.new_full(like.shape, b), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        constant = self.a * math.log(self.b) - math.lgamma(self.a)
-        rest = -self.b * value + constant
-        return rest if self.a == 1 else rest + (self.a - 1) * value.log()
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Precisions:
-        return Precisions(self.a, self.b, self.rate.expand(batch_shape))
+        constant = value.shape[-1] * (self.a * math.log(self.b) - math.lgamma(self.a))
+        rest = value.sum(-1) * -self.b + constant
+        return rest if self.a == 1 else rest + value.log().sum(-1) * (self.a - 1)
 
 
-class OfPrecision(dist.Normal):
-    """Normal(0, α^−½), with its log density written in α itself: ½ (log α − α θ² − log 2π)."""
+class OfPrecision(Vector):
+    """Normal(0, α_j^−½) for each of n numbers, written in α itself: log p = ½ (Σ log α − Σ α θ² − n log 2π)."""
 
     def __init__(self, precision: Tensor) -> None:
+        super().__init__(dist.Normal(0.0, precision.rsqrt(), validate_args=False))
         self.precision = precision
-        super().__init__(0.0, precision.rsqrt(), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         terms = torch.addcmul(self.precision.log(), self.precision, value**2, value=-1)
-        return 0.5 * (terms - math.log(2 * math.pi))
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> OfPrecision:
-        return OfPrecision(self.precision.expand(batch_shape))
+        return 0.5 * terms.sum(-1) - value.shape[-1] * math.log(2 * math.pi) / 2

@@ -1,5 +1,6 @@
 """The Laplace prior: L1 regularisation, the lasso."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -8,6 +9,7 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from bayesreg.priors.base import On, WeightPrior, positive
+from bayesreg.priors.vector import Vector, power_sum
 
 
 @dataclass(frozen=True)
@@ -34,5 +36,16 @@ class L1(WeightPrior):
         return 1 / (size * self.scale)
 
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        zero = initial.new_zeros(initial.shape)
-        return {site: pyro.sample(site, dist.Laplace(zero, self.scale).to_event(1))}
+        zero = initial.new_zeros(()).expand(initial.shape)
+        return {site: pyro.sample(site, LaplaceVector(zero, self.scale))}
+
+
+class LaplaceVector(Vector):
+    """Laplace(0, b) for each of n numbers: log p = −‖θ‖₁/b − n log 2b."""
+
+    def __init__(self, zero: Tensor, scale: float) -> None:
+        super().__init__(dist.Laplace(zero, scale, validate_args=False))
+        self.scale = scale
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return -power_sum(value, 1) / self.scale - value.shape[-1] * math.log(2 * self.scale)

@@ -1,5 +1,6 @@
 """The normal prior: L2 regularisation, weight decay, ridge."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -8,6 +9,7 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from bayesreg.priors.base import On, WeightPrior, positive
+from bayesreg.priors.vector import Vector, power_sum
 
 
 @dataclass(frozen=True)
@@ -35,5 +37,17 @@ class L2(WeightPrior):
         return 1 / (size * self.scale**2)
 
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        zero = initial.new_zeros(initial.shape)
-        return {site: pyro.sample(site, dist.Normal(zero, self.scale).to_event(1))}
+        zero = initial.new_zeros(()).expand(initial.shape)
+        return {site: pyro.sample(site, NormalVector(zero, self.scale))}
+
+
+class NormalVector(Vector):
+    """Normal(0, σ) for each of n numbers: log p = −‖θ‖²/(2σ²) − n log σ√2π."""
+
+    def __init__(self, zero: Tensor, scale: float) -> None:
+        super().__init__(dist.Normal(zero, scale, validate_args=False))
+        self.scale = scale
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        constant = value.shape[-1] * (math.log(self.scale) + math.log(2 * math.pi) / 2)
+        return power_sum(value, 2) * (-0.5 / self.scale**2) - constant

@@ -1,0 +1,83 @@
+"""Densities of a long vector as one event: their sums run over memory once, forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+BLOCK = 2**13  # numbers that one running total adds up: in float32 more of them would lose digits
+
+
+class Vector(dist.Independent):
+    """The n independent numbers of `base` [n] as one event. A subclass writes its own log_prob for all of them."""
+
+    def __init__(self, base: dist.TorchDistribution) -> None:
+        super().__init__(base, 1, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> dist.TorchDistribution:
+        return dist.Independent(self.base_dist, 1).expand(batch_shape)
+
+
+class FlatVector(dist.TorchDistribution):
+    """The improper density p(θ) = 1 of a vector [n]; a draw from it, which has no meaning, is near `at()` [n]."""
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+    support = dist.constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, at: Callable[[], Tensor], size: int, batch_shape: tuple[int, ...] = ()) -> None:
+        super().__init__(torch.Size(batch_shape), torch.Size([size]), validate_args=False)
+        self.at = at
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        at = self.at()
+        return at + torch.randn(self.shape(sample_shape), dtype=at.dtype, device=at.device)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return value.new_zeros(value.shape[:-1])
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> FlatVector:
+        return FlatVector(self.at, self.event_shape[0], batch_shape)
+
+
+def power_sum(v: Tensor, p: int) -> Tensor:
+    """Σ_j |v_j|^p over the last dimension, p = 1 or 2; v [..., n], differentiable twice."""
+    return _PowerSum.apply(v, p)
+
+
+class _PowerSum(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v: Tensor, p: int) -> Tensor:
+        long = v.shape[-1] // BLOCK * BLOCK
+        rest = torch.linalg.vector_norm(v[..., long:], p, dim=-1) ** p
+        if long == 0:
+            return rest
+        blocks = v[..., :long].reshape(*v.shape[:-1], -1, BLOCK)
+        return (torch.linalg.vector_norm(blocks, p, dim=-1) ** p).sum(-1) + rest
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        v, ctx.p = inputs
+        ctx.save_for_backward(v)
+        ctx.save_for_forward(v)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _slope(ctx, grad.unsqueeze(-1)), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return (_slope(ctx, 1.0) * tangent).sum(-1)
+
+
+def _slope(ctx: FunctionCtx, times: Tensor | float) -> Tensor:
+    """d|v|^p/dv, multiplied by `times`."""
+    (v,) = ctx.saved_tensors  # type: ignore[attr-defined]
+    return v * (2 * times) if ctx.p == 2 else v.sign() * times  # type: ignore[attr-defined]
