@@ -20,7 +20,7 @@ from torch.func import functional_call
 from bayesreg.device import give_back, random_state_kept
 from bayesreg.graph import simplify, trace
 from bayesreg.model import Model
-from bayesreg.priors.vector import power_sum
+from bayesreg.priors.vector import square_sum
 
 Compute = Callable[[Tensor, Tensor], list[Tensor]]
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
@@ -64,7 +64,7 @@ def _at_draw(q: TorchDistribution, draw: Tensor) -> Tensor:
     if not isinstance(normal, Normal):
         return q.log_prob(draw).sum()
     noise = (draw - normal.loc).div(normal.scale).detach()
-    return power_sum(noise.flatten(), 2) * -0.5 - normal.scale.log().sum() - draw.numel() * math.log(2 * math.pi) / 2
+    return square_sum(noise.flatten()) * -0.5 - normal.scale.log().sum() - draw.numel() * math.log(2 * math.pi) / 2
 
 
 class Gradient:

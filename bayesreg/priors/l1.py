@@ -9,7 +9,7 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from bayesreg.priors.base import On, WeightPrior, positive
-from bayesreg.priors.vector import Vector, power_sum
+from bayesreg.priors.vector import Vector
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,4 @@ class LaplaceVector(Vector):
         self.scale = scale
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return -power_sum(value, 1) / self.scale - value.shape[-1] * math.log(2 * self.scale)
+        return value.abs().sum(-1) / -self.scale - value.shape[-1] * math.log(2 * self.scale)

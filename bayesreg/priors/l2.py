@@ -9,7 +9,7 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from bayesreg.priors.base import On, WeightPrior, positive
-from bayesreg.priors.vector import Vector, power_sum
+from bayesreg.priors.vector import Vector, square_sum
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ class NormalVector(Vector):
 
     def log_prob(self, value: Tensor) -> Tensor:
         constant = value.shape[-1] * (math.log(self.scale) + math.log(2 * math.pi) / 2)
-        return power_sum(value, 2) * (-0.5 / self.scale**2) - constant
+        return square_sum(value) * (-0.5 / self.scale**2) - constant
