@@ -36,16 +36,23 @@ class Block:
         return sum(shape.numel() for shape in self.shapes.values())
 
     def pack(self, named: Mapping[str, Tensor], prefix: str = "") -> Tensor:
-        """{"fc1.weight": tensor, ...} as one vector [n]."""
-        return torch.cat([named[prefix + name].reshape(-1) for name in self.shapes])
+        """{"fc1.weight": tensor, ...} as one vector [n]; the filters of images with their channels last.
+
+        So are their gradients when the images are, and need no other order.
+        """
+        tensors = [named[prefix + name] for name in self.shapes]
+        return torch.cat([(t.movedim(1, -1) if t.dim() == 4 else t).reshape(-1) for t in tensors])
 
     def unpack(self, vector: Tensor, prefix: str = "") -> Parameters:
         """The vector [..., n] as views by name."""
         parts = vector.split([shape.numel() for shape in self.shapes.values()], dim=-1)
-        return {
-            prefix + name: part.reshape(vector.shape[:-1] + shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
+        named: Parameters = {}
+        for (name, shape), part in zip(self.shapes.items(), parts, strict=True):
+            filters = len(shape) == 4
+            stored = (shape[0], *shape[2:], shape[1]) if filters else shape
+            tensor = part.reshape(*vector.shape[:-1], *stored)
+            named[prefix + name] = tensor.movedim(-1, -3) if filters else tensor
+        return named
 
 
 class Model(nn.Module):

@@ -36,6 +36,7 @@ def render(tables: Mapping[str, pd.DataFrame], machine: Mapping[str, Any], pictu
         "memory": _table(tables["memory"], {f"{part}_mib": f"{part}, MiB" for part in PARTS}),
         "epoch": _table(tables["epoch"], {"epoch": "epoch, s", "batching": "batching, s", "share": "share"}),
         "widths": _table(tables["widths"], {"median_ms": "ms a step", "threads": "threads"} | _WORK),
+        "profile": _profile(tables["profile"]),
         "pictures": pictures,
     }
     return environment.from_string(source).render(context).encode()
@@ -86,6 +87,17 @@ def _table(frame: pd.DataFrame, columns: Mapping[str, str]) -> Table:
         for row in _records(frame)
     ]
     return Table([*Key._fields, *columns.values()], rows)
+
+
+def _profile(profile: pd.DataFrame) -> Table:
+    """A row a case and contestant; the operations in the order of their time."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for row in _records(profile):
+        cell = f"{row['operation']}\n{_number(row['ms'])} ms, {row['share']:.0%}"
+        rows.setdefault((row["case"], str(row["batch"]), row["contestant"]), []).append(cell)
+    most = max(map(len, rows.values()), default=0)
+    cells = [[*name, *found, *[""] * (most - len(found))] for name, found in rows.items()]
+    return Table(["case", "batch", "contestant", *[""] * most], cells)
 
 
 def _unusual(steps: pd.DataFrame) -> list[str]:

@@ -37,6 +37,7 @@ class Results:
     ratios: list[dict[str, Any]] = field(default_factory=list)
     rises: dict[Key, dict[str, float]] = field(default_factory=dict)
     epochs: dict[Key, dict[str, float]] = field(default_factory=dict)
+    profiles: dict[Key, dict[str, float]] = field(default_factory=dict)
 
     def add(self, times: Mapping[Key, list[float]], ready: Mapping[Key, Ready], threads: int, flop: float) -> None:
         """One case at one width. flop: floating-point operations a step."""
@@ -58,6 +59,15 @@ class Results:
             key._asdict() | {f"{part}_mib": rises[part] / 2**20 for part in PARTS} for key, rises in self.rises.items()
         ]
         return pd.DataFrame(rows, columns=[*Key._fields, *(f"{part}_mib" for part in PARTS)])
+
+    def profile(self) -> pd.DataFrame:
+        """Milliseconds a step, an operation a row."""
+        rows = [
+            key._asdict() | {"operation": name.removeprefix("aten::"), "ms": ms, "share": ms / sum(times.values())}
+            for key, times in self.profiles.items()
+            for name, ms in times.items()
+        ]
+        return pd.DataFrame(rows, columns=[*Key._fields, "operation", "ms", "share"])
 
     def epoch(self) -> pd.DataFrame:
         rows = [key._asdict() | measured for key, measured in self.epochs.items()]
@@ -82,6 +92,7 @@ class Results:
             "ratios": self.bars(),
             "memory": self.memory(),
             "epoch": self.epoch(),
+            "profile": self.profile(),
             "widths": self.widths(),
         }
         machine = self.machine | {"matrix product, FLOP/s by threads": self.rates, "command": self.command}

@@ -16,7 +16,7 @@ import tyro
 from tqdm import tqdm
 
 from bayesreg.device import choose_device, surroundings
-from benchmarks import contestants, epoch, machine, measure, memory, page
+from benchmarks import contestants, epoch, machine, measure, memory, page, profile
 from benchmarks.bars import BATCHING
 from benchmarks.cases import Problem
 from benchmarks.contestants import BAYESREG, HAND, Key, Ready, synchronise
@@ -57,6 +57,9 @@ def steps(measurement: Measurement, options: StepTime, results: Results, device:
             bar.set_postfix_str("taking turns")
             turns = {key: one.step for key, one in ready.items()}
             times = measure.interleave(turns, options.seconds, options.rounds, lambda: synchronise(device))
+            for key, one in ready.items():
+                if width == 1 and key.contestant in (BAYESREG, HAND) and (key.prior, key.guide) == ("none", "delta"):
+                    results.profiles[key] = profile.operations(one)
     pyro.clear_param_store()
     results.add(times, ready, problem.threads, 3 * problem.work)
     seconds = time.perf_counter() - start

@@ -36,8 +36,6 @@ CONSTANT = _names("detach sign floor ceil round bernoulli")
 AFFINE = _names(  # D²F = 0
     "cat stack where masked_fill pad getitem index_select select narrow chunk split unbind permute transpose",
     "movedim flip roll repeat expand expand_as contiguous clone to float double sum mean cumsum diagonal",
-    "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d",
-    "interpolate",
 )
 PIECEWISE = _names(
     "relu relu6 leaky_relu prelu rrelu threshold hardtanh hardsigmoid hardshrink softshrink abs absolute"

@@ -57,6 +57,17 @@ def _layer(func: Any, x: Any, weight: Any, bias: Any = None, *args: Any, **kwarg
     return x.map(func(x.value, weight, bias, *args, **kwargs), linear)
 
 
+@rule("avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate")
+def _pool(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Each channel on its own: the directions folded into what leads."""
+
+    def linear(d: Tensor) -> Tensor:
+        folded = d.expand(-1, -1, *x.shape[1:]).flatten(0, 1)
+        return func(folded, *args, **kwargs).unflatten(0, d.shape[:2])
+
+    return x.map(func(x.value, *args, **kwargs), linear)
+
+
 @rule("dropout dropout1d dropout2d dropout3d")
 def _dropout(func: Any, x: Any, p: float = 0.5, training: bool = True) -> Any:
     """One mask for the value and both derivatives."""

@@ -1,12 +1,14 @@
 """A function of tensors as one flat graph of operations, without the Python that made them.
 
 `make_fx` runs the function once and writes down its tensor operations. Much of what a probabilistic program does on
-every step comes out the same on every step (once.py), and much of its time goes into asking for memory (memory.py);
-`simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as they are.
+every step comes out the same on every step (once.py), and much of its time goes into asking for memory (memory.py) and
+into copying it (parts.py); `simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as
+they are.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from bayesreg.graph.memory import in_place, keep, thin
 from bayesreg.graph.nodes import is_elementwise, operation
 from bayesreg.graph.once import done_once, unchanged
+from bayesreg.graph.parts import by_parts
 
 __all__ = ["simplify", "trace"]
 
@@ -26,7 +29,9 @@ def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx
 
     Nothing is computed, and no memory filled: what the function decides by the values of a tensor raises.
     """
-    traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what would be slow if it were computed
+        traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced
@@ -51,6 +56,7 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
         copies[node] = graph.node_copy(node, copies.__getitem__) if same is None else copies[same]
     graph.eliminate_dead_code()
     in_place(graph)
+    by_parts(graph)
     values = [once[node] for node in needed]
     for place, node in enumerate(needed):
         if node in constant and all(map(is_elementwise, copies[node].users)):

@@ -10,9 +10,9 @@ from torch import Tensor, fx
 from bayesreg.graph.nodes import alike, is_elementwise, is_fresh, operation
 
 COMMUTATIVE = {"add", "mul"}
-SAME_ORDER = {"view", "_unsafe_view", "clone"}
 LONG = 2**20  # bytes
-WITH_OUT = {"abs", "add", "cat", "clamp", "div", "exp", "log", "mul", "neg", "pow", "rsqrt", "sign", "sub", "where"}
+WITH_OUT = {"abs", "add", "cat", "clamp", "div", "empty", "exp", "log", "mul", "neg", "pow", "rsqrt", "sgn", "sign"}
+WITH_OUT |= {"sub", "where"}
 
 
 def in_place(graph: fx.Graph) -> None:
@@ -58,68 +58,29 @@ def keep(graph: fx.Graph) -> list[Tensor]:
     until = dict.fromkeys(nodes, 0)
     for node in nodes:
         until[owner[node]] = max([until[owner[node]], *(place[user] for user in node.users)])
-    cats: dict[fx.Node, Any] = {node: node.args[0] for node in nodes if operation(node) == "cat"}
-    sources = {cat: [p if parts.count(p) > 1 else _source(p) for p in parts] for cat, parts in cats.items()}
-    begin = {node: min(place[source] for source in (node, *sources.get(node, ()))) for node in nodes}
-    kept: dict[fx.Node, Tensor] = {}
+    kept: list[fx.Node] = []
     busy: dict[fx.Node, int] = {}
-    for node in sorted(filter(_is_long_vector, nodes), key=begin.__getitem__):
-        free = [one for one in kept if busy[one] < begin[node] and alike(one, node)] or [_input(graph, node)]
-        kept.setdefault(free[0], torch.empty(node.meta["val"].shape, dtype=node.meta["val"].dtype))
+    last_input = [node for node in nodes if node.op == "placeholder"][-1]
+    for node in nodes:
+        if not (is_long_vector(node) and operation(node) in WITH_OUT):
+            continue
+        free = [one for one in kept if busy[one] < place[node] and alike(one, node)]
+        if not free:
+            with graph.inserting_after(kept[-1] if kept else last_input):
+                free = [graph.placeholder(f"kept_{len(kept)}")]
+            free[0].meta["val"] = node.meta["val"]
+            kept += free
         busy[free[0]] = until[node]
         node.kwargs = {**node.kwargs, "out": free[0]}
-    values = list(kept.values())
-    for cat, parts in sources.items():
-        out: Any = cat.kwargs.get("out")
-        if out is not None:
-            values += _by_parts(graph, cat, parts, kept[out])
-    return values
+    return [torch.empty(node.meta["val"].shape, dtype=node.meta["val"].dtype) for node in kept]
 
 
-def _input(graph: fx.Graph, like: fx.Node) -> fx.Node:
-    """One more input, which comes last."""
-    inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    with graph.inserting_after(inputs[-1]):
-        node = graph.placeholder(f"memory_{len(inputs)}")
-    node.meta["val"] = like.meta["val"]
-    return node
-
-
-def _source(node: fx.Node) -> fx.Node:
-    """Where these numbers, in this order, were computed."""
-    while operation(node) in SAME_ORDER and len(node.users) == 1:
-        node = node.args[0]  # type: ignore[assignment]
-    return node
-
-
-def _by_parts(graph: fx.Graph, cat: fx.Node, sources: list[fx.Node], whole: Tensor) -> list[Tensor]:
-    """Each part of a long vector goes to its place as soon as it is there, and its own memory is free at once.
-
-    Returns the places, views of the whole, as inputs that come last.
-    """
-    lengths = [source.meta["val"].numel() for source in sources]
-    places = [part.view(s.meta["val"].shape) for part, s in zip(whole.split(lengths), sources, strict=True)]
-    cat.replace_all_uses_with(cat.kwargs["out"])  # type: ignore[arg-type]
-    parts: Any = cat.args[0]
-    graph.erase_node(cat)
-    for part, source in zip(parts, sources, strict=True):
-        while part is not source:
-            part, relabelled = part.args[0], part
-            graph.erase_node(relabelled)
-        target = _input(graph, source)
-        if operation(source) == "mm" and len(source.users) == 1:
-            source.kwargs = {"out": target}
-            continue
-        with graph.inserting_after(target if source.op == "placeholder" else source):
-            graph.call_function(torch.ops.aten.copy_.default, (target, source))
-    return places
-
-
-def _is_long_vector(node: fx.Node) -> bool:
+def is_long_vector(node: fx.Node) -> bool:
+    """On the CPU."""
     value = node.meta.get("val")
     if not isinstance(value, Tensor) or value.device.type != "cpu" or value.dim() != 1:
         return False
-    return value.numel() * value.element_size() >= LONG and operation(node) in WITH_OUT
+    return value.numel() * value.element_size() >= LONG
 
 
 def thin(value: Any) -> Any:

@@ -168,8 +168,9 @@ def test_a_tiny_run_leaves_the_tables_the_pictures_and_the_page(tmp_path, monkey
     monkeypatch.setattr(measure, "SIZES", (64,))
     options = "--cases housing --priors none l2 --guides delta --seconds 0.02 --no-compile --widths 1 --no-memory"
     step_time.main([*options.split(), "--device", "cpu", "--output", str(tmp_path)])
-    names = "step_time.csv ratios.csv memory.csv epoch.csv widths.csv machine.json step_time.svg widths.svg index.html"
-    assert {path.name for path in tmp_path.iterdir()} == set(names.split())
+    tables = "step_time.csv ratios.csv memory.csv epoch.csv profile.csv widths.csv machine.json"
+    names = f"{tables} step_time.svg widths.svg index.html".split()
+    assert {path.name for path in tmp_path.iterdir()} == set(names)
     steps = pd.read_csv(tmp_path / "step_time.csv")
     assert (steps["q25_ms"] <= steps["median_ms"]).all()
     assert set(steps["contestant"]) == {BAYESREG, HAND, DECAY, contestants.NAIVE}
