@@ -63,4 +63,5 @@ def check(
             ) from error
         for data in (train, validation or train):
             trial.likelihood.check(outputs, data.y)
+        trial.step = 0
         poutine.block(trial)(x, y)

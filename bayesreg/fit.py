@@ -100,7 +100,7 @@ def fit(
             bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
             run.save(checkpoint)
         posterior.warmup_seconds = run.step.prepare_seconds
-    model.autocast = None
+    model.autocast, model.step = None, None
     if isinstance(run.guide, AutoDelta):
         _profile(model, run.guide)
     return posterior

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pyro import poutine
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from bayesreg.curvature import outputs_and_curvature
 from bayesreg.likelihoods import Likelihood
 from bayesreg.priors import Batch, Prior, WeightPrior
 from bayesreg.priors.vector import FlatVector
@@ -82,6 +84,7 @@ class Model(nn.Module):
             raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
         self.blocks = _blocks(prior, learned)
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
+        self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
 
     def initial(self) -> Parameters:
@@ -109,17 +112,42 @@ class Model(nn.Module):
         """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ)."""
         x = to_unit(x)
         parameters = self.unpack(self.latents())
-        outputs = self.outputs(parameters, x)
+        outputs, curvature = self._run(parameters, x)
         predictive = self.likelihood(outputs, parameters)
-        batch = Batch(x, lambda x: self.outputs(parameters, x), predictive, self.size)
+        batch = Batch(x, lambda x: self.outputs(parameters, x), predictive, self.size, curvature)
         for number, term in enumerate(self.prior.terms):
-            factor = term.log_factor(batch)
+            factor = self._factor(term, batch)
             if factor is not None:  # outside the plate, which would scale it by N/B once more
                 repeats = [earlier.name for earlier in self.prior.terms[:number]].count(term.name)
                 pyro.factor(term.name + "_" * repeats, factor)
         with pyro.plate("data", self.size, subsample=x, dim=-1):  # only the length of the subsample counts
             observed = None if y is None else self.likelihood.target(y, predictive)
             return pyro.sample("y", predictive, obs=observed)
+
+    @property
+    def phase(self) -> tuple[bool, ...] | None:
+        """Which terms of the prior are due at this step of training; None outside of it, where all are."""
+        return None if self.step is None else tuple(self.step % term.period == 0 for term in self.prior.terms)
+
+    def _factor(self, term: Prior, batch: Batch) -> Tensor | None:
+        """The term's value; while training on every `period`-th step only, and as much larger."""
+        if self.step is None:
+            return term.log_factor(batch)
+        if self.step % term.period:
+            return batch.x.new_zeros((), dtype=next(self.net.parameters()).dtype)
+        factor = term.log_factor(batch)
+        return factor if factor is None or term.period == 1 else factor * term.period
+
+    def _run(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The outputs, and the curvature where a term that is due asks for it."""
+        due = self.phase or [True] * len(self.prior.terms)
+        shares = [term.share(self.step is not None) for term in itertools.compress(self.prior.terms, due)]
+        asked = [share for share in shares if share is not None]
+        if not asked:
+            return self.outputs(parameters, x), None
+        return outputs_and_curvature(
+            lambda x: self.outputs(parameters, x), x, max(asked, key=lambda share: share.fraction)
+        )
 
     def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
         """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""

@@ -82,11 +82,15 @@ class Gradient:
         }
         self.buffers = dict(objective.named_buffers())
         self.names: list[str] = []
-        self._steps: dict[tuple[torch.Size, torch.Size], Compute] = {}
+        self._steps: dict[Any, Compute] = {}
 
     def __call__(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """[terms, gradient, gradient, ...]."""
-        return self._steps.get((x.shape, y.shape), self.plain)(x, y)
+        return self._steps.get(self.kind(x, y), self.plain)(x, y)
+
+    def kind(self, x: Tensor, y: Tensor) -> Any:
+        """What one graph is good for: a shape of batch, and which terms of the prior are due."""
+        return x.shape, y.shape, self.objective.model.phase
 
     def plain(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """By Pyro and PyTorch's autograd."""
@@ -120,7 +124,7 @@ class Gradient:
                     why = str(error).strip().partition("\n")[0] or type(error).__name__
                     reason += f", since it cannot be {way} ({why})"
                     continue
-            self._steps[x.shape, y.shape] = step
+            self._steps[self.kind(x, y)] = step
             return f"{way} in {time.perf_counter() - start:.2g} s{reason}"
         return f"plain Pyro{reason}"
 

@@ -32,14 +32,14 @@ class Step:
     """
 
     def __init__(self, model: Model, guide: AutoGuide, lr: float, steps: int) -> None:
-        self.gradient = Gradient(Objective(model, guide))
+        self.model, self.gradient = model, Gradient(Objective(model, guide))
         self.parameters = list(self.gradient.parameters.values())
         self.lr, self.steps, self.done = lr, steps, 0
         self.prepare_seconds = 0.0
         on_gpu = self.parameters[0].is_cuda  # a CUDA graph reads the learning rate and the count from memory
         rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
-        self._recorded: dict[tuple[torch.Size, torch.Size], Callable[[Tensor, Tensor], Tensor]] = {}
+        self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
         self._start()
 
     def _start(self) -> None:
@@ -58,8 +58,9 @@ class Step:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+        self.model.step = self.done
         self.done += 1
-        return self._recorded.get((x.shape, y.shape), self._update)(x, y)
+        return self._recorded.get(self.gradient.kind(x, y), self._update)(x, y)
 
     def _update(self, x: Tensor, y: Tensor) -> Tensor:
         terms, *gradients = self.gradient(x, y)
@@ -85,15 +86,26 @@ class Step:
         start = time.perf_counter()
         seconds = steps * (OVERHEAD + 3 * work / self._rate())
         pays = GAIN * seconds > COMPILING
-        how = self.gradient.prepare(x, y, compile == "always" or (compile == "auto" and pays))
-        if x.is_cuda:
-            how += self._record(x, y)
+        said = []
+        for step in self._phases():
+            self.model.step = step
+            how = self.gradient.prepare(x, y, compile == "always" or (compile == "auto" and pays))
+            said.append(how + (self._record(x, y) if x.is_cuda else ""))
+        how = "; every other step ".join(dict.fromkeys(said))
         if compile == "auto" and not pays and how.startswith("captured"):
             how += (
                 f"; not compiled, which pays from {COMPILING / GAIN / 60:.0f} minutes on (this: about {seconds:.0f} s)"
             )
         self.prepare_seconds += time.perf_counter() - start
         return how
+
+    def _phases(self) -> list[int]:
+        """A step of each kind: with the terms of the prior that are due then."""
+        found: dict[Any, int] = {}
+        for step in range(math.lcm(*(term.period for term in self.model.prior.terms))):
+            self.model.step = step
+            found.setdefault(self.model.phase, step)
+        return list(found.values())
 
     def _rate(self) -> float:
         device = self.parameters[0].device.type
@@ -103,7 +115,7 @@ class Step:
         kept = copy.deepcopy(self.state())
         try:
             with random_state_kept(x.device):
-                self._recorded[x.shape, y.shape] = _record(self._update, x, y)
+                self._recorded[self.gradient.kind(x, y)] = _record(self._update, x, y)
             return ", recorded as one CUDA graph"
         except RuntimeError as error:  # a kernel that waits for the host
             return f", not recorded as a CUDA graph ({error})"

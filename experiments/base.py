@@ -39,6 +39,18 @@ class Ard:
     """Rate b of the Gamma."""
 
 
+@dataclass(frozen=True)
+class Smoothness:
+    """How the smoothness prior is estimated while training, without bias."""
+
+    fraction: float = 0.125
+    """The share of each batch that it is computed from."""
+    every: int = 4
+    """On every so many steps, and weighted by as much."""
+    coordinates: int | None = None
+    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
+
+
 class Prepared(NamedTuple):
     """Everything a run needs, checked."""
 
@@ -63,6 +75,7 @@ class Experiment(ABC):
     strength: float | None = None
     """The strength of --prior per datum, as in weight decay: loss = mean NLL + strength × penalty."""
     ard: Ard = field(default_factory=Ard)
+    smoothness: Smoothness = field(default_factory=Smoothness)
     seed: int = 0
     """Of the initial weights, the order of the data and the guide's draws."""
     epochs: int = 30
@@ -166,7 +179,7 @@ class Experiment(ABC):
     def _prior(self, size: int) -> Any:
         from bayesreg import priors
 
-        return priors.parse(self._text(), size, ard=asdict(self.ard))
+        return priors.parse(self._text(), size, ard=asdict(self.ard), smoothness=asdict(self.smoothness))
 
     def _config(self, model: Model) -> dict[str, Any]:
         from bayesreg import priors

@@ -1,51 +1,188 @@
-"""Second derivatives of a network's outputs with respect to its inputs: exact, and in one pass.
+"""Second derivatives of a network's outputs with respect to its inputs, in one pass.
 
-The network runs once on a `Jet` (jet.py), which carries value, first and second derivatives along all
-coordinates through its layers, by the chain rule to second order (rules.py).
+The network runs once on a `Jet` (jet.py), which carries value, first and second derivatives along chosen coordinates
+through its layers, by the chain rule to second order (rules.py, norms.py, attention.py, recurrent.py). What makes one
+run of a network differ from the next is held constant (tape.py). Where there are no rules, reverse mode twice serves
+(double_backward.py).
 """
 
+import math
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from bayesreg.curvature.jet import PIECEWISE, Jet
-from bayesreg.curvature.rules import RULES
+from bayesreg.curvature import attention, norms, recurrent  # noqa: F401  (their rules)
+from bayesreg.curvature.double_backward import double_backward
+from bayesreg.curvature.jet import PIECEWISE, RULES, Jet, say, values
+from bayesreg.curvature.tape import NotByExample, Replay, Tape, Undo
 
-__all__ = ["RULES", "Jet", "curvature", "zero_curvature"]
+__all__ = ["ALL", "RULES", "Jet", "Share", "curvature", "double_backward", "outputs_and_curvature", "zero_curvature"]
 
 PIECEWISE_MODULES: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Hardtanh)
 PIECEWISE_MODULES += (nn.Threshold, nn.Hardsigmoid, nn.Hardshrink, nn.Softshrink)  # ReLU6 is a Hardtanh
 PIECEWISE_FUNCTIONS = [getattr(space, f) for space in (torch, F) for f in PIECEWISE if hasattr(space, f)]
+UNSUPPORTED = (NotImplementedError, TypeError, AttributeError)  # what a network raises that does not take Jets
 
 
-def curvature(network: Callable[[Any], Any], x: Tensor) -> Tensor:
+class Share(NamedTuple):
+    """What d is computed from: a fraction of the examples, and so many coordinates of each, both drawn at random.
+
+    coordinates None: all of them where there are at most `exact`, else one.
+    """
+
+    fraction: float = 1.0
+    coordinates: int | None = None
+    exact: int = 32
+
+
+ALL = Share(exact=sys.maxsize)
+
+
+def curvature(network: Callable[[Any], Any], x: Tensor, coordinates: int | None = None) -> Tensor:
     """d(x) = Σ_c Σ_k (∂²Ω_c/∂x_k²)² of each example: [B], in (units of Ω)² / (units of x)⁴.
 
     `network` maps x [B, ...] to outputs [B, ...], each example on its own; k runs over the D elements of an
-    example, c over all outputs. Batch statistics and dropout masks are constant with respect to x; running
-    statistics stay as they were. Differentiable in whatever `network` closes over. Costs about 2 D forward
-    passes. Raises ValueError for piecewise linear activations, and where x or the output is of another kind;
-    NotImplementedError for a function of which torch has no right second derivative in forward mode.
+    example, c over all outputs. Integer x are tokens, and k runs over the elements of their embeddings, the first
+    thing that the network makes of them.
+
+    coordinates: None for all of them, exactly, at the cost of about 2 D forward passes. With m < D each example has m
+    coordinates of its own, drawn without replacement and weighted by D/m: unbiased, with the variance
+    D²/m (1 − m/D) S², where S² is the variance of q_k = Σ_c (∂²Ω_c/∂x_k²)² over the coordinates k.
+
+    Batch statistics and dropout masks are constant with respect to x; running statistics stay as they were.
+    Differentiable in whatever `network` closes over. Raises ValueError for piecewise linear activations, and where x
+    or the output is of another kind.
     """
-    if not x.is_floating_point() or x.dim() == 0:
-        what = f"{x.dtype} {list(x.shape)}"
-        raise ValueError(f"curvature needs floating point x [B, ...], got {what}; of tokens, pass the embeddings")
-    D = x.shape[1:].numel()
-    # All examples move along the same D directions: a batch of one, as long as no layer tells them apart.
-    directions = torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, 1, *x.shape[1:])
-    with _Uncounted():
-        out = network(Jet(x, lambda: directions))
+    _check(x)
+    share = ALL if coordinates is None else Share(coordinates=coordinates)
+    return _along(network, x, share, lambda: Replay(None, None, len(x)))[1]
+
+
+def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> tuple[Tensor, Tensor]:
+    """Ω(x) [B, ...] of this run of the network, and d of a share of the examples: [⌈fraction · B⌉].
+
+    Their mean is an unbiased estimate of the mean of d over the batch. The curvature is that of this very run: with
+    its batch statistics, over the whole batch, and its dropout masks.
+    """
+    _check(x)
+    count = math.ceil(share.fraction * len(x))
+    if count == len(x):
+        try:
+            with Undo():
+                return _by_jets(network, x, share)
+        except UNSUPPORTED as error:
+            say(f"{error}; reverse mode twice instead, which is slow")
+    with Tape() as tape:
+        outputs = network(x)
+    rows = torch.randperm(len(x), device=x.device)[:count] if count < len(x) else None
+    try:
+        part = x if rows is None else x[rows]
+        return outputs, _along(network, part, share, lambda: Replay(tape.notes, rows, len(x)))[1]
+    except NotByExample as error:
+        say(f"{error}; so the whole batch is used, not a share of it")
+        return outputs, _along(network, x, share, lambda: Replay(tape.notes, None, len(x)))[1]
+
+
+def _check(x: Tensor) -> None:
+    if x.dim() == 0 or x.is_complex() or x.dtype == torch.bool:
+        raise ValueError(f"curvature needs floating point x [B, ...] or tokens, got {x.dtype} {list(x.shape)}")
+
+
+def _along(
+    network: Callable[[Any], Any], x: Tensor, share: Share, run: Callable[[], TorchFunctionMode]
+) -> tuple[Tensor, Tensor]:
+    """Ω(x), and d(x) with all that is constant held so by `run`."""
+    try:
+        with run():
+            return _by_jets(network, x, share)
+    except NotByExample:
+        raise
+    except UNSUPPORTED as error:
+        say(f"{error}; reverse mode twice instead, which is slow")
+    with run():
+        return _by_reverse_mode(network, x, share)
+
+
+def _by_jets(network: Callable[[Any], Any], x: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+    weights: list[float] = []
+
+    def begin(value: Tensor) -> Jet:
+        directions, weight = _directions(value, share)
+        weights.append(weight)
+        return Jet(value, lambda: directions)
+
+    out = _run(network, x, begin)
+    if isinstance(out, Tensor) or out.second is None:
+        return values(out), x.new_zeros(len(x), dtype=out.dtype)
+    second = out.second.expand(-1, -1, *out.shape[1:])
+    d = second.square().sum([i for i in range(second.dim()) if i != 1])
+    return out.value, weights[0] * d.expand(len(x))
+
+
+def _by_reverse_mode(network: Callable[[Any], Any], x: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+    starts: list[Tensor] = []
+
+    def begin(value: Tensor) -> Tensor:
+        starts.append(value if value.requires_grad else value.detach().requires_grad_())
+        return starts[0].clone()  # the network may write to it
+
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+        outputs = _run(network, x, begin)
+        directions, weight = _directions(starts[0], share)
+        return outputs, weight * double_backward(outputs, starts[0], directions)
+
+
+def _run(network: Callable[[Any], Any], x: Tensor, begin: Callable[[Tensor], Any]) -> Any:
+    """The outputs, where `begin` takes the place of x, or of the embeddings of tokens x."""
+    if x.is_floating_point():
+        out = network(begin(x))
+    else:
+        with _FromEmbeddings(begin) as mode:
+            out = network(x)
+        if not mode.begun:
+            what = f"{x.dtype} {list(x.shape)}"
+            raise ValueError(f"curvature needs floating point x [B, ...], or tokens for nn.Embedding, got {what}")
     if not isinstance(out, Jet | Tensor) or out.shape[:1] != x.shape[:1]:
         what = str(list(out.shape)) if isinstance(out, Jet | Tensor) else type(out).__name__
         raise ValueError(f"curvature needs one output tensor [B, ...] for x {list(x.shape)}, got {what}")
-    if isinstance(out, Tensor) or out.second is None:
-        return x.new_zeros(len(x))
-    second = out.second.expand(D, -1, *out.shape[1:])
-    return second.square().sum([i for i in range(second.dim()) if i != 1]).expand(len(x))
+    return out
+
+
+def _directions(x: Tensor, share: Share) -> tuple[Tensor, float]:
+    """Unit vectors [m, B, ...], or [D, 1, ...] for all of them, alike for all examples; and D/m."""
+    B, D = len(x), x.shape[1:].numel()
+    m = share.coordinates or (D if share.exact >= D else 1)
+    if m >= D:
+        return torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, 1, *x.shape[1:]), 1.0
+    if m == 1:
+        chosen = torch.randint(D, (1, B, 1), device=x.device)
+    else:
+        chosen = torch.rand(B, D, device=x.device).topk(m).indices.t().unsqueeze(-1)
+    one_hot = torch.zeros(m, B, D, dtype=x.dtype, device=x.device).scatter(2, chosen, 1.0).reshape(m * B, *x.shape[1:])
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):  # as all that is computed from it
+        one_hot = one_hot.contiguous(memory_format=torch.channels_last)
+    return one_hot.unflatten(0, (m, B)), D / m
+
+
+class _FromEmbeddings(TorchFunctionMode):
+    """`begin` takes the place of the first embedding."""
+
+    def __init__(self, begin: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.begin, self.begun = begin, False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func is F.embedding and not self.begun:
+            self.begun = True
+            return self.begin(out)
+        return out
 
 
 def zero_curvature(module: nn.Module) -> list[str]:
@@ -57,21 +194,3 @@ def zero_curvature(module: nn.Module) -> list[str]:
             kinds.append(type(child).__name__)
         found += [f"{name or 'network'} ({kind})" for kind in kinds]
     return found
-
-
-class _Uncounted(TorchFunctionMode):
-    """BatchNorm counts its batches in a buffer; a curvature pass is not one, so the counts are taken back."""
-
-    def __enter__(self) -> Any:
-        self.counts: list[Any] = []
-        return super().__enter__()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.add_ and isinstance(args[0], Tensor) and not args[0].is_floating_point():
-            self.counts.append(args)
-        return func(*args, **(kwargs or {}))
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        for count, increment in self.counts:
-            count.sub_(increment)

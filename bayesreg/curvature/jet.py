@@ -8,6 +8,7 @@ rules.py writes this out for the functions that networks are made of. Nested for
 at hand serves all others, save those whose second derivative torch gets wrong (pytorch issue 198017).
 """
 
+import logging
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
@@ -19,6 +20,8 @@ from torch import Tensor
 from torch.func import jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
+
+log = logging.getLogger(__name__)
 
 with warnings.catch_warnings():  # torch.func compiles its formulas on its first call, by deprecated means
     for kind in (DeprecationWarning, FutureWarning):
@@ -33,10 +36,7 @@ def _names(*lines: str) -> set[str]:
 # A rule is func, *args, **kwargs → result; functions go by their name, without underscores at its ends.
 RULES: dict[str, Callable[..., Any]] = {}
 CONSTANT = _names("detach sign floor ceil round bernoulli")
-AFFINE = _names(  # D²F = 0
-    "cat stack where masked_fill pad getitem index_select select narrow chunk split unbind permute transpose",
-    "movedim flip roll repeat expand expand_as contiguous clone to float double sum mean cumsum diagonal",
-)
+AFFINE = _names("where pad")  # D²F = 0
 PIECEWISE = _names(
     "relu relu6 leaky_relu prelu rrelu threshold hardtanh hardsigmoid hardshrink softshrink abs absolute"
 )
@@ -44,6 +44,12 @@ WRONG = _names(
     "batch_norm native_batch_norm instance_norm layer_norm native_layer_norm det logdet slogdet solve inv",
     "inverse pinv pinverse cumprod cholesky_inverse cholesky_solve householder_product",
 )
+
+
+@cache
+def say(what: str) -> None:
+    """Once."""
+    log.info("curvature: %s", what)
 
 
 class Jet:
@@ -64,7 +70,7 @@ class Jet:
             raise AttributeError(name)
         attribute = getattr(self.value, name)
         if isinstance(attribute, Tensor) and name != "data":  # T, mT, real
-            return forward_mode(lambda value: getattr(value, name), (self,), {}, affine=True)
+            return RULES["transpose"](lambda value: getattr(value, name), self)
         return partial(_apply, getattr(Tensor, name), self) if callable(attribute) else attribute
 
     def __len__(self) -> int:
@@ -100,8 +106,7 @@ def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     if name in PIECEWISE:
         raise ValueError(f"{name} has zero curvature almost everywhere; use SiLU, Tanh or GELU instead")
     if name == "setitem" or (inplace and not isinstance(args[0], Jet)):
-        what = "would lose the derivatives of what it writes into a plain tensor"
-        raise ValueError(f"{func.__name__} {what}; make a new one (h = h + y, torch.cat, torch.where)")
+        raise NotImplementedError(f"{func.__name__} would lose the derivatives of what it writes into a plain tensor")
     if inplace:  # first into a new tensor
         func = next(getattr(space, name) for space in (Tensor, torch, F) if hasattr(space, name))
     target = args[0]
@@ -111,6 +116,7 @@ def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
         return func(*values(args), **values(kwargs))
     out = RULES[name](func, *args, **kwargs) if name in RULES else NotImplemented
     if out is NotImplemented:
+        say(f"no rule for {name}, which goes by nested forward mode: several times slower")
         out = forward_mode(func, args, kwargs, affine=name in AFFINE)
     if inplace:
         vars(target).update(vars(out))

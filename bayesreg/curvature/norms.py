@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from bayesreg.curvature.jet import Jet
 from bayesreg.curvature.rules import rule
@@ -19,22 +20,55 @@ def _scaled(x: Any, weight: Any, bias: Any, shape: Any) -> Any:
     return x if bias is None else x + bias.reshape(shape)
 
 
+class _Statistics(torch.autograd.Function):
+    """Mean and 1/deviation of a batch x [B, C, ...], as torch has computed them for its output, with a gradient."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        return mean.clone(), inverse.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, of_mean: Tensor, of_inverse: Tensor) -> tuple[Tensor, None, None]:
+        """Σ x / n, and −(x − mean) / (n deviation³)."""
+        x, mean, inverse = ctx.saved_tensors
+        n, shape = x.numel() / x.shape[1], [-1, *[1] * (x.dim() - 2)]
+        slope = of_inverse * inverse**3 / -n
+        return x * slope.reshape(shape) + (of_mean / n - mean * slope).reshape(shape), None, None
+
+
+def batch_norm(
+    x: Tensor, mean: Any, var: Any, weight: Any, bias: Any, momentum: float, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised by the batch itself, whose statistics move into `mean` and `var`; and these statistics."""
+    out, centre, inverse = torch.native_batch_norm(x, weight, bias, mean, var, True, momentum, eps)
+    centre, inverse = _Statistics.apply(x, centre, inverse)
+    return out, centre, inverse
+
+
+def normalised(x: Any, mean: Tensor, inverse: Tensor, weight: Any, bias: Any) -> Any:
+    """By given statistics, which are constant with respect to x: affine."""
+    scale = inverse if weight is None else inverse * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    shape = [-1, *[1] * (x.dim() - 2)]
+    return x * scale.reshape(shape) + shift.reshape(shape)
+
+
 @rule("batch_norm")
 def _batch_norm(func: Any, x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, training: bool = False,
                 momentum: Any = 0.1, eps: float = 1e-5, *_: Any) -> Any:  # fmt: skip
-    """Affine: the statistics, of this batch or running, are constant with respect to x."""
     if func is not F.batch_norm or any(isinstance(t, Jet) for t in (mean, var, weight, bias)):
         return NotImplemented
-    shape = [-1, *[1] * (x.dim() - 2)]
-    if training or mean is None:
-        value = func(x.value, mean, var, weight, bias, training, momentum, eps)
-        var = torch.var(x.value, [i for i in range(x.dim()) if i != 1], correction=0)
-        scale = torch.rsqrt(var + eps) * (1 if weight is None else weight)
-    else:
-        scale = torch.rsqrt(var + eps) * (1 if weight is None else weight)
-        shift = -mean * scale if bias is None else bias - mean * scale
-        value = x.value * scale.reshape(shape) + shift.reshape(shape)
-    return x.map(value, lambda d: d * scale.reshape(shape))
+    if not training and mean is not None:
+        return normalised(x, mean, torch.rsqrt(var + eps), weight, bias)
+    value, _, inverse = batch_norm(x.value, mean, var, weight, bias, momentum, eps)
+    scale = inverse if weight is None else inverse * weight
+    return x.map(value, lambda d: d * scale.reshape([-1, *[1] * (x.dim() - 2)]))
 
 
 @rule("layer_norm")

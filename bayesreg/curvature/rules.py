@@ -11,13 +11,13 @@ a case to nested forward mode. Source: Griewank & Walther, Evaluating Derivative
 import math
 import operator
 from collections.abc import Callable
-from functools import reduce
+from functools import cache, partial, reduce
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.func import jvp
+from torch.func import jvp, vmap
 
 from bayesreg.curvature.jet import RULES, Jet, values
 
@@ -47,17 +47,35 @@ def _reshape(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     return x.map(value, linear) if isinstance(x, Jet) else value
 
 
-@rule("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
-def _layer(func: Any, x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """The directions folded into the batch; the bias has no derivative."""
+@rule("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
+def _convolution(func: Any, x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """The directions folded into the batch; the bias has no derivative.
+
+    With fewer activations than weights, value and derivatives go through one convolution: the weights are read once.
+    """
     if not isinstance(x, Jet) or any(isinstance(t, Jet) for t in (weight, bias)) or x.dim() != weight.dim():
-        return NotImplemented if func is not F.linear else x @ weight.mT + (0 if bias is None else bias)
+        return NotImplemented
 
-    def linear(d: Tensor) -> Tensor:
-        folded = d.expand(-1, -1, *x.shape[1:]).flatten(0, 1)
-        return func(folded, weight, None, *args, **kwargs).unflatten(0, d.shape[:2])
+    def fold(d: Tensor) -> Tensor:
+        return d.expand(-1, -1, *x.shape[1:]).flatten(0, 1)
 
-    return x.map(func(x.value, weight, bias, *args, **kwargs), linear)
+    if x.value.numel() > weight.numel():
+        linear = lambda d: func(fold(d), weight, None, *args, **kwargs).unflatten(0, d.shape[:2])  # noqa: E731
+        return x.map(func(x.value, weight, bias, *args, **kwargs), linear)
+    derivatives = [x.first()] if x.second is None else [x.first(), x.second]
+    parts = [x.value, *map(fold, derivatives)]
+    value, *outs = func(torch.cat(parts), weight, None, *args, **kwargs).split(list(map(len, parts)))
+    if bias is not None:
+        value = value + bias.reshape(-1, *[1] * (x.dim() - 2))
+    first, *second = (o.unflatten(0, d.shape[:2]) for o, d in zip(outs, derivatives, strict=True))
+    return Jet(value, lambda: first, *second)
+
+
+@rule("linear")
+def _linear(func: Any, x: Any, weight: Any, bias: Any = None) -> Any:
+    if isinstance(weight, Jet) or isinstance(bias, Jet):
+        return x @ weight.mT + (0 if bias is None else bias)
+    return x.map(func(x.value, weight, bias), lambda d: func(d, weight))
 
 
 @rule("avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate")
@@ -71,6 +89,49 @@ def _pool(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     return x.map(func(x.value, *args, **kwargs), linear)
 
 
+@rule("transpose permute movedim flip roll repeat expand expand_as contiguous clone to float double sum mean cumsum")
+@rule("diagonal select narrow chunk split unbind index_select getitem")
+def _linear_map(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Linear in x, so the same along each direction; one result or several."""
+    if not isinstance(x, Jet) or any(isinstance(arg, Jet) for arg in (*args, *kwargs.values())):
+        return NotImplemented
+    value, shape = func(x.value, *args, **kwargs), x.shape
+    along = vmap(lambda d: func(d, *args, **kwargs))
+    if isinstance(value, Tensor):
+        return x.map(value, lambda d: along(d.expand(-1, *shape)))
+    firsts = cache(lambda: along(x.first().expand(-1, *shape)))
+    seconds = [None] * len(value) if x.second is None else along(x.second.expand(-1, *shape))
+    return type(value)(
+        Jet(v, partial(lambda n: firsts()[n], n), s) for n, (v, s) in enumerate(zip(value, seconds, strict=True))
+    )
+
+
+@rule("cat stack")
+def _join(func: Any, parts: Any, dim: int = 0) -> Any:
+    """What is no Jet has derivatives 0."""
+    value, along = func(values(list(parts)), dim), dim if dim < 0 else dim + 1
+    moving = [part for part in parts if isinstance(part, Jet)]
+
+    def derivative(order: int) -> Any:
+        given = [part.first() if order == 1 else part.second for part in moving]
+        D = max((len(d) for d in given if d is not None), default=0)
+        if D == 0:
+            return None
+        found = dict(zip(map(id, moving), given, strict=True))
+        each = [(part, found.get(id(part))) for part in parts]
+        return func([value.new_zeros(()).expand(D, *p.shape) if d is None else d.expand(D, *p.shape)
+                     for p, d in each], along)  # fmt: skip
+
+    return Jet(value, lambda: derivative(1), derivative(2))
+
+
+@rule("masked_fill")
+def _masked_fill(func: Any, x: Any, mask: Tensor, value: Any) -> Any:
+    if not isinstance(x, Jet) or isinstance(value, Jet):
+        return NotImplemented
+    return x.map(func(x.value, mask, value), lambda d: d.masked_fill(mask, 0))
+
+
 @rule("dropout dropout1d dropout2d dropout3d")
 def _dropout(func: Any, x: Any, p: float = 0.5, training: bool = True) -> Any:
     """One mask for the value and both derivatives."""
@@ -78,7 +139,10 @@ def _dropout(func: Any, x: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 def _derivative(x: Any, order: int, dim: int) -> Any:
-    """f' or f'' as a term of an expression of `dim` dimensions, [D, 1, .., *S]; None is zero."""
+    """f, f' or f'' as a term of an expression of `dim` dimensions, [D, 1, .., *S]; None is zero."""
+    if order == 0:
+        d = values(x)
+        return d.unsqueeze(0) if isinstance(d, Tensor) and d.dim() == dim else d
     d = None if not isinstance(x, Jet) else x.first() if order == 1 else x.second
     return d if d is None else d.reshape(len(d), *[1] * (dim + 1 - d.dim()), *d.shape[1:])
 
@@ -104,7 +168,7 @@ def _product(times: Callable[[Any, Any], Any], a: Any, b: Any) -> Jet:
     def term(m: int, n: int) -> Any:
         if (m and not isinstance(a, Jet)) or (n and not isinstance(b, Jet)):
             return None
-        u, v = (_derivative(x, k, value.dim()) if k else values(x) for x, k in ((a, m), (b, n)))
+        u, v = (_derivative(x, order, value.dim()) for x, order in ((a, m), (b, n)))
         return None if u is None or v is None else times(u, v)
 
     cross = term(1, 1)
@@ -204,6 +268,7 @@ def _elementwise(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         g, dg, d2g = EXPANSIONS[func](x.value)
     else:
         g, dg, d2g = _by_forward_mode(lambda v: func(v, *args, **kwargs), x.value.contiguous())
+    dg, d2g = dg.unsqueeze(0), d2g.unsqueeze(0)  # with one direction nothing is to be summed, backwards
     second = d2g * x.first().square()
     if x.second is not None:
         second = torch.addcmul(second, dg, x.second)
@@ -222,79 +287,3 @@ def _by_forward_mode(g: Callable[[Tensor], Tensor], v: Tensor) -> Expansion:
 def _glu(func: Any, x: Any, dim: int = -1) -> Any:
     a, b = x.chunk(2, dim)
     return a * torch.sigmoid(b)
-
-
-# Normalisation, as torch.nn.functional calls it: torch's own second derivatives are wrong (jet.WRONG).
-
-
-def _standardised(x: Any, dims: tuple[int, ...], eps: float) -> Any:
-    x = x - x.mean(dims, keepdim=True)
-    return x * torch.rsqrt(x.square().mean(dims, keepdim=True) + eps)
-
-
-def _scaled(x: Any, weight: Any, bias: Any, shape: Any) -> Any:
-    x = x if weight is None else x * weight.reshape(shape)
-    return x if bias is None else x + bias.reshape(shape)
-
-
-@rule("batch_norm")
-def _batch_norm(func: Any, x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-                training: bool = False, momentum: Any = 0.1, eps: float = 1e-5, *_: Any) -> Any:  # fmt: skip
-    """Affine: the statistics, of this batch or running, are constant with respect to x."""
-    if func is not F.batch_norm:
-        return NotImplemented
-    mean, var = running_mean, running_var
-    if training or mean is None:
-        var, mean = torch.var_mean(values(x), [i for i in range(x.dim()) if i != 1], correction=0)
-    scale = torch.rsqrt(var + eps) * (1 if weight is None else weight)
-    shape = [-1, *[1] * (x.dim() - 2)]
-    return _scaled(x, scale, -mean * scale if bias is None else bias - mean * scale, shape)
-
-
-@rule("layer_norm")
-def _layer_norm(func: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    return _scaled(_standardised(x, tuple(range(-len(shape), 0)), eps), weight, bias, shape)
-
-
-@rule("group_norm")
-def _group_norm(func: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    standard = _standardised(x.reshape(len(x), groups, -1), (-1,), eps).reshape(x.shape)
-    return _scaled(standard, weight, bias, [-1, *[1] * (x.dim() - 2)])
-
-
-@rule("instance_norm")
-def _instance_norm(
-    func: Any, x: Any, *args: Any, weight: Any, bias: Any, use_input_stats: bool, eps: float, **_: Any
-) -> Any:
-    return _group_norm(func, x, x.shape[1], weight, bias, eps) if use_input_stats else NotImplemented
-
-
-@rule("lstm")
-def _lstm(func: Any, x: Any, state: Any, weights: Any, biased: bool, layers: int, dropout: float,
-          training: bool, both_ways: bool, batch_first: bool = True, *rest: Any) -> Any:  # fmt: skip
-    """The cell step by step: torch's fused kernels have no forward mode."""
-    kinds = 4 if biased else 2
-    if rest or len(weights) != layers * (1 + both_ways) * kinds:  # packed sequences, projections
-        raise NotImplementedError("curvature has no rule for packed or projected LSTMs; pass padded sequences")
-    hs, cs = (list(each.unbind()) for each in state)
-    for layer in range(layers):
-        ways = []
-        for way in range(1 + both_ways):
-            n = layer * (1 + both_ways) + way
-            steps = list(x.unbind(int(batch_first)))
-            out, hs[n], cs[n] = _cell(steps[::-1] if way else steps, hs[n], cs[n], *weights[n * kinds :][:kinds])
-            ways.append(torch.stack(out[::-1] if way else out, int(batch_first)))
-        x = torch.cat(ways, -1)
-        if dropout and layer < layers - 1:
-            x = F.dropout(x, dropout, training)
-    return x, torch.stack(hs), torch.stack(cs)
-
-
-def _cell(steps: list[Any], h: Any, c: Any, W: Tensor, U: Tensor, b: Any = None, d: Any = None) -> Any:
-    out = []
-    for x in steps:
-        i, f, g, o = (F.linear(x, W, b) + F.linear(h, U, d)).chunk(4, -1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        out.append(h)
-    return out, h, c

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from bayesreg.curvature.attention import attention
 from bayesreg.curvature.jet import values
+from bayesreg.curvature.norms import batch_norm, normalised
 from bayesreg.curvature.recurrent import lstm
 
 DROPOUTS = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout}
@@ -61,15 +62,15 @@ class _Mode(TorchFunctionMode):
 
 
 class Tape(_Mode):
-    """Runs a network as it is. notes: the input of every BatchNorm and the mask of every dropout, in their order."""
+    """Runs a network as it is. notes: the statistics of every BatchNorm, the mask of every dropout, in their order."""
 
     def __enter__(self) -> Any:
-        self.notes: list[Tensor] = []
+        self.notes: list[Any] = []
         return super().__enter__()
 
     def batch_norm(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, momentum: Any, eps: float) -> Any:
-        self.notes.append(x)
-        return F.batch_norm(x, mean, var, weight, bias, True, momentum, eps)
+        self.notes.append(batch_norm(x, mean, var, weight, bias, momentum, eps))
+        return self.notes[-1][0]
 
     def dropout(self, func: Any, x: Any, p: float) -> Any:
         self.notes.append(func(torch.ones_like(x), p, True))
@@ -82,16 +83,15 @@ class Replay(_Mode):
     notes None: there was no first run, so the batch statistics are those of this one.
     """
 
-    def __init__(self, notes: list[Tensor] | None, rows: Tensor | None, size: int) -> None:
+    def __init__(self, notes: list[Any] | None, rows: Tensor | None, size: int) -> None:
         super().__init__()
         self.taped, self.rows, self.size = notes is not None, rows, size
-        self.notes: Iterator[Tensor] = iter(notes or ())
+        self.notes: Iterator[Any] = iter(notes or ())
         self.counted: list[Any] = []
 
     def batch_norm(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, momentum: Any, eps: float) -> Any:
-        whole = self._next() if self.taped else values(x)
-        var, mean = torch.var_mean(whole, [i for i in range(whole.dim()) if i != 1], correction=0)
-        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps)
+        _, centre, inverse = self._next() if self.taped else batch_norm(values(x), None, None, None, None, 0.0, eps)
+        return normalised(x, centre, inverse, weight, bias)
 
     def dropout(self, func: Any, x: Any, p: float) -> Any:
         if not self.taped:
@@ -114,7 +114,7 @@ class Replay(_Mode):
         for count, increment in self.counted:  # this run was not another batch
             count.sub_(increment)
 
-    def _next(self) -> Tensor:
+    def _next(self) -> Any:
         try:
             return next(self.notes)
         except StopIteration:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from bayesreg.curvature import Share
 from bayesreg.likelihoods import Likelihood
 
 On = str | list[str] | Callable[[str, Tensor], bool]
@@ -33,13 +34,15 @@ class Batch:
     """What a factor of the prior may look at, all at one value of θ.
 
     x: the inputs [B, ...]; network: x -> outputs [B, ...]; predictive: p(y | x, θ), batch shape [B];
-    size: N, the number of data on whose scale the log joint is.
+    size: N, the number of data on whose scale the log joint is. curvature: d(x) of a share of the examples [b],
+    where the prior asks for it by `Prior.share`.
     """
 
     x: Tensor
     network: Callable[[Tensor], Tensor]
     predictive: Distribution
     size: int
+    curvature: Tensor | None = None
 
 
 class Prior:
@@ -69,6 +72,15 @@ class Prior:
 
     def log_factor(self, batch: Batch) -> Tensor | None:
         """The term's value, a scalar estimated from the batch without bias; None: it has no factor."""
+        return None
+
+    @property
+    def period(self) -> int:
+        """The factor is evaluated on every so many steps of training, and weighted by as much."""
+        return 1
+
+    def share(self, training: bool) -> Share | None:
+        """The share of a batch of which the factor needs the curvature; None: it needs none."""
         return None
 
     def check(self, net: nn.Module, likelihood: Likelihood) -> None:
