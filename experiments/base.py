@@ -43,7 +43,7 @@ class Ard:
 class Smoothness:
     """How the smoothness prior is estimated while training, without bias."""
 
-    fraction: float = 0.125
+    fraction: float = 0.0625
     """The share of each batch that it is computed from."""
     every: int = 4
     """On every so many steps, and weighted by as much."""

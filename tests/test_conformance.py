@@ -39,6 +39,7 @@ TARGETS = {
     "gaussian": (br.Gaussian(), 2, normal(N, 2)),
 }
 # Strengths at which a factor's sum over the data matters beside the likelihood's; the others take the default.
+IN_FULL = {"fraction": 1.0, "every": 1, "coordinates": 256}  # in training, too: what is estimated is in test_smoothness
 SUMS = {"l2+entropic": "l2:0.01+entropic:0.1"}
 
 
@@ -55,7 +56,7 @@ def build(net, prior, likelihood, dtype):
         module = make(outputs).to(dtype)
     y = y.to(dtype) if y.is_floating_point() else y
     data = br.Dataset(inputs().to(dtype), y)
-    prior = br.priors.parse(SUMS.get(prior, prior), N)
+    prior = br.priors.parse(SUMS.get(prior, prior), N, smoothness=IN_FULL)
     return br.Model(module, prior, kind, size=N), data
 
 

@@ -390,15 +390,15 @@ IMAGES = br.Dataset(torch.rand(N, 3, 16, 16), data().y)
 TOKENS = br.Dataset(torch.randint(0, 7, (N, 5)), data().y)
 
 
-class Bag(nn.Module):
-    """A network on integer tokens."""
+class OneHot(nn.Module):
+    """A network on integer tokens, without embeddings."""
 
     def __init__(self):
         super().__init__()
-        self.table, self.head = nn.Embedding(7, 3), nn.Linear(3, CLASSES)
+        self.head = nn.Linear(7, CLASSES)
 
     def forward(self, x):
-        return self.head(torch.tanh(self.table(x)).mean(1))
+        return self.head(nn.functional.one_hot(x, 7).float().mean(1)).tanh()
 
 
 def relu():
@@ -445,14 +445,13 @@ REFUSED = {
         lambda: model(br.Smoothness(0.1), net=relu()),
         ["ReLU", "smoothness", "zero", "nn.SiLU"],
     ),
-    "smoothness, images": (
-        lambda: run(IMAGES, prior=br.Smoothness(0.1), net=image_net()),
-        ["\\(3, 16, 16\\)", "768", "smoothness", "another prior"],
+    "smoothness, tokens without embeddings": (
+        lambda: run(TOKENS, prior=br.Smoothness(0.1), net=OneHot()),
+        ["torch.int64", "curvature", "nn.Embedding"],
     ),
-    "smoothness, tokens": (
-        lambda: run(TOKENS, prior=br.Smoothness(0.1), net=Bag()),
-        ["torch.int64", "smoothness", "continuous"],
-    ),
+    "smoothness, share": (lambda: br.Smoothness(0.1, fraction=0.0), ["fraction=0.0", "above 0 and at most 1"]),
+    "smoothness, steps": (lambda: br.Smoothness(0.1, every=0), ["every=0", "at least 1"]),
+    "smoothness, coordinates": (lambda: br.Smoothness(0.1, coordinates=1.5), ["coordinates=1.5", "whole number"]),
     "label too large": (lambda: run(labels(7, 3)), ["y\\[7\\] = 3", "0..2", "number the classes from 0"]),
     "label below 0": (lambda: run(labels(-1, -1)), [f"y\\[{N - 1}\\] = -1", "0..2", "number the classes"]),
     "validation label": (

@@ -61,7 +61,7 @@ def normalised(x: Any, mean: Tensor, inverse: Tensor, weight: Any, bias: Any) ->
 
 @rule("batch_norm")
 def _batch_norm(func: Any, x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, training: bool = False,
-                momentum: Any = 0.1, eps: float = 1e-5, *_: Any) -> Any:  # fmt: skip
+                momentum: Any = 0.1, eps: float = 1e-5, *rest: Any) -> Any:  # fmt: skip
     if func is not F.batch_norm or any(isinstance(t, Jet) for t in (mean, var, weight, bias)):
         return NotImplemented
     if not training and mean is not None:

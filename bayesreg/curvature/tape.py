@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from bayesreg.curvature.attention import attention
+from bayesreg.curvature.attention import attention, multi_head
 from bayesreg.curvature.jet import values
 from bayesreg.curvature.norms import batch_norm, normalised
 from bayesreg.curvature.recurrent import lstm
@@ -40,6 +40,11 @@ class _Mode(TorchFunctionMode):
         if func is F.scaled_dot_product_attention and _drops(*args, **kwargs):
             with self:
                 return attention(*args, **kwargs)
+        if func is F.multi_head_attention_forward and args[10] > 0 and kwargs.get("training", True):
+            with self:
+                out = multi_head(func, *args, **kwargs)
+            if out is not NotImplemented:
+                return out
         if func.__name__ == "lstm" and args[5] > 0 and args[6]:  # dropout between its layers
             with self:
                 return lstm(*args)
@@ -64,9 +69,9 @@ class _Mode(TorchFunctionMode):
 class Tape(_Mode):
     """Runs a network as it is. notes: the statistics of every BatchNorm, the mask of every dropout, in their order."""
 
-    def __enter__(self) -> Any:
+    def __init__(self) -> None:
+        super().__init__()
         self.notes: list[Any] = []
-        return super().__enter__()
 
     def batch_norm(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any, momentum: Any, eps: float) -> Any:
         self.notes.append(batch_norm(x, mean, var, weight, bias, momentum, eps))
@@ -111,7 +116,8 @@ class Replay(_Mode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        for count, increment in self.counted:  # this run was not another batch
+        while self.counted:  # this run was not another batch
+            count, increment = self.counted.pop()
             count.sub_(increment)
 
     def _next(self) -> Any:
@@ -124,9 +130,9 @@ class Replay(_Mode):
 class Undo(TorchFunctionMode):
     """Runs a network as it is, and takes back what it wrote into BatchNorm's buffers where it fails."""
 
-    def __enter__(self) -> Any:
+    def __init__(self) -> None:
+        super().__init__()
         self.before: list[tuple[Tensor, Tensor]] = []
-        return super().__enter__()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         written = args[1:3] if func is F.batch_norm else args[:1] if _counts(func, args) else ()

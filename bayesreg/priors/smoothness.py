@@ -28,7 +28,7 @@ class Smoothness(FunctionPrior):
     """
 
     default_strength: ClassVar[float] = 1e-2
-    fraction: float = 0.125
+    fraction: float = 0.0625
     every: int = 4
     coordinates: int | None = None
 
@@ -42,7 +42,7 @@ class Smoothness(FunctionPrior):
 
     @classmethod
     def from_strength(
-        cls, strength: float, size: int, fraction: float = 0.125, every: int = 4, coordinates: int | None = None
+        cls, strength: float, size: int, fraction: float = 0.0625, every: int = 4, coordinates: int | None = None
     ) -> Self:
         return cls(strength, fraction, every, coordinates)
 
