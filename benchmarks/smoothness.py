@@ -1,0 +1,257 @@
+"""What does the smoothness prior cost, how exact is its estimate, and does training come out the same?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import tyro
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from tqdm import tqdm
+
+import bayesreg as br
+from bayesreg import guides
+from bayesreg.curvature import Share, curvature, double_backward, outputs_and_curvature
+from bayesreg.device import choose_device, surroundings
+from bayesreg.files import write_atomically
+from bayesreg.report.style import svg
+from bayesreg.step import Step
+from benchmarks import machine, measure, memory
+from benchmarks.cases import CASES, Problem
+from benchmarks.contestants import BAYESREG, LR, STEPS, Key, synchronise
+from benchmarks.curves import frontier, line
+
+Setting = tuple[float, int, int | None]  # fraction, every, coordinates
+DEFAULT: Setting = (br.Smoothness.fraction, br.Smoothness.every, br.Smoothness.coordinates)
+WHOLE: Setting = (1.0, 1, None)
+SETTINGS: list[Setting] = [DEFAULT, WHOLE]
+SETTINGS += [(f, k, None) for f in (0.0625, 0.25) for k in (1, 2, 8)] + [(0.25, 4, None), (0.0625, 4, 4)]
+WINDOW = 8  # steps that a gradient is averaged over: about those that Adam remembers
+EXACT: Setting = (1.0, 1, sys.maxsize)
+FITS = {"synthetic": (0.01, 0.1), "diabetes": (0.1, 1.0), "digits": (0.1, 1.0)}
+STRENGTHS = (1e-4, 1e-2, 1e-1, 1.0, 10.0)  # of the picture
+
+
+@dataclass(frozen=True)
+class SmoothnessCost:
+    """Measure the cost of the smoothness prior against the variance of its estimate, and write reports/smoothness/."""
+
+    cases: list[str] = field(default_factory=lambda: ["mlp", "resnet18", "lstm", "transformer"])
+    """Which networks."""
+    widths: list[int] = field(default_factory=lambda: [1, 4])
+    """Multiples of the usual width; beyond 1 only ResNet18, at the default setting and with the whole batch."""
+    seconds: float = 1.0
+    """About how long each setting is measured."""
+    draws: int = 40
+    """Of each estimate, for its variance."""
+    seeds: int = 3
+    """Of the fits that compare the default with the exact prior; 0 leaves them out."""
+    memory: bool = True
+    """Measure peak memory, a process each."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    output: Path = Path("reports/smoothness")
+    """Where the tables and the pictures go."""
+
+
+def cost(case: str, width: int, options: SmoothnessCost, device: torch.device) -> list[dict[str, Any]]:
+    """A row a setting: time a step and peak memory over those without a prior, and the estimate's deviation."""
+    problem = Problem(CASES[case], width, CASES[case].batches[0], device)
+    settings = SETTINGS if width == 1 else [DEFAULT, WHOLE]
+    with surroundings(device, 0, problem.threads):
+        plain = _steps(problem, br.Flat())
+        turns: dict[Any, Callable[[], object]] = {None: plain} | {s: _steps(problem, _prior(s)) for s in settings}
+        turns["double backward"] = partial(_by_reverse_mode, problem)
+        times = measure.interleave(turns, options.seconds, wait=lambda: synchronise(device))
+        rows = []
+        for setting in turns:
+            each = [time / (1 if setting == "double backward" else WINDOW) for time in times[setting]]
+            ratios = [a / b * WINDOW for a, b in zip(each, times[None], strict=True)]
+            ratio, low, high = measure.spread(ratios)
+            found = {"case": case, "width": width, "batch": problem.batch, "setting": setting or "no prior"}
+            if isinstance(setting, tuple):
+                found |= {"setting": _name(setting)} | dict(
+                    zip(("fraction", "every", "coordinates"), setting, strict=True)
+                )
+                found["deviation"] = _deviation(problem, setting, options.draws)
+            found |= {"ms": measure.spread(each).median * 1e3, "ratio": ratio, "q25": low, "q75": high}
+            rows.append(found)
+    if options.memory:
+        key = Key(case, problem.batch, width, "none", "delta", BAYESREG)
+        peaks = [memory.measure(key._replace(prior=prior), device) for prior in ("none", "smoothness")]
+        none, default = (peak["before"] + max(peak["preparing"], peak["training"]) for peak in peaks)
+        rows[1] |= {"memory": default / none, "memory above": _above(peaks[1]) / _above(peaks[0])}
+    return rows
+
+
+def _above(peak: dict[str, float]) -> float:
+    return max(peak["preparing"], peak["training"])
+
+
+def _prior(setting: Setting, strength: float = 1e-2) -> br.Smoothness:
+    return br.Smoothness(strength, *setting)
+
+
+def _name(setting: Setting) -> str:
+    fraction, every, coordinates = setting
+    share = "whole batch" if fraction == 1 else f"1/{round(1 / fraction)} of the batch"
+    steps = "every step" if every == 1 else f"every {every} steps"
+    return f"{share}, {steps}" + ("" if coordinates is None else f", {coordinates} coordinates")
+
+
+def _steps(problem: Problem, prior: br.Prior) -> Callable[[], object]:
+    """`WINDOW` steps of training, with every k-th among them."""
+    model = br.Model(problem.network(), prior, problem.case.likelihood, problem.case.size).train()
+    step = Step(model, guides.create("delta", model), LR, STEPS)
+    step.prepare(problem.x, problem.y, STEPS, problem.work, "never")
+    return lambda: [step(problem.x, problem.y) for _ in range(WINDOW)]
+
+
+def _at_start(problem: Problem) -> tuple[br.Model, Callable[[Tensor], Tensor], Tensor]:
+    model = problem.model("none")
+    parameters = {name: p.detach().requires_grad_() for name, p in model.unpack(model.initial()).items()}
+    return model, lambda x: model.outputs(parameters, x), br.model.to_unit(problem.x)
+
+
+def _by_reverse_mode(problem: Problem) -> None:
+    """The paper's way at its cheapest: one coordinate an example, the outputs one by one; no likelihood, no Adam."""
+    model, network, x = _at_start(problem)
+    x = x.clone().requires_grad_()
+    model.eval()  # reverse mode three times through batch statistics is not possible
+    v = torch.zeros_like(x).flatten(1).scatter(1, torch.zeros(len(x), 1, dtype=torch.long, device=x.device), 1.0)
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of switching oneDNN off, whose LSTM has no second derivative
+        with torch.backends.mkldnn.flags(enabled=problem.case.name != "lstm"):
+            double_backward(network(x), x, v.reshape(1, *x.shape)).mean().backward()
+
+
+def _deviation(problem: Problem, setting: Setting, draws: int) -> float:
+    """The relative standard deviation of the mean of the estimates of `WINDOW` steps, at one batch and θ."""
+    fraction, every, coordinates = setting
+    model, network, x = _at_start(problem)
+    share = Share(fraction, coordinates)
+    with torch.no_grad(), model.buffers_kept():
+        values = pd.Series([outputs_and_curvature(network, x, share)[1].mean().item() for _ in range(draws)])
+    return float(values.std() / values.mean() * (every / WINDOW) ** 0.5)
+
+
+def final(seeds: int) -> list[dict[str, Any]]:
+    """A row a fit: validation nll and curvature with the default setting, and with the exact prior on every step."""
+    rows = []
+    todo = [
+        (name, strength, seed) for name, strengths in FITS.items() for strength in strengths for seed in range(seeds)
+    ]
+    for name, strength, seed in tqdm(todo, desc="fits", disable=None):
+        data = br.datasets.load(name)
+        for what, setting in {"default": DEFAULT, "exact": EXACT}.items():
+            torch.manual_seed(seed)
+            net = br.nets.mlp(data.features[0] if len(data.features) == 1 else 64, data.classes or 1)
+            likelihood: br.Likelihood = br.Categorical() if data.classes else br.Gaussian()
+            model = br.Model(net, _prior(setting, strength), likelihood, size=len(data.train))
+            start = time.perf_counter()
+            posterior = br.fit(model, data.train, epochs=30, batch_size=32, seed=seed, progress=False)
+            seconds = time.perf_counter() - start
+            with torch.no_grad():
+                d = curvature(posterior.network(), data.validation.x[:200]).mean().item()
+            row = {"dataset": name, "strength": strength, "seed": seed, "setting": what, "seconds": seconds, "d": d}
+            rows.append(row | {"nll": posterior.evaluate(data.validation)["nll"]})
+    return rows
+
+
+def curves() -> pd.DataFrame:
+    """MAP fits of one noisy curve: x, the mean, the strength, and the mean of d over the data."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.sort(torch.rand(60, 1, generator=generator) * 2 - 1, 0).values
+    y = torch.sin(6 * x[:, 0]) + 0.25 * torch.randn(60, generator=generator)
+    grid = torch.linspace(-1, 1, 200)[:, None]
+    found = [pd.DataFrame({"x": x[:, 0], "y": y, "strength": float("nan"), "d": float("nan")})]
+    for strength in STRENGTHS:
+        torch.manual_seed(0)
+        model = br.Model(br.nets.mlp(1, 1, 64), br.Smoothness(strength), br.Gaussian(scale=0.25), size=60)
+        posterior = br.fit(model, br.Dataset(x, y), epochs=1500, batch_size=60, lr=0.01, progress=False)
+        with torch.no_grad():
+            net = posterior.network()
+            mean, d = net(grid)[:, 0], curvature(net, x).mean().item()
+        found.append(pd.DataFrame({"x": grid[:, 0], "y": mean, "strength": strength, "d": d}))
+    return pd.concat(found, ignore_index=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and write the tables and pictures."""
+    options = tyro.cli(SmoothnessCost, prog="python -m benchmarks.smoothness", args=arguments)
+    unknown = [name for name in options.cases if name not in CASES]
+    if unknown:
+        sys.exit(f"error: unknown case {unknown[0]!r}; there are {', '.join(CASES)}")
+    device = choose_device(options.device)
+    rows: list[dict[str, Any]] = []
+    for width in options.widths:
+        for case in options.cases:
+            if width == 1 or case == "resnet18":
+                print(f"{case}, {width}× as wide", file=sys.stderr)
+                rows += cost(case, width, options, device)
+                _write(options.output / "cost.csv", pd.DataFrame(rows).to_csv(index=False))
+    costs = pd.DataFrame(rows)
+    fits, line_data = pd.DataFrame(final(options.seeds)), curves()
+    _write(options.output / "final.csv", fits.to_csv(index=False))
+    _write(options.output / "line.csv", line_data.to_csv(index=False))
+    _write(options.output / "machine.json", json.dumps(machine.describe(device), indent=2, ensure_ascii=False) + "\n")
+    _write(options.output / "frontier.svg", svg(frontier(costs, _name(DEFAULT))))
+    _write(options.output / "line.svg", svg(line(line_data)))
+    _write(options.output / "README.md", page(costs, fits, line_data))
+    print((options.output / "README.md").read_text())
+
+
+def page(costs: pd.DataFrame, fits: pd.DataFrame, line_data: pd.DataFrame) -> str:
+    """The tables and pictures as one page of Markdown."""
+    shown = costs[["case", "width", "setting", "ms", "ratio", "q25", "q75", "deviation", "memory", "memory above"]]
+    parts = ["# The smoothness prior: cost, exactness, effect", "", INTRODUCTION, "", _table(shown), ""]
+    parts += ["![Deviation of the estimate over the cost of a step, a panel a network.](frontier.svg)", ""]
+    if len(fits):
+        grouped = fits.groupby(["dataset", "strength", "setting"], sort=False)[["nll", "d", "seconds"]]
+        summary = grouped.agg(["mean", "std"])
+        summary.columns = [" ".join(names) for names in summary.columns]
+        parts += [
+            "## Validation, default setting beside the exact prior on every step",
+            "",
+            _table(summary.reset_index()),
+        ]
+    strengths = line_data.dropna().groupby("strength")["d"].first().reset_index()
+    parts += ["", "## A curve straightens", "", "![Fitted curves, straighter as the strength grows.](line.svg)", ""]
+    return "\n".join([*parts, _table(strengths), ""])
+
+
+INTRODUCTION = """`python -m benchmarks.smoothness` wrote this. A step's time is over that of a step without a prior, in
+one process, in turns; medians and quartiles, averaged over 8 steps. *deviation* is the relative standard deviation of
+the mean of 8 steps' estimates at the initial weights. *memory* is the peak of the process over that without a prior,
+*memory above* the same without what the process holds anyway. *double backward* is reverse mode twice, for one
+coordinate of each example and every output, and the gradient of that: no likelihood and no Adam in it."""
+
+
+def _table(frame: pd.DataFrame) -> str:
+    def text(value: Any) -> str:
+        if isinstance(value, float):
+            return "" if value != value else f"{value:.4g}"
+        return str(value)
+
+    rows = [[text(value) for value in row] for row in frame.itertuples(index=False)]
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _write(path: Path, text: str | bytes) -> None:
+    content = text if isinstance(text, bytes) else text.encode()
+    write_atomically(path, partial(Path.write_bytes, data=content))
+
+
+if __name__ == "__main__":
+    main()
