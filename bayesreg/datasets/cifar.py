@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from .base import Data, Dataset, split
-from .files import data_root, find, read_pickle
-
-_Images = tuple[np.ndarray, np.ndarray, dict[str, str]]  # x, y, provenance
+from .files import Source, data_root, provenance, read_pickle
 
 URL10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 URL100 = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
@@ -27,6 +24,9 @@ TEST10 = {"cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e"}
 TRAIN100 = {"cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d"}
 TEST100 = {"cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
 
+CIFAR10 = Source("cifar-10-python.tar.gz", URL10, "c58f30108f718f92721af3b95e74349a", {**TRAIN10, **TEST10})
+CIFAR100 = Source("cifar-100-python.tar.gz", URL100, "eb9058c3a382ffc7106e4002c42a8d85", {**TRAIN100, **TEST100})
+
 
 def load10(data_dir: str | Path | None = None) -> Data:
     """CIFAR-10: x uint8 [n, 3, 32, 32] (red, green, blue; 0 to 255), y int64 [n], of 10 classes.
@@ -36,44 +36,35 @@ def load10(data_dir: str | Path | None = None) -> Data:
     Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     Raises FileNotFoundError or ValueError where a file of cifar-10-batches-py is missing or corrupt.
     """
-    root = data_root(data_dir)
-    train = read(root, TRAIN10, URL10, b"labels")
-    return _data("cifar10", 10, train, read(root, TEST10, URL10, b"labels"))
+    return _load("cifar10", 10, CIFAR10, b"labels", data_root(data_dir))
 
 
 def load100(data_dir: str | Path | None = None) -> Data:
     """CIFAR-100: as CIFAR-10, with y the fine labels of 100 classes, from cifar-100-python."""
-    root = data_root(data_dir)
-    train = read(root, TRAIN100, URL100, b"fine_labels")
-    return _data("cifar100", 100, train, read(root, TEST100, URL100, b"fine_labels"))
+    return _load("cifar100", 100, CIFAR100, b"fine_labels", data_root(data_dir))
 
 
-def read(root: Path, files: Mapping[str, str], url: str, labels: bytes) -> _Images:
-    """x [n, 3, 32, 32] and y [n] of the published files (name: md5) in their order, and who vouches for each.
-
-    Raises FileNotFoundError or ValueError if one is missing, corrupt, or no batch of CIFAR.
-    """
-    x, y, provenance = [], [], {}
-    for name, md5 in files.items():
-        path, provenance[name] = find(root, name, url=url, md5=md5)
-        batch = read_pickle(path)
-        try:
-            x.append(batch[b"data"].reshape(-1, 3, 32, 32))  # a row is three planes of 32 rows of 32
-            y.append(batch[labels])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path} is no batch of CIFAR ({error!r}): get it from {url}") from error
-    return np.concatenate(x), np.concatenate(y), provenance
+def read(path: Path, labels: bytes, url: str) -> tuple[np.ndarray, np.ndarray]:
+    """x [n, 3, 32, 32] and y [n] of one published file. Raises ValueError if it is no batch of CIFAR."""
+    batch = read_pickle(path)
+    try:
+        x = batch[b"data"].reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
+        return x, np.asarray(batch[labels], dtype=np.int64).reshape(len(x))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is no batch of CIFAR ({error!r}): get it from {url}") from error
 
 
-def _data(name: str, classes: int, train: _Images, test: _Images) -> Data:
-    x, y, provenance = train
+def _load(name: str, classes: int, source: Source, labels: bytes, root: Path) -> Data:
+    found = source.find(root)
+    *train, test = (read(file.path, labels, source.url) for file in found.values())  # the test batch comes last
+    x, y = (np.concatenate(parts) for parts in zip(*train, strict=True))
     rest, held_out = split(len(x), 0.1, labels=y)
     return Data(
         name=name,
         train=Dataset(x[rest], y[rest]),
         validation=Dataset(x[held_out], y[held_out]),
-        test=Dataset(*test[:2]),
+        test=Dataset(*test),
         classes=classes,
         target=f"class of the photograph, 0 to {classes - 1}",
-        provenance={**provenance, **test[2]},
+        provenance=provenance(found),
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import hashlib
 import os
 import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,36 +25,81 @@ class Found(NamedTuple):
     provenance: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """What is published at one URL: a file that is read as it is, or an archive of such files.
+
+    name      its place below the data root, with forward slashes; it is unpacked beside itself
+    url       where it is published
+    checksum  of the published file, md5 or sha256, told by the length
+    members   what it unpacks to, {place below the data root: published checksum or None}; {} is read as it is
+    packed    whether it is read packed; its members, where they alone are there, are then as good
+    """
+
+    name: str
+    url: str
+    checksum: str
+    members: Mapping[str, str | None] = field(default_factory=dict)
+    packed: bool = False
+
+    def files(self, root: Path) -> Mapping[str, str | None]:
+        """The files below `root` that are read: {name: published checksum or None}."""
+        unpacked = any((root / member).exists() for member in self.members)
+        if self.members and (not self.packed or (unpacked and not (root / self.name).exists())):
+            return self.members
+        return {self.name: self.checksum}
+
+    def find(self, root: Path) -> dict[str, Found]:
+        """Those files, verified. Raises as `find` does."""
+        return {name: find(root, name, url=self.url, checksum=value) for name, value in self.files(root).items()}
+
+
 def data_root(data_dir: str | Path | None = None) -> Path:
     """The folder of all data: `data_dir`, else $BAYESREG_DATA, else the platform's cache."""
     root = data_dir or os.environ.get("BAYESREG_DATA") or platformdirs.user_cache_dir("bayesreg")
     return Path(root).expanduser()
 
 
-def find(root: Path, name: str, *, url: str, md5: str | None = None, sha256: str | None = None) -> Found:
-    """The file `name` (with forward slashes) below `root`, published at `url` with one of the checksums.
+def find(root: Path, name: str, *, url: str, checksum: str | None = None) -> Found:
+    """The file `name` (with forward slashes) below `root`, published at `url` with that md5 or sha256, if any.
 
     It is taken when its checksum is the published one, or when root/SHA256SUMS, in the format of sha256sum,
     lists it with its own: so a re-packed copy of equal content can be used, and is recorded as such.
 
     Raises FileNotFoundError if there is no such file, ValueError if nobody vouches for its content.
     """
-    algorithm, published = ("sha256", sha256) if sha256 else ("md5", md5)
-    path = root / name
+    algorithm, path = algorithm_of(checksum), root / name
+    published = f"{algorithm} {checksum}" if checksum else f"listed in {root / SUMS}, since no checksum is published"
     if not path.is_file():
         raise FileNotFoundError(
             f"{name} is not in the data root {root}: get it from {url} and put it at {path} "
-            f"({algorithm} {published}), or give another root as data_dir or $BAYESREG_DATA"
+            f"({published}), or give another root as data_dir or $BAYESREG_DATA"
         )
-    digest = _digest(path, algorithm)
-    if digest == published:
+    digest = digest_of(path, algorithm)
+    if digest == checksum:
         return Found(path, "published checksum")
-    if _digest(path, "sha256") in _listed(root / SUMS, name):
+    if digest_of(path, "sha256") in _listed(root / SUMS, name):
         return Found(path, SUMS)
     raise ValueError(
-        f"{path} is corrupt: got {algorithm} {digest}, expected {published}, and {root / SUMS} does not "
+        f"{path} is corrupt: got {algorithm} {digest}, expected {checksum or published}, and {root / SUMS} does not "
         f"vouch for it. Get it again from {url}; or add its sha256 to {SUMS} if it is a copy that you trust"
     )
+
+
+def provenance(*found: Mapping[str, Found]) -> dict[str, str]:
+    """{file: who vouches for it}, of what `Source.find` returned."""
+    return {name: file.provenance for part in found for name, file in part.items()}
+
+
+def algorithm_of(checksum: str | None) -> str:
+    """Which algorithm made a checksum; sha256 where there is none."""
+    return "md5" if checksum and len(checksum) == 32 else "sha256"
+
+
+def digest_of(path: Path, algorithm: str = "sha256") -> str:
+    """The checksum of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def read_pickle(path: Path) -> Any:
@@ -86,14 +134,19 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused") from None
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _listed(sums: Path, name: str) -> set[str]:
-    """The digests that a sha256sum file lists for `name`; a line is "digest  name" or "digest *./name"."""
+def _listed(sums: Path, name: str) -> frozenset[str]:
+    """The digests that a sha256sum file lists for `name`."""
     if not sums.is_file():
-        return set()
-    lines = (line.partition(" ") for line in sums.read_text(encoding="utf-8").splitlines())
-    return {digest.lower() for digest, _, listed in lines if listed[1:].removeprefix("./") == name}
+        return frozenset()
+    return _read_sums(sums, sums.stat().st_mtime_ns).get(name, frozenset())
+
+
+@functools.lru_cache(maxsize=1)  # a folder of images asks thousands of times
+def _read_sums(sums: Path, changed: int) -> dict[str, frozenset[str]]:
+    """{name: its digests}, read anew when the file has `changed`; a line is "digest  name" or "digest *./name"."""
+    listed: dict[str, frozenset[str]] = {}
+    for line in sums.read_text(encoding="utf-8").splitlines():
+        digest, _, name = line.partition(" ")
+        name = name[1:].removeprefix("./")
+        listed[name] = listed.get(name, frozenset()) | {digest.lower()}
+    return listed

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from .base import Data, Dataset, split, standardise
-from .files import data_root, find
+from .files import Source, data_root, provenance
 
 NAME = "housing/cal_housing.tgz"
 MEMBER = "CaliforniaHousing/cal_housing.data"
 URL = "https://ndownloader.figshare.com/files/5976036"
 SHA256 = "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681"
+SOURCE = Source(NAME, URL, SHA256)
 
 
 def load(data_dir: str | Path | None = None) -> Data:
@@ -25,8 +26,8 @@ def load(data_dir: str | Path | None = None) -> Data:
     Source: Pace & Barry, "Sparse spatial autoregressions", Statistics & Probability Letters, 1997.
     Raises FileNotFoundError or ValueError where housing/cal_housing.tgz is missing or corrupt.
     """
-    path, provenance = find(data_root(data_dir), NAME, url=URL, sha256=SHA256)
-    x, y = read(path)
+    found = SOURCE.find(data_root(data_dir))
+    x, y = read(found[NAME].path)
     parts = split(len(x), 0.2, 0.2)
     x = standardise(x, train=parts[0])
     train, validation, test = (Dataset(x[part], y[part]) for part in parts)
@@ -37,7 +38,7 @@ def load(data_dir: str | Path | None = None) -> Data:
         test=test,
         classes=None,
         target="median house value, 100,000 $",
-        provenance={NAME: provenance},
+        provenance=provenance(found),
     )
 
 
