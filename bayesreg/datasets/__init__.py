@@ -1,6 +1,7 @@
 """Data sets by name, each split, verified and in memory; and Dataset, for tensors of your own.
 
-A loader is a function of the data root that returns a Data. A new data set is one more file, and a line here.
+A loader is a function of the data root that returns a Data. A new data set is one more file, and a line here; one
+that is read from public files has a second line, for what is to be downloaded.
 """
 
 from __future__ import annotations
@@ -9,19 +10,37 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from . import cifar, diabetes, digits, housing, synthetic
+from . import beijing, cifar, diabetes, digits, flowers, housing, imdb, mnist, synthetic
 from .augment import flip_and_crop
 from .base import Data, Dataset
+from .files import Source
+from .windows import Windows
 
-__all__ = ["DATASETS", "Data", "Dataset", "flip_and_crop", "load"]
+__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows", "flip_and_crop", "load"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,
     "digits": digits.load,
     "diabetes": diabetes.load,
     "housing": housing.load,
+    "beijing": beijing.load,
+    "mnist": mnist.load,
+    "fashion_mnist": mnist.load_fashion,
+    "flowers": flowers.load,
+    "imdb": imdb.load,
     "cifar10": cifar.load10,
     "cifar100": cifar.load100,
+}
+
+SOURCES: dict[str, tuple[Source, ...]] = {
+    "housing": (housing.SOURCE,),
+    "beijing": (beijing.SOURCE,),
+    "mnist": mnist.SOURCES,
+    "fashion_mnist": mnist.FASHION_SOURCES,
+    "flowers": flowers.SOURCES,
+    "imdb": (imdb.SOURCE,),
+    "cifar10": (cifar.CIFAR10,),
+    "cifar100": (cifar.CIFAR100,),
 }
 
 
@@ -37,5 +56,8 @@ def load(name: str, data_dir: str | Path | None = None, train_size: int | None =
         nearest = get_close_matches(name.lower(), DATASETS, n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"no data set is called {name!r}: choose among {', '.join(DATASETS)}.{hint}")
-    data = DATASETS[name](data_dir)
+    try:
+        data = DATASETS[name](data_dir)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}. This does it all: python -m experiments.data fetch {name}") from None
     return data if train_size is None else data.take_train(train_size)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .windows import Windows
+
 SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
 
 
@@ -19,15 +21,15 @@ class Dataset:
     """n examples: inputs x [n, ...] and targets y [n, ...], in memory.
 
     Tensors and arrays are taken alike. Floats become float32 (a float64 tensor stays float64), integers
-    become int64, except uint8 of two or more dimensions, which are images and stay so.
+    become int64, except uint8 of two or more dimensions, which are images and stay so. x may be Windows too.
 
     Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity.
     """
 
-    x: Tensor
+    x: Any  # a Tensor, or Windows, which are indexed as one
     y: Tensor
 
-    def __init__(self, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> None:
+    def __init__(self, x: Tensor | Windows | ArrayLike, y: Tensor | ArrayLike) -> None:
         object.__setattr__(self, "x", _tensor("x", x))
         object.__setattr__(self, "y", _tensor("y", y))
         if len(self.x) != len(self.y):
@@ -41,7 +43,8 @@ class Dataset:
 
     def take(self, indices: slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
         """The examples at `indices` (or in a slice), in that order."""
-        return Dataset(self.x[indices], self.y[indices])
+        x = self.x.take(indices) if isinstance(self.x, Windows) else self.x[indices]
+        return Dataset(x, self.y[indices])
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples on `device`."""
@@ -116,7 +119,9 @@ def standardise(values: np.ndarray, train: np.ndarray) -> np.ndarray:
     return StandardScaler().fit(columns[train]).transform(columns).reshape(values.shape)
 
 
-def _tensor(name: str, value: Any) -> Tensor:
+def _tensor(name: str, value: Any) -> Any:
+    if isinstance(value, Windows):
+        return Windows(_tensor(f"{name}.rows", value.rows), value.ends, value.length)
     if isinstance(value, np.ndarray):
         value = np.require(value, requirements=["C", "W"])  # torch can't share reversed or read-only memory
     tensor = torch.as_tensor(value)
