@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 PRIORS = ("none", "l1", "l2", "ard", "entropic", "smoothness")
-TASK = ("dataset", "net", "guide", "experiment", "metric", "train_size", "epochs", "batch_size", "lr")
+TASK = ("dataset", "net", "guide", "experiment", "metric", "train_size", "imbalance", "epochs", "batch_size", "lr")
 CANDIDATE = ["task", "prior_name", "prior", "strength"]
 HIGHER = ("accuracy", "macro_f1", "r2")
 LOWER = ("nll", "brier", "ece", "rmse", "mse")

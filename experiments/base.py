@@ -106,6 +106,12 @@ class Experiment(ABC):
         """The name of the data set."""
         return self.name
 
+    def data(self) -> Data:
+        """The data set, as it is before --train-size."""
+        from bayesreg import datasets
+
+        return datasets.load(self.data_set, self.data_dir)
+
     @abstractmethod
     def network(self, data: Data) -> nn.Module:
         """The network, freshly initialised from PyTorch's random state."""
@@ -122,14 +128,15 @@ class Experiment(ABC):
         """Load, build and check everything. ValueError or OSError for what cannot run, before any training."""
         import torch
 
-        from bayesreg import datasets, guides
+        from bayesreg import guides
         from bayesreg.checks import check
         from bayesreg.model import Model
 
         guides.check(self.guide)
         self._text()
-        data = datasets.load(self.data_set, self.data_dir, self.train_size)
+        data = self.data()
         if self.train_size is not None:
+            data = data.take_train(self.train_size)
             data = replace(data, validation=data.validation.take(slice(self.train_size)))
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # the same weights for every prior

@@ -24,12 +24,20 @@ class Cifar(Experiment):
     """Examples a step."""
     augment: bool = False
     """Mirror each training image with probability ½ and move it by up to 4 pixels."""
+    imbalance: float | None = None
+    """Train on classes whose sizes fall exponentially, the largest that many times the smallest; None takes all."""
     width: int = 64
     """Channels of the first stage; 64 is ResNet18, 16 trains on a CPU."""
 
     @property
     def data_set(self) -> str:
         return self.dataset
+
+    def data(self) -> Data:
+        from bayesreg.datasets import imbalanced
+
+        data = super().data()
+        return data if self.imbalance is None else imbalanced(data, self.imbalance)
 
     def network(self, data: Data) -> Any:
         from bayesreg import nets

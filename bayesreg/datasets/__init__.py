@@ -14,9 +14,10 @@ from . import beijing, cifar, diabetes, digits, flowers, housing, imdb, mnist, s
 from .augment import flip_and_crop
 from .base import Data, Dataset
 from .files import Source
+from .imbalance import imbalanced
 from .windows import Windows
 
-__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows", "flip_and_crop", "load"]
+__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows", "flip_and_crop", "imbalanced", "load"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ FASHION = {
 }
 
 
-def _sources(folder: str, url: str, files: dict[str, tuple[str, str | None]]) -> tuple[Source, ...]:
+def _sources(folder: str, url: str, files: Mapping[str, tuple[str, str | None]]) -> tuple[Source, ...]:
     return tuple(
         Source(f"{folder}/{name}.gz", f"{url}/{name}.gz", md5, {f"{folder}/{name}": sha256}, packed=True)
         for name, (md5, sha256) in files.items()
