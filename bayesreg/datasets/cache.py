@@ -34,7 +34,7 @@ def cached(root: Path, name: str, made_of: Iterable[Path], parse: Callable[[], A
         made.update(digest_of(path).encode())
     path = root / "cache" / f"{name}-{made.hexdigest()[:16]}.npz"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except FileNotFoundError:
         pass

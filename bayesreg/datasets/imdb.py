@@ -72,7 +72,7 @@ def read(path: Path) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
     texts: dict[str, list[str]] = {"train": [], "test": []}
     labels: dict[str, list[int]] = {"train": [], "test": []}
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 if named := REVIEW.fullmatch(member.name):
                     part, kind = named.groups()

@@ -82,9 +82,9 @@ def read(path: Path) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be decompressed: {error}. Get the published file") from error
     rank = content[3] if content[:3] == b"\0\0\x08" else 0  # 8: unsigned bytes
-    shape = np.frombuffer(content[4 : 4 + 4 * rank], ">u4").tolist()
+    shape = [int.from_bytes(content[at : at + 4]) for at in range(4, 4 + 4 * rank, 4)]
     numbers = np.frombuffer(content[4 + 4 * rank :], np.uint8)
-    if rank == 0 or len(numbers) != math.prod(shape):
+    if rank == 0 or len(content) != 4 + 4 * rank + math.prod(shape):
         held = f"{len(numbers)} bytes where its header says {shape}" if rank else f"a header of {content[:4]!r}"
         raise ValueError(f"{path} is no idx file of bytes: it has {held}. Get the published file")
     return numbers.reshape(shape)

@@ -25,7 +25,7 @@ class Windows:
         if first < length - 1 or last >= len(rows):
             limits = f"{length - 1} to {len(rows) - 1}"
             raise ValueError(
-                f"windows of {length} rows cannot end at rows {first} to {last} of {len(rows)}: give ends in {limits}"
+                f"windows of {length} rows cannot end at rows {first} to {last} of {len(rows)}: give ends from {limits}"
             )
         self._every = rows.unfold(0, length, 1).movedim(-1, 1)  # each window that there could be: a view, no copy
 
