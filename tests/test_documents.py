@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import base, compare, report
+from experiments import base, baselines, compare, data, report
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -51,7 +51,8 @@ def test_the_prior_of_the_contributing_guide_works():
 
 @pytest.mark.parametrize(("name", "options"), COMMAND.findall(README))
 def test_the_commands_of_the_readme_are_understood(monkeypatch, name, options):
-    kind = {"compare": compare.Compare, "report": report.Report}.get(name) or base.load(name)
+    others = {"compare": compare.Compare, "report": report.Report, "data": data.Files, "baselines": baselines.Baselines}
+    kind = others.get(name) or base.load(name)
     monkeypatch.setattr("sys.argv", ["experiment", *shlex.split(options)])
     read = base.command(kind, f"experiments.{name}")
     if isinstance(read, base.Experiment):
@@ -67,7 +68,16 @@ def test_every_link_leads_somewhere():
 def test_every_registered_prior_is_in_the_readme_table():
     from bayesreg.priors import PRIORS
 
-    assert set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)) == set(PRIORS)
+    table = README.partition("## The priors")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(PRIORS)
+
+
+def test_every_registered_data_set_is_in_the_readme_table():
+    from bayesreg.datasets import DATASETS
+
+    table = README.partition("## The data")[2].partition("\n## ")[0]
+    first = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(first))) == set(DATASETS)
 
 
 def test_the_makefile_has_the_commands_of_the_documents():

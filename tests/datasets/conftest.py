@@ -1,9 +1,8 @@
-"""Small files in the published formats, below a root of their own, and the real ones where there are some."""
+"""Small files in the published formats, below a root of their own."""
 
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from made import REVIEWS, air, cifar_root, vouch, write_air, write_imdb, write_m
 from PIL import Image
 from scipy.io import savemat
 
-from bayesreg.datasets import Data, beijing, flowers, load
+from bayesreg.datasets import beijing, flowers
 
 
 @pytest.fixture(name="vouch")
@@ -105,21 +104,3 @@ def beijing_root(tmp_path: Path) -> Path:
         rows = air("2015-02-27T22:00", 56, seed) + air("2016-02-28T20:00", 60, seed + 100)
         write_air(tmp_path, station, rows)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def real() -> Callable[[str], Data]:
-    """The real data set of a name, read once a session, or a skip where $BAYESREG_DATA does not hold it."""
-    read: dict[str, Data] = {}
-
-    def get(name: str) -> Data:
-        if "BAYESREG_DATA" not in os.environ:
-            pytest.skip("the real files are needed: set $BAYESREG_DATA")
-        try:
-            if name not in read:
-                read[name] = load(name)
-        except FileNotFoundError as error:
-            pytest.skip(f"the real files are needed: {error}")
-        return read[name]
-
-    return get

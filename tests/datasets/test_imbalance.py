@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from bayesreg import runs
 from bayesreg.datasets import imbalanced, load
+from experiments import base
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 4.5, 9])
@@ -47,3 +49,15 @@ def test_refuses_ratios_out_of_range(cifar10_root: Path, ratio: float) -> None:
 def test_refuses_regression() -> None:
     with pytest.raises(ValueError, match="imbalance=10: diabetes has no classes"):
         imbalanced(load("diabetes"), 10)
+
+
+def test_the_experiment_records_it(cifar10_root: Path) -> None:
+    kind = base.load("cifar")
+    options = {"data_dir": cifar10_root, "width": 4, "batch_size": 8}
+    whole, fewer = kind(**options).build(), kind(**options, imbalance=3.0).build()
+    assert (len(whole.data.train), len(fewer.data.train)) == (90, fewer.model.size)
+    assert fewer.data.train.y.bincount().tolist() == [round(9 * 3 ** (-c / 9)) for c in range(10)]
+    assert fewer.config == whole.config | {"imbalance": 3.0}
+    assert runs.key(fewer.config) != runs.key(whole.config)
+    few = kind(**options, imbalance=3.0, train_size=20).build()
+    assert len(few.data.train) == 20
