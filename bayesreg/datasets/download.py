@@ -5,10 +5,7 @@ from __future__ import annotations
 import http.client
 import logging
 import os
-import tarfile
-import tempfile
 import time
-import zipfile
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -16,9 +13,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock
 from tqdm import tqdm
 
-from bayesreg.files import write_atomically
-
-from .files import SUMS, Source, algorithm_of, digest_of
+from .files import Source, algorithm_of, digest_of
+from .unpack import unpack
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +43,7 @@ def fetch(source: Source, root: Path) -> None:
         if not (path.is_file() and digest_of(path, algorithm_of(source.checksum)) == source.checksum):
             download(source.url, path, source.checksum)
         if source.members and not source.packed:
-            _unpack(source, root)
+            unpack(source, root)
 
 
 def download(url: str, path: Path, checksum: str) -> Path:
@@ -115,46 +111,6 @@ def _append(url: str, part: Path) -> None:
             have = file.tell()
     if total is not None and have < total:
         raise ConnectionError(f"{have} of {total} bytes came")
-
-
-def _unpack(source: Source, root: Path) -> None:
-    """Move the members out of the verified archive into place; SHA256SUMS vouches for those without a checksum."""
-    archive = root / source.name
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.name}.") as folder:
-        try:
-            _extract(archive, Path(folder))
-            for name in source.members:
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(Path(folder) / (root / name).relative_to(archive.parent), root / name)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, FileNotFoundError) as error:
-            raise ValueError(f"{archive} does not hold what it should: {error}") from error
-    _vouch(root, [name for name, checksum in source.members.items() if checksum is None])
-
-
-def _extract(archive: Path, folder: Path) -> None:
-    """Everything in an archive, and in those within it, below `folder` and nowhere else."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as outer:
-            outer.extractall(folder)
-        for inner in folder.glob("*.zip"):
-            _extract(inner.rename(inner.with_suffix(".unpacked")), folder)  # renamed, it is not found again
-    else:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-
-
-def _vouch(root: Path, names: list[str]) -> None:
-    """List the files in root/SHA256SUMS, in the place of what it says of them."""
-    if not names:
-        return
-    sums = root / SUMS
-    with FileLock(root / f".{SUMS}.lock"):
-        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
-        ours = set(names)
-        lines = [line for line in lines if line.partition(" ")[2][1:].removeprefix("./") not in ours]
-        lines += [f"{digest_of(root / name)}  {name}" for name in names]
-        text = "".join(f"{line}\n" for line in lines)
-        write_atomically(sums, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _whole(source: Source, root: Path) -> bool:

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+import bayesreg as br
 from bayesreg.datasets import Dataset, Windows
 
 ROWS = torch.arange(60.0).reshape(20, 3)
@@ -65,3 +66,15 @@ def test_refuses_none_at_all_and_rows_that_are_not_finite(windows: Windows) -> N
         Dataset(Windows(rows, ENDS, 4), torch.arange(5))
     with pytest.raises(ValueError, match="x has 5 rows and y has 4"):
         Dataset(windows, torch.arange(4))
+
+
+def test_a_network_is_fitted_as_on_the_windows_cut_out(windows: Windows, cut: torch.Tensor) -> None:
+    y = torch.arange(5.0)
+    histories = []
+    for x in (windows, cut):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1))
+        model = br.Model(net, br.L2(), br.Gaussian(), size=5)
+        options = {"epochs": 2, "batch_size": 2, "device": "cpu", "progress": False, "compile": "never"}
+        histories.append(br.fit(model, Dataset(x, y), **options).history["loss"].tolist())
+    assert histories[0] == histories[1]

@@ -1,0 +1,58 @@
+"""Archives that have been downloaded, unpacked: nothing is written outside of their folder, and no file is half there."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from bayesreg.files import write_atomically
+
+from .files import SUMS, Source, digest_of
+
+
+def unpack(source: Source, root: Path) -> None:
+    """Move the members of the verified archive into their places; SHA256SUMS vouches for those without a checksum.
+
+    Each appears there whole. Raises ValueError where the archive does not hold them.
+    """
+    archive = root / source.name
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.name}.") as folder:
+        try:
+            _extract(archive, Path(folder))
+            for name in source.members:
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(Path(folder) / (root / name).relative_to(archive.parent), root / name)
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, FileNotFoundError) as error:
+            raise ValueError(f"{archive} does not hold what it should: {error}") from error
+    _vouch(root, [name for name, checksum in source.members.items() if checksum is None])
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """Everything in an archive, and in those within it, below `folder` and nowhere else."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as outer:
+            outer.extractall(folder)
+        for inner in folder.glob("*.zip"):
+            _extract(inner.rename(inner.with_suffix(".unpacked")), folder)  # renamed, it is not found again
+    else:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+
+
+def _vouch(root: Path, names: list[str]) -> None:
+    """List the files in root/SHA256SUMS, in the place of what it says of them."""
+    if not names:
+        return
+    sums = root / SUMS
+    with FileLock(root / f".{SUMS}.lock"):
+        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+        ours = set(names)
+        lines = [line for line in lines if line.partition(" ")[2][1:].removeprefix("./") not in ours]
+        lines += [f"{digest_of(root / name)}  {name}" for name in names]
+        text = "".join(f"{line}\n" for line in lines)
+        write_atomically(sums, lambda part: part.write_text(text, encoding="utf-8"))
