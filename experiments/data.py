@@ -49,13 +49,13 @@ def fetch(name: str, root: Path) -> None:
 def verify(name: str, root: Path) -> tuple[list[str], list[str]]:
     """A line for each file of a data set and who vouches for it, and a message for each that nobody vouches for."""
     from bayesreg.datasets import SOURCES
-    from bayesreg.datasets.files import find
+    from bayesreg.datasets.files import find, read_sums
 
-    vouched, problems = {}, []
+    vouched, problems, sums = {}, [], read_sums(root)
     for source in SOURCES[name]:
         for file, checksum in source.files(root).items():
             try:
-                vouched[file] = find(root, file, url=source.url, checksum=checksum).provenance
+                vouched[file] = find(root, file, url=source.url, checksum=checksum, sums=sums).provenance
             except (FileNotFoundError, ValueError) as error:
                 problems.append(str(error))
     return list(lines(vouched)), problems

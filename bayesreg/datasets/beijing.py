@@ -21,7 +21,7 @@ VERSION = 1  # of the parsing: what another one has left in the cache is not rea
 URL = "https://archive.ics.uci.edu/static/public/501/beijing+multi+site+air+quality+data.zip"
 SHA256 = "b04da438b2f331ac0ffd45aebdfec0d20d2367feb5f6948c4b1f7ce1191e33c4"
 FILE = "beijing/PRSA_Data_20130301-20170228/PRSA_Data_{}_20130301-20170228.csv"
-STATIONS = {  # sha256 of the file of each
+STATIONS = {  # sha256 of the file of each; UCI publishes none, these are of its files
     "Aotizhongxin": "a94fbcfc71708b6ffdc033360163d91efb7f675e496f6b5860929aa96b96351b",
     "Changping": "a2e21402a6d95fb7043f87959e6e3dcbecb957aac356a6f8028a85b047c772e7",
     "Dingling": "3d8dff81f18a80d9f455876a785642bffe1e9b9924ec1e6b7ce8cca790432eeb",

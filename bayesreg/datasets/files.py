@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import hashlib
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 import platformdirs
 
 SUMS = "SHA256SUMS"
+Sums = Mapping[str, Set[str]]
 
 
 class Found(NamedTuple):
@@ -51,7 +51,8 @@ class Source:
 
     def find(self, root: Path) -> dict[str, Found]:
         """Those files, verified. Raises as `find` does."""
-        return {name: find(root, name, url=self.url, checksum=value) for name, value in self.files(root).items()}
+        files, sums = self.files(root), read_sums(root)
+        return {name: find(root, name, url=self.url, checksum=value, sums=sums) for name, value in files.items()}
 
 
 def data_root(data_dir: str | Path | None = None) -> Path:
@@ -60,11 +61,12 @@ def data_root(data_dir: str | Path | None = None) -> Path:
     return Path(root).expanduser()
 
 
-def find(root: Path, name: str, *, url: str, checksum: str | None = None) -> Found:
+def find(root: Path, name: str, *, url: str, checksum: str | None = None, sums: Sums | None = None) -> Found:
     """The file `name` (with forward slashes) below `root`, published at `url` with that md5 or sha256, if any.
 
     It is taken when its checksum is the published one, or when root/SHA256SUMS, in the format of sha256sum,
-    lists it with its own: so a re-packed copy of equal content can be used, and is recorded as such.
+    lists it with its own: so a re-packed copy of equal content can be used, and is recorded as such. `sums`
+    spares reading that list once more.
 
     Raises FileNotFoundError if there is no such file, ValueError if nobody vouches for its content.
     """
@@ -78,7 +80,7 @@ def find(root: Path, name: str, *, url: str, checksum: str | None = None) -> Fou
     digest = digest_of(path, algorithm)
     if digest == checksum:
         return Found(path, "published checksum")
-    if digest_of(path, "sha256") in _listed(root / SUMS, name):
+    if digest_of(path, "sha256") in (read_sums(root) if sums is None else sums).get(name, ()):
         return Found(path, SUMS)
     raise ValueError(
         f"{path} is corrupt: got {algorithm} {digest}, expected {checksum or published}, and {root / SUMS} does not "
@@ -134,19 +136,11 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused") from None
 
 
-def _listed(sums: Path, name: str) -> frozenset[str]:
-    """The digests that a sha256sum file lists for `name`."""
-    if not sums.is_file():
-        return frozenset()
-    return _read_sums(sums, sums.stat().st_mtime_ns).get(name, frozenset())
-
-
-@functools.lru_cache(maxsize=1)  # a folder of images asks thousands of times
-def _read_sums(sums: Path, changed: int) -> dict[str, frozenset[str]]:
-    """{name: its digests}, read anew when the file has `changed`; a line is "digest  name" or "digest *./name"."""
-    listed: dict[str, frozenset[str]] = {}
-    for line in sums.read_text(encoding="utf-8").splitlines():
+def read_sums(root: Path) -> Sums:
+    """{name: its digests} that root/SHA256SUMS lists, if there is one; a line is "digest  name" or "digest *./name"."""
+    listed: dict[str, set[str]] = {}
+    sums = root / SUMS
+    for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []:
         digest, _, name = line.partition(" ")
-        name = name[1:].removeprefix("./")
-        listed[name] = listed.get(name, frozenset()) | {digest.lower()}
+        listed.setdefault(name[1:].removeprefix("./"), set()).add(digest.lower())
     return listed

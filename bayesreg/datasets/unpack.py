@@ -1,4 +1,4 @@
-"""Archives that have been downloaded, unpacked: nothing is written outside of their folder, and no file is half there."""
+"""Archives, unpacked: nothing is written outside of their folder, and no file is ever half there."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import bayesreg.datasets
-from bayesreg.datasets import DATASETS, SOURCES, Data, load
+from bayesreg.datasets import DATASETS, SOURCES, Data, Source, beijing, cifar, flowers, load
 
 SIZES = {
     "synthetic": (6000, 2000, 2000),
@@ -147,6 +147,19 @@ def test_every_source_has_a_place_an_address_and_a_checksum() -> None:
         assert all(name.startswith(str(Path(source.name).parent).lstrip(".")) for name in source.members)
         checksums = [source.checksum, *filter(None, source.members.values())]
         assert all(len(checksum) in (32, 64) and int(checksum, 16) for checksum in checksums)
+
+
+@pytest.mark.parametrize(
+    ("source", "inside"),  # where the published archive has the first of its files
+    [
+        (cifar.CIFAR10, "cifar-10-batches-py/data_batch_1"),
+        (cifar.CIFAR100, "cifar-100-python/train"),
+        (flowers.SOURCES[0], "jpg/image_00001.jpg"),
+        (beijing.SOURCE, "PRSA_Data_20130301-20170228/PRSA_Data_Aotizhongxin_20130301-20170228.csv"),
+    ],
+)
+def test_archives_unpack_to_where_their_files_are_read(source: Source, inside: str) -> None:
+    assert str(Path(source.name).parent / inside) == next(iter(source.members))
 
 
 def test_diabetes_target_is_standardised_by_the_training_split(tmp_path: Path) -> None:
