@@ -38,7 +38,7 @@ def cached(root: Path, name: str, made_of: Iterable[Path], parse: Callable[[], A
             return dict(arrays)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         log.warning("%s is damaged (%s) and is made again", path, error)
     arrays = parse()
     try:
@@ -48,6 +48,6 @@ def cached(root: Path, name: str, made_of: Iterable[Path], parse: Callable[[], A
     return arrays
 
 
-def _save(path: Path, arrays: Arrays) -> None:
+def _save(path: Path, arrays: dict[str, Any]) -> None:
     with path.open("wb") as file:  # given a path, savez would add a suffix to it
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)

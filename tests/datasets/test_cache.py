@@ -48,14 +48,17 @@ def test_other_content_other_options_and_other_code_are_parsed_anew(parser: Pars
     assert parser.calls == 4
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "text", "a bit", "a pickle"])
+@pytest.mark.parametrize("damage", ["empty", "half", "text", "a bit", "a pickle", "one array"])
 def test_a_damaged_file_is_made_again_and_the_log_says_so(
     parser: Parser, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     parser.load()
     content = bytearray(parser.file.read_bytes())
     content[content.index(b"\x02\x00\x00\x00\x00\x00\x00\x00")] ^= 1  # in the numbers
-    if damage == "a pickle":
+    if damage == "one array":
+        with parser.file.open("wb") as file:
+            np.save(file, np.ones(3))
+    elif damage == "a pickle":
         np.savez(parser.file, x=np.array([{}], dtype=object))
     else:
         half = content[: len(content) // 2]
