@@ -146,7 +146,7 @@ class Model(nn.Module):
         if not asked:
             return self.outputs(parameters, x), None
         return outputs_and_curvature(
-            lambda x: self.outputs(parameters, x), x, max(asked, key=lambda share: share.fraction)
+            lambda x: self.outputs(parameters, x), x, max(asked, key=lambda share: share.examples(len(x)))
         )
 
     def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from bayesreg import diagnostics, guides, priors
-from bayesreg.datasets import Dataset
+from bayesreg.datasets import Dataset, Windows
 from bayesreg.device import random_state_kept
 from bayesreg.files import write_atomically
 from bayesreg.likelihoods import LIKELIHOODS
@@ -66,14 +66,14 @@ class Posterior:
         return self.model.unpack(stacked)
 
     @torch.no_grad()
-    def predict(self, x: Tensor, draws: int = 16, seed: int = 0) -> Distribution:
+    def predict(self, x: Tensor | Windows, draws: int = 16, seed: int = 0) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
         Under delta S = 1. The network is in eval mode. FloatingPointError where its outputs are NaN or infinite.
         """
         thetas = self.draws(draws, seed)
         number = len(next(iter(thetas.values())))
-        x = torch.as_tensor(x)
+        x = x if isinstance(x, Windows) else torch.as_tensor(x)
         outputs = torch.stack([self._outputs({k: v[s] for k, v in thetas.items()}, x) for s in range(number)])
         if not bool(outputs.isfinite().all()):
             raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
@@ -147,7 +147,7 @@ class Posterior:
     def device(self) -> torch.device:
         return next(self.model.net.parameters()).device
 
-    def _outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
+    def _outputs(self, parameters: Parameters, x: Any) -> Tensor:
         was_training = self.model.training
         self.model.eval()
         try:

@@ -9,4 +9,6 @@ EXPERIMENTS: dict[str, str] = {
     "diabetes": "Diabetes",
     "housing": "Housing",
     "cifar": "Cifar",
+    "imdb": "Imdb",
+    "beijing": "Beijing",
 }

@@ -43,12 +43,12 @@ class Ard:
 class Smoothness:
     """How the smoothness prior is estimated while training, without bias."""
 
-    fraction: float = 0.0625
-    """The share of each batch that it is computed from."""
+    fraction: float | None = None
+    """The share of each batch that it is computed from; None takes a sixteenth, but at least 8 examples."""
     every: int = 4
     """On every so many steps, and weighted by as much."""
     coordinates: int | None = None
-    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
+    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else two."""
 
 
 class Prepared(NamedTuple):

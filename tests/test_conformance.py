@@ -24,11 +24,14 @@ def normal(*shape):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
+TOKENS = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 2, 0], [1, 0, 0], [3, 4, 1], [2, 1, 0]])
+
 # name in NETS: (a tiny network with that many outputs, inputs for it)
 TINY_NETS = {
     "mlp": (lambda outputs: br.nets.mlp(3, outputs, hidden=4), lambda: normal(N, 3)),
     "resnet18": (lambda outputs: br.nets.resnet18(outputs, width=2), lambda: normal(N, 3, 4, 4)),
     "lstm": (lambda outputs: br.nets.lstm(2, outputs, hidden=3), lambda: normal(N, 3, 2)),
+    "bilstm": (lambda outputs: br.nets.bilstm(5, outputs, embedding=2, hidden=2), lambda: TOKENS),
     "transformer": (lambda outputs: br.nets.transformer(2, outputs, 4, layers=1, heads=2), lambda: normal(N, 3, 2)),
 }
 # name in LIKELIHOODS, and a variant where it has one: (the likelihood, outputs of the network, targets)
@@ -55,7 +58,8 @@ def build(net, prior, likelihood, dtype):
         torch.manual_seed(0)
         module = make(outputs).to(dtype)
     y = y.to(dtype) if y.is_floating_point() else y
-    data = br.Dataset(inputs().to(dtype), y)
+    x = inputs()
+    data = br.Dataset(x.to(dtype) if x.is_floating_point() else x, y)
     prior = br.priors.parse(SUMS.get(prior, prior), N, smoothness=IN_FULL)
     return br.Model(module, prior, kind, size=N), data
 

@@ -33,12 +33,16 @@ UNSUPPORTED = (NotImplementedError, TypeError, AttributeError)  # what a network
 class Share(NamedTuple):
     """What d is computed from: a fraction of the examples, and so many coordinates of each, both drawn at random.
 
-    coordinates None: all of them where there are at most `exact`, else one.
+    coordinates None: all of them where there are at most `exact`, else two. least: so many examples at the least.
     """
 
     fraction: float = 1.0
     coordinates: int | None = None
     exact: int = 32
+    least: int = 1
+
+    def examples(self, batch: int) -> int:
+        return min(batch, max(self.least, math.ceil(self.fraction * batch)))
 
 
 ALL = Share(exact=sys.maxsize)
@@ -65,13 +69,13 @@ def curvature(network: Callable[[Any], Any], x: Tensor, coordinates: int | None 
 
 
 def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> tuple[Tensor, Tensor]:
-    """Ω(x) [B, ...] of this run of the network, and d of a share of the examples: [⌈fraction · B⌉].
+    """Ω(x) [B, ...] of this run of the network, and d of a share of the examples [b].
 
     Their mean is an unbiased estimate of the mean of d over the batch. The curvature is that of this very run: with
     its batch statistics, over the whole batch, and its dropout masks.
     """
     _check(x)
-    count = math.ceil(share.fraction * len(x))
+    count = share.examples(len(x))
     if count == len(x):
         try:
             with Undo():
@@ -157,7 +161,7 @@ def _run(network: Callable[[Any], Any], x: Tensor, begin: Callable[[Tensor], Any
 def _directions(x: Tensor, share: Share) -> tuple[Tensor, float]:
     """Unit vectors [m, B, ...], or [D, 1, ...] for all of them, alike for all examples; and D/m."""
     B, D = len(x), x.shape[1:].numel()
-    m = share.coordinates or (D if share.exact >= D else 1)
+    m = share.coordinates or (D if share.exact >= D else 2)
     if m >= D:
         return torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, 1, *x.shape[1:]), 1.0
     if m == 1:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from bayesreg.nets.mlp import MLP, mlp
-from bayesreg.nets.recurrent import LSTM, lstm
+from bayesreg.nets.recurrent import LSTM, BiLSTM, bilstm, lstm
 from bayesreg.nets.resnet import BasicBlock, ResNet, resnet18
 from bayesreg.nets.transformer import Transformer, transformer
 
@@ -13,6 +13,7 @@ NETS: dict[str, Callable[..., nn.Module]] = {
     "mlp": mlp,
     "resnet18": resnet18,
     "lstm": lstm,
+    "bilstm": bilstm,
     "transformer": transformer,
 }
 
@@ -21,8 +22,10 @@ __all__ = [
     "MLP",
     "NETS",
     "BasicBlock",
+    "BiLSTM",
     "ResNet",
     "Transformer",
+    "bilstm",
     "lstm",
     "mlp",
     "resnet18",

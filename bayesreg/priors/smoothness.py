@@ -19,22 +19,23 @@ class Smoothness(FunctionPrior):
     strength: the coefficient per datum, loss = mean NLL + strength × ½ mean d; λ = N·strength. Of images, x are the
     pixels in [0, 1]; of tokens, the embeddings.
 
-    While `fit` trains, d is estimated without bias: from a `fraction` of each batch, drawn at random, on every
-    `every`-th step, weighted by `every`, and of each example along `coordinates` of its D coordinates, drawn at random
-    and weighted by D/coordinates (None: all of them where D ≤ 32, else one). The variance of one estimate is
+    While `fit` trains, d is estimated without bias: from a `fraction` of each batch, drawn at random (None: a
+    sixteenth, but at least 8 examples), on every `every`-th step, weighted by `every`, and of each example along
+    `coordinates` of its D coordinates, drawn at random and weighted by D/coordinates (None: all of them where D ≤ 32,
+    else two). The variance of one estimate is
     [S_d² (1 − f) + mean of D²/m (1 − m/D) S_q²] / (f B), with S_d² the variance of d over the batch and S_q² that of
     q_k = Σ_c (∂²Ω_c/∂x_k²)² over the coordinates of an example. Elsewhere, as in `Model.log_joint`, it is exact, on
     every example and for D ≤ 256 along every coordinate.
     """
 
     default_strength: ClassVar[float] = 1e-2
-    fraction: float = 0.0625
+    fraction: float | None = None
     every: int = 4
     coordinates: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.fraction <= 1:
+        if self.fraction is not None and not 0 < self.fraction <= 1:
             raise ValueError(f"Smoothness(fraction={self.fraction}): a share of the batch, above 0 and at most 1")
         for name, value in {"every": self.every, "coordinates": self.coordinates}.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -51,7 +52,11 @@ class Smoothness(FunctionPrior):
         return self.every
 
     def share(self, training: bool) -> Share:
-        return Share(self.fraction, self.coordinates) if training else Share(1.0, self.coordinates, MOST)
+        if not training:
+            return Share(1.0, self.coordinates, MOST)
+        if self.fraction is None:
+            return Share(1 / 16, self.coordinates, least=8)
+        return Share(self.fraction, self.coordinates)
 
     def check(self, net: nn.Module, likelihood: Likelihood) -> None:
         flat = zero_curvature(net)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesreg.nets import NETS, lstm
+from bayesreg.nets import NETS, bilstm, lstm
 
 
 def parameters(net):
@@ -75,3 +75,35 @@ def test_a_seed_gives_the_network():
 def test_sizes_below_1_are_refused(wrong, size):
     with pytest.raises(ValueError, match=f"{wrong}={size}.* must be at least 1"):
         lstm(**{"inputs": 2, "outputs": 2, "hidden": 2, "layers": 2, wrong: size})
+
+
+# --- Both ways, on tokens ---
+
+
+def test_padding_changes_nothing():
+    torch.manual_seed(0)
+    net, x = bilstm(9, 3, 4, 5).double().eval(), torch.randint(1, 9, (4, 6))
+    for length in (1, 4, 6):
+        short = net(x[:, :length])
+        padded = torch.cat([x[:, :length], torch.zeros(4, 3, dtype=torch.long)], 1)
+        torch.testing.assert_close(net(padded), short)
+    mixed = x.clone()
+    mixed[1, 2:] = 0
+    torch.testing.assert_close(net(mixed)[1], net(x[1:2, :2])[0])
+
+
+def test_is_an_lstm_of_pytorch_read_both_ways():
+    torch.manual_seed(0)
+    net, x = bilstm(9, 3, 4, 5).double().eval(), torch.randint(1, 9, (4, 6))
+    both = torch.nn.LSTM(4, 5, batch_first=True, bidirectional=True).double()
+    for name, p in net.forwards.named_parameters():
+        both.get_parameter(name).data.copy_(p.data)
+        both.get_parameter(f"{name}_reverse").data.copy_(net.backwards.get_parameter(name).data)
+    torch.testing.assert_close(net(x), net.head(both(net.embed(x))[0].mean(1)))
+
+
+def test_what_is_no_tokens_is_refused():
+    with pytest.raises(ValueError, match=r"tokens \[B, T\], got x of shape \[2, 3\], torch.float32"):
+        bilstm(5, 2)(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="words=0"):
+        bilstm(0, 2)

@@ -1,0 +1,44 @@
+"""The air of Beijing with an LSTM or a Transformer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from experiments.base import Experiment, main
+
+if TYPE_CHECKING:
+    from bayesreg.datasets import Data
+
+
+@dataclass(frozen=True)
+class Beijing(Experiment):
+    """PM2.5 of the next hour from 24 hours of air and weather at 12 stations (Zhang et al., 2017)."""
+
+    name: ClassVar[str] = "beijing"
+    metric: ClassVar[str] = "r2"
+    net: Literal["lstm", "transformer"] = "lstm"  # type: ignore[misc]
+    """An LSTM or a Transformer."""
+    epochs: int = 10
+    """Passes over the training data."""
+    batch_size: int = 256
+    """Examples a step."""
+    lr: float = 2e-3
+    """Adam's learning rate at the start; it falls to 0 along a half cosine."""
+    width: int = 64
+    """Units of the LSTM, or the width of the Transformer."""
+
+    def network(self, data: Data) -> Any:
+        from bayesreg import nets
+
+        inputs = data.features[-1]
+        return nets.lstm(inputs, 1, self.width) if self.net == "lstm" else nets.transformer(inputs, 1, self.width)
+
+    def likelihood(self) -> Any:
+        from bayesreg.likelihoods import Gaussian
+
+        return Gaussian()
+
+
+if __name__ == "__main__":
+    main(Beijing)
