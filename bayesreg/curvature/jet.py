@@ -36,7 +36,6 @@ def _names(*lines: str) -> set[str]:
 # A rule is func, *args, **kwargs → result; functions go by their name, without underscores at its ends.
 RULES: dict[str, Callable[..., Any]] = {}
 CONSTANT = _names("detach sign floor ceil round bernoulli")
-AFFINE = _names("where pad")  # D²F = 0
 PIECEWISE = _names(
     "relu relu6 leaky_relu prelu rrelu threshold hardtanh hardsigmoid hardshrink softshrink abs absolute"
 )
@@ -49,7 +48,7 @@ WRONG = _names(
 @cache
 def say(what: str) -> None:
     """Once."""
-    log.info("curvature: %s", what)
+    log.warning("curvature: %s", what)
 
 
 class Jet:
@@ -117,13 +116,13 @@ def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     out = RULES[name](func, *args, **kwargs) if name in RULES else NotImplemented
     if out is NotImplemented:
         say(f"no rule for {name}, which goes by nested forward mode: several times slower")
-        out = forward_mode(func, args, kwargs, affine=name in AFFINE)
+        out = forward_mode(func, args, kwargs)
     if inplace:
         vars(target).update(vars(out))
     return target if inplace else out
 
 
-def forward_mode(func: Any, args: Any, kwargs: Any, affine: bool = False) -> Any:
+def forward_mode(func: Any, args: Any, kwargs: Any) -> Any:
     """Any function F of Jets, in any arguments and with any outputs, by jvp of jvp along each direction."""
     if func.__name__.removeprefix("linalg_") in WRONG:
         raise NotImplementedError(f"torch's second derivative of {func.__name__} is wrong (pytorch issue 198017)")
@@ -167,11 +166,7 @@ def forward_mode(func: Any, args: Any, kwargs: Any, affine: bool = False) -> Any
     first, second = [jet.first for jet in jets.values()], [jet.second for jet in jets.values()]
     firsts = cache(lambda: full([make() for make in first], len(first[0]())))
     slopes = cache(lambda: along(partial(df, at), firsts()))
-    bends: list[Any] = [None] * len(moving)
-    if not affine:
-        bends = along(d2f, firsts(), full(second, len(first[0]())))
-    elif any(d is not None for d in second):
-        bends = along(partial(df, at), full(second, next(len(d) for d in second if d is not None)))
+    bends = along(d2f, firsts(), full(second, len(first[0]())))
     for n, i in enumerate(moving):
         outs[i] = Jet(outs[i], partial(lambda n: slopes()[n], n), bends[n])
     return tree_unflatten(outs, out_spec)

@@ -125,6 +125,30 @@ def _join(func: Any, parts: Any, dim: int = 0) -> Any:
     return Jet(value, lambda: derivative(1), derivative(2))
 
 
+@rule("where")
+def _where(func: Any, condition: Any, a: Any = None, b: Any = None) -> Any:
+    if isinstance(condition, Jet):
+        return NotImplemented
+    value = func(condition, values(a), values(b))
+
+    def derivative(order: int) -> Any:
+        da, db = (_derivative(x, order, value.dim()) if isinstance(x, Jet) else None for x in (a, b))
+        if da is None and db is None:
+            return None
+        zero = value.new_zeros(())
+        return torch.where(condition, zero if da is None else da, zero if db is None else db)
+
+    return Jet(value, lambda: derivative(1), derivative(2))
+
+
+@rule("pad")
+def _pad(func: Any, x: Jet, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+    def linear(d: Tensor) -> Tensor:
+        return vmap(lambda d: func(d, pad, mode, 0.0 if mode == "constant" else None))(d.expand(-1, *x.shape))
+
+    return x.map(func(x.value, pad, mode, value), linear)
+
+
 @rule("masked_fill")
 def _masked_fill(func: Any, x: Any, mask: Tensor, value: Any) -> Any:
     if not isinstance(x, Jet) or isinstance(value, Jet):
