@@ -48,7 +48,7 @@ class Smoothness:
     every: int = 4
     """On every so many steps, and weighted by as much."""
     coordinates: int | None = None
-    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else two."""
+    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
 
 
 class Prepared(NamedTuple):

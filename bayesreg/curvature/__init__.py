@@ -33,7 +33,7 @@ UNSUPPORTED = (NotImplementedError, TypeError, AttributeError)  # what a network
 class Share(NamedTuple):
     """What d is computed from: a fraction of the examples, and so many coordinates of each, both drawn at random.
 
-    coordinates None: all of them where there are at most `exact`, else two. least: so many examples at the least.
+    coordinates None: all of them where there are at most `exact`, else one. least: so many examples at the least.
     """
 
     fraction: float = 1.0
@@ -161,7 +161,7 @@ def _run(network: Callable[[Any], Any], x: Tensor, begin: Callable[[Tensor], Any
 def _directions(x: Tensor, share: Share) -> tuple[Tensor, float]:
     """Unit vectors [m, B, ...], or [D, 1, ...] for all of them, alike for all examples; and D/m."""
     B, D = len(x), x.shape[1:].numel()
-    m = share.coordinates or (D if share.exact >= D else 2)
+    m = share.coordinates or (D if share.exact >= D else 1)
     if m >= D:
         return torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, 1, *x.shape[1:]), 1.0
     if m == 1:

@@ -87,18 +87,18 @@ def _step(inputs: Any, cell: Any) -> tuple[Tensor, Any]:
     s = torch.sigmoid(a)
     slope = torch.addcmul(s, s, s, value=-1)
     bend = torch.addcmul(slope, slope, s, value=-2)
-    i, f, s, o = s.chunk(4, -1)
+    i, f, g, o = s.chunk(4, -1)
     di, df, dg, do = (slope * da).chunk(4, -1)
     ddi, ddf, ddg, ddo = torch.addcmul(slope * dda, bend, da.square()).chunk(4, -1)
-    g = 2 * s - 1  # and its derivatives are twice those of s
+    g, dg, ddg = 2 * g - 1, 2 * dg, 2 * ddg
     c, dc, ddc = cell
-    ddc = torch.addcmul(torch.addcmul(ddf * c, f, ddc), df, dc, value=2)
-    ddc = torch.addcmul(torch.addcmul(torch.addcmul(ddc, ddi, g), di, dg, value=4), i, ddg, value=2)
-    dc = torch.addcmul(torch.addcmul(torch.addcmul(df * c, f, dc), di, g), i, dg, value=2)
+    ddc = torch.addcmul(torch.addcmul(torch.addcmul(ddf * c, f, ddc), ddi, g), i, ddg)
+    ddc = torch.add(ddc, torch.addcmul(df * dc, di, dg), alpha=2)
+    dc = torch.addcmul(torch.addcmul(torch.addcmul(df * c, f, dc), di, g), i, dg)
     c = torch.addcmul(f * c, i, g)
     t = torch.tanh(c)
     slope = 1 - t * t
     dt = slope * dc
-    ddt = torch.addcmul(slope * ddc, t * slope, dc.square(), value=-2)
-    ddh = torch.addcmul(torch.addcmul(ddo * t, o, ddt), do, dt, value=2)
+    ddt = torch.sub(slope * ddc, t * slope * dc.square(), alpha=2)
+    ddh = torch.add(torch.addcmul(ddo * t, o, ddt), do * dt, alpha=2)
     return torch.cat([o * t, torch.addcmul(do * t, o, dt), ddh]), (c, dc, ddc)

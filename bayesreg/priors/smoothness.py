@@ -22,7 +22,7 @@ class Smoothness(FunctionPrior):
     While `fit` trains, d is estimated without bias: from a `fraction` of each batch, drawn at random (None: a
     sixteenth, but at least 8 examples), on every `every`-th step, weighted by `every`, and of each example along
     `coordinates` of its D coordinates, drawn at random and weighted by D/coordinates (None: all of them where D ≤ 32,
-    else two). The variance of one estimate is
+    else one). The variance of one estimate is
     [S_d² (1 − f) + mean of D²/m (1 − m/D) S_q²] / (f B), with S_d² the variance of d over the batch and S_q² that of
     q_k = Σ_c (∂²Ω_c/∂x_k²)² over the coordinates of an example. Elsewhere, as in `Model.log_joint`, it is exact, on
     every example and for D ≤ 256 along every coordinate.
