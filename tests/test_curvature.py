@@ -13,8 +13,8 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bayesreg.curvature import Jet, curvature, outputs_and_curvature, say, zero_curvature
-from bayesreg.nets import lstm, mlp, resnet18, transformer
+from bayesreg.curvature import Jet, Share, curvature, outputs_and_curvature, say, zero_curvature
+from bayesreg.nets import bilstm, lstm, mlp, resnet18, transformer
 
 
 def brute(network, x: Tensor, alone: bool = True) -> Tensor:
@@ -407,6 +407,21 @@ def test_what_has_no_rule_is_said_once(caplog):
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == len(set(said))
     assert any("cumprod" in text and "reverse mode twice" in text for text in said)
+
+
+@pytest.mark.parametrize("net", ["mlp", "resnet18", "lstm", "bilstm", "transformer"])
+def test_no_network_of_the_project_needs_a_fallback(net, caplog):
+    say.cache_clear()
+    made, x = {
+        "mlp": (mlp(3, 2, 4), torch.randn(4, 3)),
+        "resnet18": (resnet18(2, width=2), torch.randn(4, 3, 8, 8)),
+        "lstm": (lstm(2, 2, 3, 2), torch.randn(4, 3, 2)),
+        "bilstm": (bilstm(5, 2, 3, 3), torch.randint(0, 5, (4, 3))),
+        "transformer": (transformer(2, 2, 4, layers=1, heads=2, dropout=0.1), torch.randn(4, 3, 2)),
+    }[net]
+    outputs_and_curvature(made, x, Share(0.5))
+    outputs_and_curvature(made, x)
+    assert caplog.records == []
 
 
 def test_random_layers_without_a_rule_hold_their_mask():

@@ -115,7 +115,6 @@ def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
         return func(*values(args), **values(kwargs))
     out = RULES[name](func, *args, **kwargs) if name in RULES else NotImplemented
     if out is NotImplemented:
-        say(f"no rule for {name}, which goes by nested forward mode: several times slower")
         out = forward_mode(func, args, kwargs)
     if inplace:
         vars(target).update(vars(out))
@@ -139,6 +138,7 @@ def forward_mode(func: Any, args: Any, kwargs: Any) -> Any:
     moving = [i for i, out in enumerate(outs) if isinstance(out, Tensor) and out.is_floating_point()]
     if not moving:
         return tree_unflatten(outs, out_spec)
+    say(f"no rule for {func.__name__}, which goes by nested forward mode: several times slower")
 
     def f(at: list[Tensor]) -> list[Tensor]:
         results, _ = call(at)
