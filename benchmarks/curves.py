@@ -33,7 +33,7 @@ def frontier(costs: pd.DataFrame, default: str) -> Figure:
         ax.set_ylim(bottom=0)
         ax.grid(color=FAINT, linewidth=0.6)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -45,7 +45,7 @@ def line(curves: pd.DataFrame) -> Figure:
     ax.plot(data["x"], data["y"], "o", color="#999999", markersize=4, label="data")
     groups = list(fitted.groupby("strength"))
     for number, (strength, own) in enumerate(groups):
-        colour = matplotlib.colormaps["viridis"](0.9 * number / max(1, len(groups) - 1))
+        colour = matplotlib.colormaps["viridis"](0.75 * number / max(1, len(groups) - 1))
         stroke = ("-", (0, (6, 1)), (0, (4, 2)), (0, (2, 1)), (0, (1, 1)))[number % 5]
         label = f"strength {strength:g}: d = {own['d'].iloc[0]:.3g}"
         ax.plot(own["x"], own["y"], color=colour, linestyle=stroke, linewidth=2, label=label)
