@@ -4,7 +4,7 @@ from bayesreg import datasets, guides, metrics, nets, priors
 from bayesreg.datasets import Dataset
 from bayesreg.diagnostics import to_arviz
 from bayesreg.fit import Diverged, fit
-from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, FunctionPrior, Prior, Smoothness, WeightPrior
@@ -24,6 +24,7 @@ __all__ = [
     "Flat",
     "FunctionPrior",
     "Gaussian",
+    "Heteroscedastic",
     "Likelihood",
     "Model",
     "Posterior",

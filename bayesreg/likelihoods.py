@@ -16,6 +16,7 @@ from torch import Tensor
 
 Latents = dict[str, Tensor]
 CLASSIFICATION = ("accuracy", "macro_f1", "nll", "brier", "ece")
+LARGEST = 15.0  # log σ
 REGRESSION = ("mse", "rmse", "r2", "nll")
 
 
@@ -190,10 +191,39 @@ class Gaussian(Likelihood):
         _check_shape("Gaussian", y, _drop_one(f, 1).shape[1:], f)
 
 
+@dataclass(frozen=True)
+class Heteroscedastic(Likelihood):
+    """y ~ Normal(m, σ) with a noise scale of its own for each x: f [B, 2 k] = (m, log σ), y [B, k], or [B] for k = 1.
+
+    Its entropy, Σ log σ + constant, moves with x and θ, which gives the entropic prior a meaning in regression; its
+    strength must stay below 1, where the likelihood no longer holds σ down. log σ stays within ±15, so that no σ is 0
+    or infinite. (Nix & Weigend, 1994.)
+    """
+
+    def metrics(self, y: Tensor) -> tuple[str, ...]:
+        return REGRESSION
+
+    def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
+        mean, log_scale = (_drop_one(part, batch_dims) for part in f.chunk(2, -1))
+        return dist.Normal(mean, log_scale.clamp(-LARGEST, LARGEST).exp()).to_event(mean.dim() - batch_dims)
+
+    def target(self, y: Tensor, predictive: Distribution) -> Tensor:
+        return super().target(y, predictive).to(predictive.mean.dtype)
+
+    def check(self, f: Tensor, y: Tensor) -> None:
+        if f.dim() != 2 or f.shape[-1] % 2:
+            raise ValueError(
+                f"Heteroscedastic needs outputs of shape [B, 2 k], the network gives {list(f.shape)}: give its "
+                "last layer a mean and a log scale for each component of y"
+            )
+        _check_shape("Heteroscedastic", y, _drop_one(f.chunk(2, -1)[0], 1).shape[1:], f)
+
+
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "categorical": Categorical,
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,
+    "heteroscedastic": Heteroscedastic,
 }
 
 

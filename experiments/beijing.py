@@ -27,17 +27,19 @@ class Beijing(Experiment):
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     width: int = 64
     """Units of the LSTM, or the width of the Transformer."""
+    heteroscedastic: bool = False
+    """Let the network give each hour a noise scale of its own."""
 
     def network(self, data: Data) -> Any:
         from bayesreg import nets
 
-        inputs = data.features[-1]
-        return nets.lstm(inputs, 1, self.width) if self.net == "lstm" else nets.transformer(inputs, 1, self.width)
+        make: Any = nets.NETS[self.net]
+        return make(data.features[-1], 2 if self.heteroscedastic else 1, self.width)
 
     def likelihood(self) -> Any:
-        from bayesreg.likelihoods import Gaussian
+        from bayesreg.likelihoods import Gaussian, Heteroscedastic
 
-        return Gaussian()
+        return Heteroscedastic() if self.heteroscedastic else Gaussian()
 
 
 if __name__ == "__main__":

@@ -26,16 +26,18 @@ class Diabetes(Experiment):
     """Units in each hidden layer."""
     noise: float | None = None
     """The scale of the Gaussian noise, in the unit of the target; None learns it."""
+    heteroscedastic: bool = False
+    """Let the network give each example a noise scale of its own, in place of --noise."""
 
     def network(self, data: Data) -> Any:
         from bayesreg import nets
 
-        return nets.mlp(data.features[0], 1, hidden=self.width)
+        return nets.mlp(data.features[0], 2 if self.heteroscedastic else 1, hidden=self.width)
 
     def likelihood(self) -> Any:
-        from bayesreg.likelihoods import Gaussian
+        from bayesreg.likelihoods import Gaussian, Heteroscedastic
 
-        return Gaussian(self.noise)
+        return Heteroscedastic() if self.heteroscedastic else Gaussian(self.noise)
 
 
 if __name__ == "__main__":

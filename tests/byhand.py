@@ -78,6 +78,20 @@ LIKELIHOODS = {
     "gaussian_learned": _gaussian(None, 1),
     "gaussian_fixed2": _gaussian(0.7, 2),
     "gaussian_learned2": _gaussian(None, 2),
+    "heteroscedastic": Case(
+        br.Heteroscedastic(),
+        2,
+        lambda rng, n: rng.normal(size=n),
+        lambda f, y, noise: stats.norm.logpdf(y, f[:, 0], np.exp(f[:, 1])),
+        lambda f, noise: stats.norm.entropy(scale=np.exp(f[:, 1])),
+    ),
+    "heteroscedastic2": Case(
+        br.Heteroscedastic(),
+        4,
+        lambda rng, n: rng.normal(size=(n, 2)),
+        lambda f, y, noise: stats.norm.logpdf(y, f[:, :2], np.exp(f[:, 2:])).sum(1),
+        lambda f, noise: stats.norm.entropy(scale=np.exp(f[:, 2:])).sum(1),
+    ),
 }
 
 

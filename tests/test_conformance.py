@@ -31,7 +31,7 @@ TINY_NETS = {
     "mlp": (lambda outputs: br.nets.mlp(3, outputs, hidden=4), lambda: normal(N, 3)),
     "resnet18": (lambda outputs: br.nets.resnet18(outputs, width=2), lambda: normal(N, 3, 4, 4)),
     "lstm": (lambda outputs: br.nets.lstm(2, outputs, hidden=3), lambda: normal(N, 3, 2)),
-    "bilstm": (lambda outputs: br.nets.bilstm(5, outputs, embedding=2, hidden=2), lambda: TOKENS),
+    "bilstm": (lambda outputs: br.nets.bilstm(5, outputs, embedding=2, hidden=2, dropout=0.0), lambda: TOKENS),
     "transformer": (lambda outputs: br.nets.transformer(2, outputs, 4, layers=1, heads=2), lambda: normal(N, 3, 2)),
 }
 # name in LIKELIHOODS, and a variant where it has one: (the likelihood, outputs of the network, targets)
@@ -40,6 +40,7 @@ TARGETS = {
     "bernoulli": (br.Bernoulli(), 1, torch.tensor([0, 1, 1, 0, 1, 0])),
     "gaussian fixed": (br.Gaussian(scale=0.5), 1, normal(N)),
     "gaussian": (br.Gaussian(), 2, normal(N, 2)),
+    "heteroscedastic": (br.Heteroscedastic(), 2, normal(N)),
 }
 # Strengths at which a factor's sum over the data matters beside the likelihood's; the others take the default.
 IN_FULL = {"fraction": 1.0, "every": 1, "coordinates": 256}  # in training, too: what is estimated is in test_smoothness

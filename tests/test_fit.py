@@ -121,8 +121,8 @@ class Recorder(nn.Linear):
     """A linear network that notes the weights and the batches it is run on."""
 
     def forward(self, x):
-        if type(x) is torch.Tensor:  # the smoothness prior runs it on jets as well
-            SEEN.append((self.weight.detach().clone(), x.detach().clone()))
+        value = x if type(x) is torch.Tensor else x.value  # under the smoothness prior a Jet
+        SEEN.append((self.weight.detach().clone(), value.detach().clone()))
         return super().forward(x)
 
 
