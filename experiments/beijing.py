@@ -19,7 +19,7 @@ class Beijing(Experiment):
     metric: ClassVar[str] = "r2"
     net: Literal["lstm", "transformer"] = "lstm"  # type: ignore[misc]
     """An LSTM or a Transformer."""
-    epochs: int = 10
+    epochs: int = 3
     """Passes over the training data."""
     batch_size: int = 256
     """Examples a step."""
