@@ -1,9 +1,9 @@
 """Second derivatives of a network's outputs with respect to its inputs, in one pass.
 
 The network runs once on a `Jet` (jet.py), which carries value, first and second derivatives along chosen coordinates
-through its layers, by the chain rule to second order (rules.py, norms.py, attention.py, recurrent.py). What makes one
-run of a network differ from the next is held constant (tape.py). Where there are no rules, reverse mode twice serves
-(double_backward.py).
+through its layers, by the chain rule to second order (rules.py, elementwise.py, norms.py, attention.py, recurrent.py).
+What makes one run of a network differ from the next is held constant (tape.py). Where there are no rules, reverse mode
+twice serves (double_backward.py).
 """
 
 import math
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from bayesreg.curvature import attention, norms, recurrent  # noqa: F401  (their rules)
+from bayesreg.curvature import attention, elementwise, norms, recurrent  # noqa: F401  (their rules)
 from bayesreg.curvature.double_backward import double_backward
 from bayesreg.curvature.jet import PIECEWISE, RULES, Jet, say, values
 from bayesreg.curvature.tape import NotByExample, Replay, Tape, Undo
