@@ -73,7 +73,7 @@ def of_times(times: Mapping[Key, list[float]]) -> list[dict[str, Any]]:
 
 
 def of_memory(rises: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """The peak of the process, preparing included; for information, how far it rises above what was held before."""
+    """The peak above what was held before, preparing included; for information, less of it and more."""
     rows = []
     for key, ours in rises.items():
         hand = key._replace(contestant=HAND)
@@ -82,9 +82,9 @@ def of_memory(rises: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
             peaks = [max(rise["preparing"], rise["training"]) for rise in (ours, theirs)]
             whole = [rise["before"] + peak for rise, peak in zip((ours, theirs), peaks, strict=True)]
             for what, ratio, limit in (
-                ("peak memory", whole[0] / whole[1], MEMORY),
-                ("peak memory above what was held before", peaks[0] / peaks[1], None),
-                ("the same in training alone", ours["training"] / theirs["training"], None),
+                ("peak memory", peaks[0] / peaks[1], MEMORY),
+                ("peak memory in training alone", ours["training"] / theirs["training"], None),
+                ("peak memory of the whole process", whole[0] / whole[1], None),
             ):
                 bar = Bar(key, hand, limit)
                 rows.append(_row(f"{what}: {bar}", key, Spread(ratio, ratio, ratio), bar))

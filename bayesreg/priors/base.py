@@ -154,8 +154,8 @@ class FunctionPrior(Prior):
         positive(type(self).__name__, strength=self.strength)
 
     @classmethod
-    def from_strength(cls, strength: float, size: int) -> Self:
-        return cls(strength)
+    def from_strength(cls, strength: float, size: int, **options: Any) -> Self:
+        return cls(strength, **options)
 
     def per_datum(self, size: int) -> float:
         return self.strength

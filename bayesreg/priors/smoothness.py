@@ -1,7 +1,7 @@
 """The smoothness prior: a penalty on the curvature of the network's function."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -40,12 +40,6 @@ class Smoothness(FunctionPrior):
         for name, value in {"every": self.every, "coordinates": self.coordinates}.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"Smoothness({name}={value!r}): {name} must be a whole number of at least 1")
-
-    @classmethod
-    def from_strength(
-        cls, strength: float, size: int, fraction: float = 0.0625, every: int = 4, coordinates: int | None = None
-    ) -> Self:
-        return cls(strength, fraction, every, coordinates)
 
     @property
     def period(self) -> int:
