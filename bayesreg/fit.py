@@ -85,9 +85,9 @@ def fit(
     with surroundings(target, seed, threads or choose_threads(work)):
         steps = math.ceil(len(train) / batch_size)
         run = _Run(model, guides.create(guide, model), lr, epochs * steps)
-        first = run.resume(checkpoint)
         train = train.to(target)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
+        first = run.resume(checkpoint)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
         hidden = None if progress else True  # None: where there is no terminal
         bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)

@@ -40,10 +40,11 @@ class Step:
         rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
         self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
-        self._start()
 
-    def _start(self) -> None:
-        """Give Adam its moments, all 0: a step of gradient 0 moves nothing."""
+    def _begin(self) -> None:
+        """Give Adam its moments, all 0, where it has none yet: a step of gradient 0 moves nothing."""
+        if self.optimiser.state:
+            return
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter)
         self.optimiser.step()
@@ -67,6 +68,8 @@ class Step:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.optimiser.step()
+        for parameter in self.parameters:
+            parameter.grad = None  # its memory is free for the next step's activations
         return terms
 
     @property
@@ -124,6 +127,7 @@ class Step:
 
     def state(self) -> dict[str, Any]:
         """What changes from step to step: the tensors themselves, and how many steps are done."""
+        self._begin()
         return {
             "parameters": self.gradient.parameters,
             "buffers": self.gradient.buffers,

@@ -11,7 +11,7 @@ from bayesreg.graph.nodes import alike, is_elementwise, is_fresh, operation
 
 COMMUTATIVE = {"add", "mul"}
 LONG = 2**20  # bytes
-WITH_OUT = {"abs", "add", "cat", "clamp", "div", "empty", "exp", "log", "mul", "neg", "pow", "rsqrt", "sgn", "sign"}
+WITH_OUT = {"abs", "add", "cat", "clamp", "div", "exp", "log", "mul", "neg", "pow", "rsqrt", "sgn", "sign"}
 WITH_OUT |= {"sub", "where"}
 
 

@@ -19,7 +19,8 @@ def by_parts(graph: fx.Graph) -> None:
     """Each part of a long `cat` goes to its place as soon as it is there, and its own memory is free at once.
 
     Where all that happens to the whole is that it is added to an earlier vector, such as a prior's gradient, each
-    part is added to that. The same numbers; the weights pass through memory once or twice less.
+    part is added to that; a product, such as θ/σ², is added at the end, when the activations' memory is free. The same
+    numbers; the weights pass through memory once or twice less.
     """
     for cat in [node for node in graph.nodes if operation(node) == "cat" and is_long_vector(node)]:
         parts: Any = cat.args[0]
@@ -32,11 +33,13 @@ def _take_apart(graph: fx.Graph, cat: fx.Node, parts: list[fx.Node]) -> None:
     sources = list(map(_source, parts))
     first = min(sources, key=place.__getitem__)
     whole, put = _added_to(cat), aten.add_.Tensor
-    if whole is not None and place[whole] < place[first]:
+    if whole is not None and place[whole] < place[first] and not _is_product(whole):
         (total,) = cat.users
         total.replace_all_uses_with(whole)
         graph.erase_node(total)
     else:
+        if whole is not None and _is_product(whole):
+            _add_product(graph, cat, whole)
         whole, put = _empty(graph, cat, first), aten.copy_.default
     cat.replace_all_uses_with(whole)
     graph.erase_node(cat)
@@ -72,6 +75,17 @@ def _added_to(cat: fx.Node) -> fx.Node | None:
         return None
     onto = total.args[0]
     return onto if isinstance(onto, fx.Node) and onto is not cat and not total.kwargs else None
+
+
+def _is_product(node: fx.Node) -> bool:
+    return operation(node) == "mul" and len(node.all_input_nodes) == 2 and len(node.users) == 1
+
+
+def _add_product(graph: fx.Graph, cat: fx.Node, product: fx.Node) -> None:
+    """cat += a b in one pass, in place of product = a b and product += cat."""
+    (total,) = cat.users
+    total.target, total.args = torch._C.TensorBase.addcmul_, (cat, *product.args)
+    graph.erase_node(product)
 
 
 def _empty(graph: fx.Graph, cat: fx.Node, before: fx.Node) -> fx.Node:
