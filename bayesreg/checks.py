@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
@@ -49,7 +48,7 @@ def check(
         )
     choose_device(device)
     guides.create(guide, model)
-    trial = copy.deepcopy(model).train()  # as it will be trained; the caller's keeps its mode and buffers
+    trial = model.copy().train()  # as it will be trained; the caller's keeps its mode and buffers
     few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
     x, y = train.x[:few], train.y[:few]
     with torch.random.fork_rng([]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import time
@@ -79,7 +78,7 @@ def fit(
     options |= {"threads": threads, "compile": compile}
     check(model, train, guide=guide, validation=validation, **options)
     target = choose_device(device)
-    model = copy.deepcopy(model).to(target).train()
+    model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None
     work = flops(model, train.x[:batch_size])
     with surroundings(target, seed, threads or choose_threads(work)):

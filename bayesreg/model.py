@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pyro
 import torch
@@ -86,6 +87,11 @@ class Model(nn.Module):
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
         self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
+
+    def copy(self) -> Model:
+        """The same model with a mode and buffers of its own; the network's weights, never written to, are shared."""
+        shared: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in self.net.parameters()}
+        return copy.deepcopy(self, shared)
 
     def initial(self) -> Parameters:
         """Where inference starts, by site: the network's own weights, and each prior's latents given them."""
