@@ -63,8 +63,8 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
             values[place] = thin(values[place])
     values += keep(graph)
     _direct(graph)
-    forward = fx.GraphModule({}, graph).forward
-    return lambda *moving: forward(*moving, *values)
+    forward = type(fx.GraphModule({}, graph)).forward  # the code alone: the graph would hold ten times its memory
+    return lambda *moving: forward(None, *moving, *values)
 
 
 def _input(graph: fx.Graph, like: fx.Node) -> fx.Node:
