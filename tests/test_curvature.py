@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bayesreg.curvature import Jet, Share, curvature, outputs_and_curvature, say, zero_curvature
+from bayesreg.curvature import Jet, Share, curvature, lstm_steps, outputs_and_curvature, say, zero_curvature
 from bayesreg.nets import bilstm, lstm, mlp, resnet18, transformer
 
 
@@ -210,6 +210,15 @@ def test_each_elementwise_function_after_a_nonlinear_one(name):
     check(lambda x: ELEMENTWISE[name](torch.sin(x) + x), torch.randn(3, 4))
 
 
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_the_gradient_of_each_elementwise_function(name):
+    """Of a function of what has no second derivative, and of what has one."""
+    x = torch.randn(2, 3)
+    f, w = ELEMENTWISE[name], torch.rand(2, 3, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda w: curvature(lambda x: f(w * x), x), w)
+    assert torch.autograd.gradcheck(lambda w: curvature(lambda x: f(torch.sin(w * x) + w * x), x), w)
+
+
 def test_powers_at_zero():
     assert curvature(lambda x: x**2, torch.zeros(2, 3)).tolist() == [12.0, 12.0]
     assert curvature(lambda x: x**1 + x**0, torch.zeros(2, 3)).tolist() == [0.0, 0.0]
@@ -269,7 +278,7 @@ def test_each_example_is_on_its_own():
     torch.testing.assert_close(curvature(net, x), torch.cat([curvature(net, x[i : i + 1]) for i in range(5)]))
 
 
-@pytest.mark.parametrize("name", ["mlp", "batch norm", "layer norm", "conv"])
+@pytest.mark.parametrize("name", ["mlp", "batch norm", "layer norm", "conv", "lstm"])
 def test_the_gradient_in_the_parameters_against_finite_differences(name):
     net, x = {
         "mlp": (mlp(3, 2, 3), torch.randn(3, 3)),
@@ -277,12 +286,23 @@ def test_the_gradient_in_the_parameters_against_finite_differences(name):
         "batch norm": (S(L(3, 3), nn.Tanh(), nn.BatchNorm1d(3), nn.SiLU(), L(3, 2)), torch.randn(4, 3)),
         "layer norm": (S(L(3, 3), nn.LayerNorm(3), nn.Softmax(-1)), torch.randn(2, 3)),
         "conv": (S(nn.Conv1d(1, 2, 2), nn.GELU(), nn.AdaptiveAvgPool1d(2), L(2, 2)), torch.randn(2, 1, 4)),
+        "lstm": (lstm(2, 2, hidden=2, layers=2), torch.randn(2, 3, 2)),
     }[name]  # fmt: skip
     names, theta = zip(*net.named_parameters(), strict=True)
     assert torch.autograd.gradcheck(
         lambda *theta: curvature(lambda x: functional_call(net, dict(zip(names, theta, strict=True)), (x,)), x),
         theta,
     )
+
+
+@pytest.mark.parametrize("m", [0, 1, 2])
+def test_the_way_back_through_the_steps_of_an_lstm(m, monkeypatch):
+    """In every argument, for the levels of every state, with the coefficients in several spans."""
+    monkeypatch.setattr(lstm_steps, "SPAN", 2)
+    x, U = torch.randn(5, 1 + 2 * m, 2, 8), torch.randn(8, 2)
+    arguments = [t.requires_grad_() for t in (x, U, torch.randn(2, 2), torch.randn(2, 2))]
+    torch.library.opcheck(lstm_steps.steps, arguments)
+    assert torch.autograd.gradcheck(lstm_steps.steps, arguments)
 
 
 def test_traces_to_a_graph_with_its_gradient():
