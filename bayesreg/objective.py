@@ -145,17 +145,18 @@ class Gradient:
         """Raise ArithmeticError unless the step does to this batch what plain Pyro does."""
         results = []
         for run in (self.plain, step):
+            give_back()
             with self._kept(x):
                 terms, *gradients = run(x, y)
                 results.append(
                     ([terms.clone()], list(map(_some, gradients)), [b.clone() for b in self.buffers.values()])
                 )
             del gradients
-            give_back()
         for plain, ours in zip(*results, strict=True):
             apart = _norm([a - b for a, b in zip(ours, plain, strict=True)])
             if not apart <= 1e-3 * _norm(plain) + 1e-30:  # NaN is not either
                 raise ArithmeticError("it gives other numbers than plain Pyro for the first batch")
+        give_back()
 
     @contextmanager
     def _kept(self, x: Tensor) -> Iterator[None]:
