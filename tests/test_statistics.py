@@ -198,6 +198,13 @@ def test_tasks_are_labelled_with_what_tells_them_apart():
     assert labels(run(train_size=None), run(train_size=200)) == ["digits", "digits · train_size 200"]
 
 
+@pytest.mark.parametrize(("option", "values"), [("words", (100, 200)), ("heteroscedastic", (False, True))])
+def test_runs_on_other_data_or_another_likelihood_are_not_mixed(option, values):
+    runs = [run(**{option: value}) for value in values]
+    assert labels(*runs) == [f"digits · {option} {value}" for value in values]
+    assert labels(runs[0], run(dataset="imdb")) == ["digits", "imdb"]
+
+
 def test_runs_with_other_epochs_are_not_mixed():
     runs = frame(*(run("l2", 1e-4, i, epochs=e, test=e / 100) for i in range(2) for e in (10, 30)))
     results = statistics.results(runs)

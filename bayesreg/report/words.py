@@ -29,7 +29,7 @@ def _winner(task: pd.DataFrame) -> str:
 def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
     """The lead of the winner over every other prior, paired by seed, the smallest first."""
     paired = statistics.paired(selected[selected["task"] == task], winner)
-    rows = [row | {"mean": -row["mean"]} for row in paired.to_dict("records") if row["n"]]
+    rows = [row | {"mean": 0.0 - row["mean"]} for row in paired.to_dict("records") if row["n"]]
     return sorted(rows, key=lambda row: row["mean"])
 
 
@@ -76,7 +76,7 @@ def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
     best = task[task["prior_name"] == winner].iloc[0]
     text = f"{winner} came first with {best['metric']} {tables.spread(best['score_mean'], best['score_sd'])}"
     if not rivals:
-        return f"{text}; no other prior finished every seed."
+        return f"{text}; no other prior finished every seed. {_against_baseline(best)}".strip()
     close = [row for row in rivals if not tables.clear(row)]
     if all(row["n"] < 2 for row in rivals):
         text += f", then {_behind(rivals[0])}; one seed leaves open whether that is chance."
@@ -85,7 +85,14 @@ def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
         text += f", but {_list([_behind(row) for row in close])} {are} within one standard deviation of it."
     else:
         text += f", then {_behind(rivals[0])}."
-    return f"{text} {_against_none(winner, rivals)}".strip()
+    return " ".join(filter(None, [text, _against_none(winner, rivals), _against_baseline(best)]))
+
+
+def _against_baseline(best: pd.Series) -> str:
+    if not best.get("unbeaten"):
+        return ""
+    score = tables.number(best["baseline_score"])
+    return f"{best['prior_name']} does not beat the baseline without a network, {best['baseline']} with {score}."
 
 
 def _against_none(winner: str, rivals: list[dict]) -> str:
@@ -97,6 +104,13 @@ def _against_none(winner: str, rivals: list[dict]) -> str:
 
 def _behind(row: dict) -> str:
     return f"{row['prior_name']} ({tables.spread(row['mean'], row['sd'])} behind)"
+
+
+def refusals(results: pd.DataFrame) -> list[str]:
+    """Why each prior that was refused has no meaning where: one line a reason."""
+    refused = results[results["status"] == "refused"]
+    named = refused.assign(cell=refused["prior_name"] + " on " + refused["task"]).groupby("reason", sort=False)["cell"]
+    return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
 def _list(items: list[str]) -> str:

@@ -62,7 +62,7 @@ def test_differences_to_none(comparison):
 
 
 def test_metrics_show_both_strengths_and_mark_the_best(comparison):
-    table = tables.metrics(statistics.results(comparison), "digits")
+    table = tables.metrics(statistics.results(comparison), "digits", report.baselines(comparison))
     assert table.header == ["prior", "strength", "natural", "seeds", "accuracy", "nll"]
     assert cells(table)[1] == ["l2", "0.001", "scale=0.5", "2", "0.810 ± 0.014", "0.190 ± 0.014"]
     assert [cell.marked for cell in table.rows[2][4:]] == [True, True]  # accuracy is high, nll low
