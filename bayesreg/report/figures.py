@@ -25,8 +25,7 @@ def heatmap(results: pd.DataFrame) -> Figure:
 
     Where tasks have baselines, they stand in a column of their own, and what does not beat its own has a dashed frame.
     """
-    means = statistics.grid(results, "score_mean")
-    scaled = statistics.normalise(means)
+    scaled = statistics.normalise(statistics.oriented(results))
     table = tables.scores(results, joint="\n± ")
     columns = table.header[2:]
     coloured = pd.concat([scaled, statistics.average(scaled).to_frame().T]).reindex(columns=columns)

@@ -65,8 +65,8 @@ def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
     Where a task has a baseline, the third column holds its score and, below, its name.
     """
     tasks, priors, rows = matrix(results)
-    means = statistics.grid(results, "score_mean")
-    best = means.max(axis=1)
+    ranked = statistics.oriented(results)
+    best = ranked.max(axis=1)
     body = []
     for task in tasks:
         cells = [Cell(task), Cell(metric_of(results, task))]
@@ -74,9 +74,9 @@ def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
             row = rows.get((task, prior), {})
             value = row.get("score_mean", math.nan)
             text = spread(value, row["score_sd"], joint=joint) if math.isfinite(value) else status(row)
-            cells.append(Cell(text, bool(value == best[task]), bool(row.get("unbeaten"))))
+            cells.append(Cell(text, bool(ranked.loc[task, prior] == best[task]), bool(row.get("unbeaten"))))
         body.append(cells)
-    average = [Cell("average"), Cell("scaled"), *(Cell(text) for text in averages(means))]
+    average = [Cell("average"), Cell("scaled"), *(Cell(text) for text in averages(ranked))]
     table = Table(["", "metric", *priors], [*body, average])
     return with_baselines(table, [baseline(results, task) for task in tasks])
 
@@ -96,9 +96,9 @@ def baseline(results: pd.DataFrame, task: str) -> str:
     return f"{number(row['baseline_score'])}\n{row['baseline']}" if known else NOTHING
 
 
-def averages(means: pd.DataFrame) -> list[str]:
+def averages(ranked: pd.DataFrame) -> list[str]:
     """The average normalised score of each prior; with the number of tasks where some are missing."""
-    scaled = statistics.normalise(means)
+    scaled = statistics.normalise(ranked)
     pairs = zip(statistics.average(scaled), scaled.notna().sum(), strict=True)
     return [
         NOTHING if not n else f"{mean:.2f}" if n == len(scaled) else f"{mean:.2f} ({n}/{len(scaled)})"
