@@ -6,6 +6,7 @@ history.csv     one row an epoch: seconds, loss and its terms, validation metric
 posterior.pt    the weights, for `Posterior.load`
 result.json     final metrics, seconds, the prior in both conventions, versions; written last, so that a
                 directory without it is a run that did not end
+baselines.json  {name: {metric: value on test}} of what the data give without a network, where it was computed
 """
 
 from __future__ import annotations
@@ -109,7 +110,23 @@ def execute(directory: str | Path, config: Config, model: Model, data: Data, **o
     prepare(directory, config)
     with _claimed(directory):
         done = result(directory)
-        return done if done is not None else _execute(directory, config, model, data, options)
+        if done is None or done["status"] == "refused":  # what was refused and could be built now has a meaning now
+            done = _execute(directory, config, model, data, options)
+        return done
+
+
+def refuse(directory: str | Path, config: Config, reason: str) -> None:
+    """Record that this configuration has no meaning, and why, where a comparison goes on without it."""
+    directory = Path(directory)
+    prepare(directory, config)
+    with _claimed(directory):
+        if result(directory) is None:
+            metrics: dict[str, Any] = {"validation": {}, "test": {}}
+            _write(directory, {"status": "refused", "message": reason, "metrics": metrics, "seconds": {}})
+
+
+def _write(directory: Path, outcome: dict[str, Any]) -> None:
+    write_atomically(directory / "result.json", lambda part: part.write_text(json.dumps(outcome, indent=2)))
 
 
 def _execute(directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +153,7 @@ def _execute(directory: Path, config: Config, model: Model, data: Data, options:
         "total": time.perf_counter() - start,
     }
     outcome |= describe(model, data)
-    write_atomically(directory / "result.json", lambda part: part.write_text(json.dumps(outcome, indent=2)))
+    _write(directory, outcome)
     checkpoint.unlink(missing_ok=True)
     return outcome
 

@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 PRIORS = ("none", "l1", "l2", "ard", "entropic", "smoothness")
-TASK = ("dataset", "net", "guide", "experiment", "metric", "train_size", "imbalance", "epochs", "batch_size", "lr")
+TASK: tuple[str, ...] = ("dataset", "net", "guide", "experiment", "metric", "train_size", "imbalance", "epochs")
+TASK += ("batch_size", "lr", "words", "length", "image_size", "latent")
+TASK += ("width", "hidden", "noise", "heteroscedastic", "augment")
 CANDIDATE = ["task", "prior_name", "prior", "strength"]
 HIGHER = ("accuracy", "macro_f1", "r2")
 LOWER = ("nll", "brier", "ece", "rmse", "mse")
+FAILED = ("incomplete", "diverged", "refused")  # of several that say why a prior has no result, the first
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -52,6 +55,16 @@ def labelled(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(task=task, strength=runs["strength"].astype(float))
 
 
+def sense(metric: str) -> int:
+    """1 where more of a metric is better, −1 where less is."""
+    return -1 if metric in LOWER else 1
+
+
+def beats(metric: str, score: float, other: float) -> bool:
+    """Whether a score is better than another one of the same metric; equal is not better."""
+    return sense(metric) * score > sense(metric) * other
+
+
 def headline(runs: pd.DataFrame, split: str) -> pd.Series:
     """The metric that each run names in `metric`, on one split; NaN where it is absent or infinite."""
     score = pd.Series(np.nan, index=runs.index, dtype=float)
@@ -74,7 +87,8 @@ def seeds(task: pd.DataFrame) -> set[int]:
 def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a candidate: `validation_mean` and `validation_sd` over the seeds of its task, and `status`.
 
-    `done` needs every seed; one that diverged makes it `diverged`, one that is missing `incomplete`.
+    `done` needs every seed; one that diverged makes it `diverged`, one that is missing `incomplete`. One that
+    has no meaning is `refused`, and `reason` says why.
     Columns of the test split are dropped before anything is computed.
     """
     runs = labelled(runs)
@@ -82,18 +96,20 @@ def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(score=headline(runs, "validation").where(runs["status"] == "done"))
     rows = []
     for _, task in runs.groupby("task"):
-        wanted = seeds(task)
+        wanted, metric = seeds(task), task["metric"].iloc[0]
         for key, group in task.groupby(CANDIDATE, dropna=False):
-            rows.append(dict(zip(CANDIDATE, key, strict=True)) | _candidate(group, wanted))
+            rows.append(dict(zip(CANDIDATE, key, strict=True)) | {"metric": metric} | _candidate(group, wanted))
     return pd.DataFrame(rows)
 
 
 def _candidate(group: pd.DataFrame, wanted: set[int]) -> dict[str, object]:
     group = group[group["seed"].isin(wanted)].sort_values(["seed", "path"] if "path" in group else ["seed"])
     missing = wanted - set(group["seed"])
+    refused = group[group["status"] == "refused"]
     status = "diverged" if group["score"].isna().any() else "incomplete" if missing else "done"
     return {
-        "status": status,
+        "status": "refused" if len(refused) else status,
+        "reason": refused["message"].iloc[0] if len(refused) else None,
         "seeds": len(wanted),
         "validation_mean": group["score"].mean(skipna=False) if len(group) else np.nan,
         "validation_sd": group["score"].std(ddof=1),
@@ -101,10 +117,10 @@ def _candidate(group: pd.DataFrame, wanted: set[int]) -> dict[str, object]:
 
 
 def choose(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a task and prior: the candidate with the highest mean validation headline metric.
+    """One row a task and prior: the candidate with the best mean validation headline metric.
 
     Only candidates with every seed done qualify; equal means go to the smaller strength. Where none
-    qualifies, `status` says `incomplete` (a missing run could still change that) or `diverged`.
+    qualifies, `status` says `incomplete` (a missing run could still change that), `diverged` or `refused`.
     `strengths` counts the candidates tried; `edge` says that the choice is the grid's first or last.
     """
     groups = candidates(runs).groupby(["task", "prior_name"], sort=False)
@@ -114,12 +130,13 @@ def choose(runs: pd.DataFrame) -> pd.DataFrame:
 def _choice(group: pd.DataFrame) -> dict[str, object]:
     row = dict(group.iloc[0][["task", "prior_name", "seeds"]])
     strengths = group["strength"].dropna().unique()
-    row |= {"strengths": len(group), "prior": None, "strength": np.nan, "edge": False}
+    row |= {"strengths": len(group), "prior": None, "strength": np.nan, "edge": False, "reason": None}
     done = group[group["status"] == "done"]
     if done.empty:
-        return row | {"status": "incomplete" if "incomplete" in set(group["status"]) else "diverged"}
+        worst = min(group.to_dict("records"), key=lambda row: FAILED.index(row["status"]))
+        return row | {"status": worst["status"], "reason": worst["reason"]}
     # Rounded, so that two equal means do not differ by the order in which the seeds were added.
-    ranked = done.assign(rank=-done["validation_mean"].round(12))
+    ranked = done.assign(rank=-done["validation_mean"].round(12) * done["metric"].map(sense))
     best = ranked.sort_values(["rank", "strength", "prior"]).iloc[0]
     edge = len(strengths) > 1 and best["strength"] in (strengths.min(), strengths.max())
     kept = ["status", "prior", "strength", "validation_mean", "validation_sd"]
@@ -170,14 +187,18 @@ def results(runs: pd.DataFrame) -> pd.DataFrame:
     return chosen.merge(summary, on=["task", "prior_name"], how="left")
 
 
-def grid(results: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One column of the results as rows of tasks and columns of priors; NaN where there is none."""
-    table = results.pivot(index="task", columns="prior_name", values=column)
-    return table[ordered(table.columns)]
+def oriented(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean test scores as rows of tasks and columns of priors, NaN where there is none; negative where less is better.
+
+    So the best of each row is its maximum.
+    """
+    senses = results.drop_duplicates("task").set_index("task")["metric"].map(sense)
+    table = results.pivot(index="task", columns="prior_name", values="score_mean")
+    return table[ordered(table.columns)].mul(senses, axis=0)
 
 
 def normalise(scores: pd.DataFrame) -> pd.DataFrame:
-    """(s − min) / (max − min) in each row: the best prior 1, the worst 0; all equal, all 1."""
+    """(s − min) / (max − min) in each row of oriented scores: the best prior 1, the worst 0; all equal, all 1."""
     low, high = scores.min(axis=1), scores.max(axis=1)
     scaled = scores.sub(low, axis=0).div((high - low).where(high > low), axis=0)
     return scaled.fillna(1.0).where(scores.notna())

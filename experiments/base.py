@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 import tyro
 
-from experiments import EXPERIMENTS
+from experiments import EXPERIMENTS, summary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bayesreg.datasets import Data
     from bayesreg.likelihoods import Likelihood
     from bayesreg.model import Model
+    from bayesreg.priors import Prior
 
 OPTIONS = ("guide", "epochs", "batch_size", "lr", "device", "threads", "compile")  # as `bayesreg.fit` calls them
 ELSEWHERE = ("device", "threads", "compile", "data_dir", "output", "diagnostics")  # they do not change the result
@@ -124,6 +125,10 @@ class Experiment(ABC):
         """What is done to x of each training batch; None: nothing."""
         return None
 
+    def baseline_options(self) -> dict[str, dict[str, Any]]:
+        """What the baselines share with the network, as {"principal_components": {"latent": self.latent}}."""
+        return {}
+
     def build(self) -> Prepared:
         """Load, build and check everything. ValueError or OSError for what cannot run, before any training."""
         import torch
@@ -134,10 +139,7 @@ class Experiment(ABC):
 
         guides.check(self.guide)
         self._text()
-        data = self.data()
-        if self.train_size is not None:
-            data = data.take_train(self.train_size)
-            data = replace(data, validation=data.validation.take(slice(self.train_size)))
+        data = self._data()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # the same weights for every prior
             net = self.network(data)
@@ -145,7 +147,7 @@ class Experiment(ABC):
         options = {k: getattr(self, k) for k in OPTIONS}
         check(model, data.train, validation=data.validation, **options)
         options |= {"seed": self.seed, "bfloat16": self.bfloat16, "augment": self.augmentation()}
-        return Prepared(self._config(model), model, data, options)
+        return Prepared(self._config(model.prior, model.size), model, data, options)
 
     def directory(self, config: dict[str, Any], root: str | Path = "runs") -> Path:
         """The run's own directory: --output, or one below the root, named after what it holds."""
@@ -156,18 +158,37 @@ class Experiment(ABC):
 
     def run(self, root: str | Path = "runs") -> dict[str, Any]:
         """Build and execute; what was done before is not done again. Returns the result and its directory."""
-        prepared = self.build()
-        return self.execute(prepared, self.directory(prepared.config, root))
+        return self.execute(self.build(), root)
 
-    def execute(self, prepared: Prepared, directory: Path, progress: bool = False) -> dict[str, Any]:
-        """Train, evaluate and record what was built."""
+    def execute(self, prepared: Prepared, root: str | Path = "runs", progress: bool = False) -> dict[str, Any]:
+        """Train, evaluate and record what was built, with the baselines of its data."""
         from bayesreg import diagnostics, runs
+        from experiments import baseline_cache
 
         config, model, data, options = prepared
+        directory = self.directory(config, root)
         outcome = runs.execute(directory, config, model, data, progress=progress, **options)
         if self.diagnostics and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
-        return outcome | {"directory": str(directory)}
+        shared = None if self.output else Path(root) / "baselines"
+        baselines = baseline_cache.record(directory, shared, data, **self.baseline_options())
+        return outcome | {"directory": str(directory), "baselines": baselines}
+
+    def refuse(self, reason: str, root: str | Path = "runs") -> None:
+        """Record why this run has no meaning, where it would have left its result."""
+        from bayesreg import runs
+
+        size = len(self._data().train)
+        config = self._config(self._prior(size), size)
+        runs.refuse(self.directory(config, root), config, reason)
+
+    def _data(self) -> Data:
+        """The data set at --train-size."""
+        data = self.data()
+        if self.train_size is None:
+            return data
+        data = data.take_train(self.train_size)
+        return replace(data, validation=data.validation.take(slice(self.train_size)))
 
     def _text(self) -> str:
         """The prior's text with --strength in its place."""
@@ -183,24 +204,23 @@ class Experiment(ABC):
             )
         return f"{self.prior}:{self.strength}"
 
-    def _prior(self, size: int) -> Any:
+    def _prior(self, size: int) -> Prior:
         from bayesreg import priors
 
         return priors.parse(self._text(), size, ard=asdict(self.ard), smoothness=asdict(self.smoothness))
 
-    def _config(self, model: Model) -> dict[str, Any]:
+    def _config(self, prior: Prior, size: int) -> dict[str, Any]:
         from bayesreg import priors
 
         own = {name: value for name, value in asdict(self).items() if name not in ELSEWHERE}
-        terms = model.prior.terms
         return own | {
             "experiment": self.name,
             "dataset": self.data_set,
             "net": self.net,
             "metric": self.metric,
-            "prior": priors.text(model.prior, model.size),
-            "prior_name": "+".join(term.name for term in terms),
-            "strength": terms[0].describe(model.size)["strength"] if len(terms) == 1 else None,
+            "prior": priors.text(prior, size),
+            "prior_name": "+".join(term.name for term in prior.terms),
+            "strength": prior.terms[0].describe(size)["strength"] if len(prior.terms) == 1 else None,
         }
 
 
@@ -231,9 +251,9 @@ def main(kind: type[Experiment]) -> None:
     except (ValueError, OSError) as error:
         refuse(error)
     for term in prepared.model.prior.terms:
-        print(sentence(term.describe(prepared.model.size)))
+        print(summary.sentence(term.describe(prepared.model.size)))
     try:
-        outcome = experiment.execute(prepared, directory, progress=True)
+        outcome = experiment.execute(prepared, progress=True)
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {directory}", file=sys.stderr)
         sys.exit(130)
@@ -242,31 +262,13 @@ def main(kind: type[Experiment]) -> None:
     if outcome["status"] == "diverged":
         print(f"diverged: {outcome['message']}\n{outcome['directory']}", file=sys.stderr)
         sys.exit(1)
-    print(summary(outcome))
+    print(summary.metrics(outcome))
 
 
 def refuse(error: Exception) -> NoReturn:
     """Say what is wrong with the input, without a traceback, and exit with status 2."""
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
-
-
-def sentence(record: dict[str, Any]) -> str:
-    """A prior in both conventions, in one line."""
-    parts = [f"{k} {v:.4g}" for k, v in record["natural"].items() if isinstance(v, float) and k != "strength"]
-    if record["strength"] is not None:
-        parts.append(f"strength {record['strength']:.4g} per datum, λ = {record['lambda']:.4g} on the data set")
-    return f"prior {record['name']}: " + ", ".join([*parts, f"N = {record['size']}"])
-
-
-def summary(outcome: dict[str, Any]) -> str:
-    """The final metrics and where they are, for the terminal."""
-    metrics = outcome["metrics"]
-    lines = [f"{'':12}{'validation':>12}{'test':>12}"]
-    lines += [f"{name:12}{metrics['validation'][name]:12.4f}{value:12.4f}" for name, value in metrics["test"].items()]
-    return "\n".join(
-        [*lines, f"{outcome['seconds']['epoch']:.3g} s an epoch on {outcome['device']}", outcome["directory"]]
-    )
 
 
 Positional = Annotated[Path, tyro.conf.Positional]

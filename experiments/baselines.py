@@ -33,8 +33,9 @@ def nearest_class_mean(data: Data) -> Metrics:
     import torch
 
     x, y = data.train.x.flatten(1), data.train.y
-    means = torch.stack([x[y == c].float().mean(0) for c in range(data.classes or 0)])
-    return _classified(torch.cdist(data.test.x.flatten(1).float(), means).argmin(1), data)
+    classes = y.unique()  # a small training set may lack some
+    means = torch.stack([x[y == c].float().mean(0) for c in classes])
+    return _classified(classes[torch.cdist(data.test.x.flatten(1).float(), means).argmin(1)], data)
 
 
 def bag_of_words(data: Data) -> Metrics:
@@ -44,6 +45,8 @@ def bag_of_words(data: Data) -> Metrics:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    if len(data.train.y.unique()) < 2:
+        return majority(data)  # there is nothing to regress on
     model = make_pipeline(TfidfTransformer(sublinear_tf=True), LogisticRegression(C=4, max_iter=500))
     words = int(data.train.x.max()) + 1
     model.fit(_counts(data.train.x, words), data.train.y.numpy())
@@ -51,11 +54,14 @@ def bag_of_words(data: Data) -> Metrics:
 
 
 def principal_components(data: Data, latent: int = 20) -> Metrics:
-    """Images encoded in `latent` numbers: the mean squared error of their reconstruction, a pixel in [0, 1]."""
+    """Images encoded in `latent` numbers: the mean squared error of their reconstruction, a pixel in [0, 1].
+
+    No more numbers than there are training images, which span no more directions.
+    """
     from sklearn.decomposition import PCA
 
     train, test = (part.x.flatten(1).numpy().astype("float32") / 255 for part in (data.train, data.test))
-    pca = PCA(latent, svd_solver="randomized", random_state=0).fit(train)
+    pca = PCA(min(latent, *train.shape), svd_solver="randomized", random_state=0).fit(train)
     return {"mse": float(((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean(dtype="float64"))}
 
 
@@ -88,7 +94,7 @@ def persistence(data: Data) -> Metrics:
     return _predicted(last * line[0] + line[1], data)
 
 
-BASELINES: dict[str, tuple[Callable[[Any], Metrics], ...]] = {
+BASELINES: dict[str, tuple[Callable[..., Metrics], ...]] = {
     "synthetic": (majority, nearest_class_mean),
     "digits": (majority, nearest_class_mean),
     "diabetes": (mean, ridge),
@@ -103,9 +109,13 @@ BASELINES: dict[str, tuple[Callable[[Any], Metrics], ...]] = {
 }
 
 
-def baseline(data: Data) -> dict[str, Metrics]:
-    """{name: {metric: value on test}} of the baselines of a registered data set."""
-    return {compute.__name__.replace("_", " "): compute(data) for compute in BASELINES[data.name]}
+def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
+    """{name: {metric: value on test}} of the baselines of a data set, none for one that has no line in BASELINES.
+
+    options: further arguments by the name of the function, as principal_components={"latent": 20}.
+    """
+    chosen = {compute.__name__: compute for compute in BASELINES.get(data.name, ())}
+    return {name.replace("_", " "): compute(data, **options.get(name, {})) for name, compute in chosen.items()}
 
 
 def _counts(x: Tensor, words: int) -> Any:

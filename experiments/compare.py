@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import shlex
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import tyro
 
 from experiments.base import Experiment, command, load, refuse
 
@@ -20,6 +23,8 @@ STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every 
     "entropic": (0.1, 0.3, 1.0, 3.0),
     "ard": (1e-3, 1e-2, 1e-1, 1.0),
 }
+OF_THE_GRID = ("prior", "strength", "guide", "seed", "output")  # what no experiment of a grid chooses for itself
+FOR_ALL = ("epochs", "train_size", "device", "data_dir")  # what the grid may choose for every experiment
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Compare:
     """
 
     experiments: list[str] = field(default_factory=lambda: ["synthetic", "digits", "diabetes"])
-    """Which experiments, by name."""
+    """Which experiments, by name, each with options of its own where it needs them: "beijing --net transformer"."""
     priors: list[str] = field(default_factory=lambda: ["all"])
     """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, is taken as it is."""
     guide: str = "delta"
@@ -42,7 +47,7 @@ class Compare:
     epochs: int | None = None
     """Passes over the training data; None takes each experiment's own."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all."""
+    """Train on that many examples only, in batches of that many at most; None takes all."""
     workers: int | None = None
     """Runs at a time; None takes one a core."""
     device: str | None = None
@@ -55,12 +60,12 @@ class Compare:
     """Where the report goes: index.html and its pictures."""
 
     def texts(self) -> list[str]:
-        """The priors of the grid, each with a strength where it has one. ValueError for an unknown one."""
-        from bayesreg.priors import split
+        """The priors of the grid, each with a strength where it has one. ValueError for one that is mistyped."""
+        from bayesreg.priors import parse
 
         wanted = list(STRENGTHS) if self.priors == ["all"] else self.priors
         for text in wanted:
-            split(text)
+            parse(text, size=1)
         grids = [STRENGTHS.get(text, (None,)) for text in wanted]
         return [t if s is None else f"{t}:{s:g}" for t, grid in zip(wanted, grids, strict=True) for s in grid]
 
@@ -69,20 +74,39 @@ class Compare:
         if self.seeds < 1:
             raise ValueError(f"--seeds {self.seeds}: at least 1")
         texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
-        grid = itertools.product(self.experiments, texts, range(self.seeds))
-        return [self._one(load(name), text, seed) for name, text, seed in grid]
+        grid = itertools.product(map(self._experiment, self.experiments), texts, range(self.seeds))
+        return [replace(one, prior=text, seed=seed) for one, text, seed in grid]
 
-    def _one(self, kind: type[Experiment], text: str, seed: int) -> Experiment:
-        one = kind(prior=text, guide=self.guide, seed=seed, device=self.device, data_dir=self.data_dir)
-        if self.epochs is not None:
-            one = replace(one, epochs=self.epochs)
-        return replace(one, train_size=self.train_size)
+    def _experiment(self, line: str) -> Experiment:
+        name, *options = shlex.split(line)
+        kind = load(name)
+        one: Experiment = tyro.cli(kind, args=options, prog=f"python -m experiments.{name}")
+        for option in OF_THE_GRID:
+            if getattr(one, option) != getattr(kind(), option):
+                raise ValueError(
+                    f"--experiments {line!r}: --{option} is the same for the whole grid; leave it out there"
+                )
+        given = {o: value for o in FOR_ALL if (value := getattr(self, o)) is not None}
+        if self.train_size is not None:
+            given |= {"batch_size": min(one.batch_size, self.train_size)}
+        return replace(one, guide=self.guide, **given)
 
 
-def check(runs: list[Experiment]) -> None:
-    """Build one run of each experiment and prior, so that a mistake shows before the first hour."""
-    for _, group in itertools.groupby(runs, key=lambda run: (run.name, run.prior)):
-        next(group).build()
+def refusals(runs: list[Experiment]) -> dict[Experiment, str]:
+    """The runs whose prior has no meaning there, and why; the others can be built.
+
+    One run of each experiment and prior is built, so that a mistake shows before the first hour: ValueError or
+    OSError for what would stop the same experiment without a prior too.
+    """
+    refused: dict[Experiment, str] = {}
+    for _, seeds in itertools.groupby(runs, key=lambda run: replace(run, seed=0)):
+        first, *others = seeds
+        try:
+            first.build()
+        except ValueError as error:
+            replace(first, prior="none").build()
+            refused |= dict.fromkeys([first, *others], str(error))
+    return refused
 
 
 def make_writable(*directories: Path) -> None:
@@ -96,6 +120,11 @@ def make_writable(*directories: Path) -> None:
             raise ValueError(f"{directory} cannot be written ({error.strerror}): choose another directory") from None
 
 
+def named(run: Experiment) -> str:
+    """A run in a few words."""
+    return f"{run.name} {run.prior} seed {run.seed}"
+
+
 def sweep(runs: list[Experiment], output: Path, workers: int | None) -> list[str]:
     """Do the runs with a progress bar; the messages of those that failed."""
     from tqdm import tqdm
@@ -107,9 +136,9 @@ def sweep(runs: list[Experiment], output: Path, workers: int | None) -> list[str
     every = 0.1 if sys.stderr.isatty() else 20.0  # seconds; a log wants fewer lines than a terminal
     for outcome in (bar := tqdm(outcomes, total=len(runs), unit="run", mininterval=every)):
         run = runs[outcome.number]
-        bar.set_postfix_str(f"{run.name} {run.prior} seed {run.seed}", refresh=False)
+        bar.set_postfix_str(named(run), refresh=False)
         if outcome.error is not None:
-            failed.append(f"{run.name} {run.prior} seed {run.seed}: {outcome.error}")
+            failed.append(f"{named(run)}: {outcome.error}")
     return failed
 
 
@@ -119,11 +148,17 @@ def main() -> None:
     logging.basicConfig(level="WARNING", format="%(message)s")
     try:
         runs = compare.runs()
-        check(runs)
+        refused = refusals(runs)
+        if len(refused) == len(runs):
+            raise ValueError("\n".join(dict.fromkeys(refused.values())))
         make_writable(compare.output, compare.report)
+        for run, reason in refused.items():
+            run.refuse(reason, compare.output)
     except (ValueError, OSError) as error:
         refuse(error)
-    failed = sweep(runs, compare.output, compare.workers)
+    for line in dict.fromkeys(f"refused on {run.name}: {reason}" for run, reason in refused.items()):
+        print(line, file=sys.stderr)
+    failed = sweep([run for run in runs if run not in refused], compare.output, compare.workers)
 
     from bayesreg import report
 

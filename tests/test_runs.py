@@ -136,3 +136,13 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, data
 def test_the_key_depends_on_the_configuration_and_not_on_its_order():
     assert runs.key({"a": 1, "b": 2}) == runs.key({"b": 2, "a": 1})
     assert runs.key({"a": 1}) != runs.key({"a": 2})
+
+
+def test_a_refusal_is_a_result_until_the_run_can_be_built(tmp_path, data):
+    runs.refuse(tmp_path / "run", CONFIG, "it has no meaning")
+    refused = runs.result(tmp_path / "run")
+    assert (refused["status"], refused["message"]) == ("refused", "it has no meaning")
+    done = runs.execute(tmp_path / "run", CONFIG, make_model(data), data, **OPTIONS)
+    assert done["status"] == "done"
+    runs.refuse(tmp_path / "run", CONFIG, "it has no meaning")
+    assert runs.result(tmp_path / "run") == done

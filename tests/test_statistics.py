@@ -59,6 +59,22 @@ def test_choice_at_the_edge_of_its_grid_is_told(best, edge):
     assert chosen(grid({s: [0.9 if s == best else 0.5] for s in (1e-4, 1e-3, 1e-2)}))["edge"] is edge
 
 
+def test_where_less_is_better_the_least_is_chosen_and_ranks_first():
+    errors = {1e-3: [0.3, 0.1], 1e-2: [0.1, 0.2], 1e-1: [0.5, 0.4]}
+    rows = [
+        run("l2", s, i, v, metric="mse", validation_mse=v, test_mse=v)
+        for s, own in errors.items()
+        for i, v in enumerate(own)
+    ]
+    rows += [run("none", None, i, 1, metric="mse", validation_mse=1.0, test_mse=1.0) for i in range(2)]
+    rows += [run("l1", 1.0, i, 1, metric="mse", validation_mse=0.4, test_mse=0.575) for i in range(2)]
+    table = statistics.results(frame(*rows)).set_index("prior_name")
+    assert table.loc["l2", "strength"] == 1e-2
+    assert table.loc["l2", "score_mean"] == pytest.approx(0.15)
+    scaled = statistics.normalise(statistics.oriented(table.reset_index()))
+    assert scaled.loc["digits"].to_dict() == {"none": 0.0, "l1": pytest.approx(0.5), "l2": 1.0}
+
+
 def test_tie_goes_to_the_smaller_strength():
     # The two sums of three differ in the last bit: 0.1 + 0.2 + 0.3 != 0.3 + 0.2 + 0.1.
     row = chosen(grid({1e-2: [0.1, 0.2, 0.3], 1e-3: [0.3, 0.2, 0.1], 1e-1: [0.2, 0.2, 0.2]}))
@@ -196,6 +212,13 @@ def test_tasks_are_labelled_with_what_tells_them_apart():
         "cifar10 · mlp · delta",
     ]
     assert labels(run(train_size=None), run(train_size=200)) == ["digits", "digits · train_size 200"]
+
+
+@pytest.mark.parametrize(("option", "values"), [("words", (100, 200)), ("heteroscedastic", (False, True))])
+def test_runs_on_other_data_or_another_likelihood_are_not_mixed(option, values):
+    runs = [run(**{option: value}) for value in values]
+    assert labels(*runs) == [f"digits · {option} {value}" for value in values]
+    assert labels(runs[0], run(dataset="imdb")) == ["digits", "imdb"]
 
 
 def test_runs_with_other_epochs_are_not_mixed():

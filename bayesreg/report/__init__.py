@@ -2,12 +2,14 @@
 
 runs = load("runs")             # one row a run
 histories(runs)                 # one row a run and epoch
+baselines(runs)                 # one row a task and baseline
 print(terminal(runs))           # the table for the terminal
 write("runs", "reports/mine")   # reports/mine/index.html, results.csv, selected.csv and pictures
 """
 
+from bayesreg.report.baselines import baselines
 from bayesreg.report.load import histories, left_out, load
 from bayesreg.report.page import write
-from bayesreg.report.tables import terminal
+from bayesreg.report.terminal import terminal
 
-__all__ = ["histories", "left_out", "load", "terminal", "write"]
+__all__ = ["baselines", "histories", "left_out", "load", "terminal", "write"]

@@ -1,6 +1,7 @@
 """The pictures of the report, without pyplot's global state. One prior, one look, everywhere."""
 
 import math
+import textwrap
 from typing import Any
 
 import matplotlib
@@ -20,12 +21,16 @@ INK, FAINT = "#222222", "#dddddd"
 
 
 def heatmap(results: pd.DataFrame) -> Figure:
-    """Figure 1: rows of tasks, columns of priors; colour the normalised score, text mean ± sd on test."""
-    means = statistics.grid(results, "score_mean")
-    scaled = statistics.normalise(means)
+    """Figure 1: rows of tasks, columns of priors; colour the normalised score, text mean ± sd on test.
+
+    Where tasks have baselines, they stand in a column of their own, and what does not beat its own has a dashed frame.
+    """
+    scaled = statistics.normalise(statistics.oriented(results))
     table = tables.scores(results, joint="\n± ")
-    rows = [*scaled.to_numpy(), statistics.average(scaled).to_numpy()]
-    height, width = len(rows), len(means.columns)
+    columns = table.header[2:]
+    coloured = pd.concat([scaled, statistics.average(scaled).to_frame().T]).reindex(columns=columns)
+    rows = list(coloured.to_numpy())
+    height, width = len(rows), len(columns)
     figure = Figure(figsize=(2.6 + 1.25 * width, 1.2 + 0.72 * height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     places = [*range(height - 1), height - 0.82]  # the average stands a little apart
@@ -35,7 +40,7 @@ def heatmap(results: pd.DataFrame) -> Figure:
     axes.set(xlim=(-0.5, width - 0.5), ylim=(places[-1] + 0.5, -0.5))
     names = [f"{row[0].text}\ntest {row[1].text}" for row in table.rows[:-1]] + ["average\nnormalised score"]
     axes.set_yticks(places, names)
-    axes.set_xticks(range(width), list(means.columns), fontweight="bold")
+    axes.set_xticks(range(width), columns, fontweight="bold")
     axes.tick_params(length=0, labelcolor=INK, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CMAP), ax=axes, ticks=[0, 0.5, 1], aspect=28, pad=0.02)
@@ -47,8 +52,12 @@ def heatmap(results: pd.DataFrame) -> Figure:
 def _cell(axes: Any, x: float, y: float, value: float, cell: tables.Cell) -> None:
     colour = CMAP(value) if math.isfinite(value) else (0.94, 0.94, 0.94, 1.0)
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=2))
+    if cell.unbeaten:
+        frame = Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, fill=False, edgecolor=ink(colour[:3]), linestyle=(0, (3, 2)))
+        axes.add_patch(frame)
     weight = "bold" if cell.marked else "normal"
-    text = cell.text.replace(" (", "\n(")
+    text = cell.text.replace(" (", "\n(") + tables.DAGGER * cell.unbeaten
+    text = "\n".join(textwrap.fill(line, 14) for line in text.split("\n"))
     axes.text(x, y, text, ha="center", va="center", fontsize=9, color=ink(colour[:3]), fontweight=weight)
 
 

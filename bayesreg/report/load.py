@@ -156,14 +156,16 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 def natural(terms: list[dict[str, Any]]) -> str:
     """The natural parameters of a prior; those of a sum with the names of its terms."""
-    # Where a weight prior acts is said when it is not where every weight prior acts; λ stands for a strength.
-    kept = [{k: v for k, v in (t.get("natural") or {}).items() if (k, v) != ("on", "weights")} for t in terms]
-    kept = [
-        {"λ": t["lambda"]} if "lambda" in t and set(own) == {"strength"} else own
-        for t, own in zip(terms, kept, strict=True)
-    ]
+    kept = [_own(t) for t in terms]
     named = [f"{t.get('name')}: " if len(terms) > 1 else "" for t in terms]
     return " + ".join(name + words(values) for name, values in zip(named, kept, strict=True))
+
+
+def _own(term: dict[str, Any]) -> dict[str, Any]:
+    # Where a weight prior acts is said when it is not where every weight prior acts; λ stands for a strength.
+    named = {"λ" if k == "strength" and "lambda" in term else k: v for k, v in (term.get("natural") or {}).items()}
+    kept = {k: v for k, v in named.items() if v is not None and (k, v) != ("on", "weights")}
+    return kept | {"λ": term["lambda"]} if "λ" in kept else kept
 
 
 def words(value: Any, sign: str = "=") -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.report import figures, tables, words
+from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, histories, left_out, load
 from bayesreg.report.style import svg
 
@@ -46,11 +47,11 @@ def replace(output: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _files(runs: pd.DataFrame, root: Path, output: Path) -> dict[str, bytes]:
-    problems = left_out(root)
-    results, selected = statistics.results(runs), statistics.select(runs)
+    problems, rivals = left_out(root), baselines(runs)
+    results, selected = against(statistics.results(runs), rivals), statistics.select(runs)
     pictures = _pictures(runs, results, selected)
     context = {
-        **_content(runs, results, selected),
+        **_content(runs, results, selected, rivals),
         "pictures": {name: alt for name, (_, alt) in pictures.items()},
         "diverged": _diverged(runs, root),
         "problems": [_placed(problem, root) for problem in problems],
@@ -80,7 +81,10 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame) -> dict[str, tuple[bytes, str]]:
     """File name → (picture, what it shows in words)."""
     scored = results[results["score_mean"].notna()].to_dict("records")
-    scores = "; ".join(f"{r['task']}, {r['prior_name']} {tables.number(r['score_mean'])}" for r in scored)
+    scores = "; ".join(
+        f"{r['task']}, {r['prior_name']} {tables.number(r['score_mean'])}{tables.DAGGER * r['unbeaten']}"
+        for r in scored
+    )
     chosen = "; ".join(
         f"{r['task']}, {r['prior_name']} {r['strength']:g}" for r in scored if r["strength"] == r["strength"]
     )
@@ -105,15 +109,18 @@ def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame)
     return {name: (svg(figure), alt) for name, (figure, alt) in drawn.items() if figure is not None}
 
 
-def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame) -> dict:
+def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, rivals: pd.DataFrame) -> dict:
     overall, sentences = words.answer(results, selected)
     return {
         "overall": overall,
         "sentences": sentences,
         "seeds": tables.seeds(results),
-        "runs": len(runs),
+        "runs": int((runs["status"] != "refused").sum()),
         "scores": tables.scores(results),
-        "metrics": {task: tables.metrics(results, task) for task in sorted(set(results["task"]))},
+        "metrics": {task: tables.metrics(results, task, rivals) for task in sorted(set(results["task"]))},
+        "refused": words.refusals(results),
+        "dagger": tables.DAGGER,
+        "baselines": bool(results["baseline"].notna().any()),
         "differences": tables.differences(statistics.paired(selected)),
         "seconds": tables.seconds(results),
         "budget": tables.budget(results),
@@ -162,7 +169,7 @@ def _text(value: object) -> str:
 
 
 def _diverged(runs: pd.DataFrame, root: Path) -> list[dict]:
-    rows = runs[runs["status"] != "done"].to_dict("records")
+    rows = runs[runs["status"] == "diverged"].to_dict("records")
     return [row | {"path": _relative(row["path"], root), "message": row["message"] or ""} for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Tables of mean ± sd over seeds: as text for the terminal, as cells for the page."""
+"""Tables of mean ± sd over seeds, as cells."""
 
 import math
 from typing import NamedTuple
@@ -8,13 +8,15 @@ import pandas as pd
 from bayesreg import statistics
 
 NOTHING = "–"
+DAGGER = "†"  # stands behind a score that does not beat the baseline
 
 
 class Cell(NamedTuple):
-    """The text of a cell, and whether it stands out (the best, or larger than its sd)."""
+    """The text of a cell, whether it stands out (the best, or larger than its sd), and does not beat a baseline."""
 
     text: str
     marked: bool = False
+    unbeaten: bool = False
 
 
 class Table(NamedTuple):
@@ -58,10 +60,13 @@ def matrix(results: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str,
 
 
 def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
-    """Test headline metric by task and prior, the best marked; last the average normalised score."""
+    """Test headline metric by task and prior, the best marked; last the average normalised score.
+
+    Where a task has a baseline, the third column holds its score and, below, its name.
+    """
     tasks, priors, rows = matrix(results)
-    means = statistics.grid(results, "score_mean")
-    best = means.max(axis=1)
+    ranked = statistics.oriented(results)
+    best = ranked.max(axis=1)
     body = []
     for task in tasks:
         cells = [Cell(task), Cell(metric_of(results, task))]
@@ -69,15 +74,31 @@ def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
             row = rows.get((task, prior), {})
             value = row.get("score_mean", math.nan)
             text = spread(value, row["score_sd"], joint=joint) if math.isfinite(value) else status(row)
-            cells.append(Cell(text, marked=bool(value == best[task])))
+            cells.append(Cell(text, bool(ranked.loc[task, prior] == best[task]), bool(row.get("unbeaten"))))
         body.append(cells)
-    average = [Cell(text) for text in averages(means)]
-    return Table(["", "metric", *priors], [*body, [Cell("average"), Cell("scaled"), *average]])
+    average = [Cell("average"), Cell("scaled"), *(Cell(text) for text in averages(ranked))]
+    table = Table(["", "metric", *priors], [*body, average])
+    return with_baselines(table, [baseline(results, task) for task in tasks])
 
 
-def averages(means: pd.DataFrame) -> list[str]:
+def with_baselines(table: Table, texts: list[str]) -> Table:
+    """The table of scores with a third column; as it is where no task has a baseline."""
+    if set(texts) <= {NOTHING}:
+        return table
+    rows = [[*row[:2], Cell(text), *row[2:]] for row, text in zip(table.rows, [*texts, ""], strict=True)]
+    return Table([*table.header[:2], "baseline", *table.header[2:]], rows)
+
+
+def baseline(results: pd.DataFrame, task: str) -> str:
+    """The score of a task's best baseline, and below it its name."""
+    row = results[results["task"] == task].iloc[0]
+    known = math.isfinite(row.get("baseline_score", math.nan))
+    return f"{number(row['baseline_score'])}\n{row['baseline']}" if known else NOTHING
+
+
+def averages(ranked: pd.DataFrame) -> list[str]:
     """The average normalised score of each prior; with the number of tasks where some are missing."""
-    scaled = statistics.normalise(means)
+    scaled = statistics.normalise(ranked)
     pairs = zip(statistics.average(scaled), scaled.notna().sum(), strict=True)
     return [
         NOTHING if not n else f"{mean:.2f}" if n == len(scaled) else f"{mean:.2f} ({n}/{len(scaled)})"
@@ -90,40 +111,15 @@ def metric_of(runs: pd.DataFrame, task: str) -> str:
     return str(runs.loc[runs["task"] == task, "metric"].iloc[0])
 
 
-def terminal(runs: pd.DataFrame) -> str:
-    """The table that ends a comparison: test scores, the best in each row with a '*'."""
-    results = statistics.results(runs)
-    table = scores(results, joint="±")
-    rows = [[name + " " for name in table.header]]
-    rows += [[cell.text + "* "[not cell.marked] for cell in row] for row in table.rows]
-    metrics = sorted(set(runs["metric"]))
-    if len(metrics) == 1:  # then the line below the table names it
-        rows = [[row[0], *row[2:]] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    header, *body, average = [_line(row, widths) for row in rows]
-    rule = "─" * (sum(widths) + len(widths) - 1)
-    how = f"mean±sd over {seeds(results)}, strength chosen on validation. * best of its row."
-    notes = [
-        f"Test {' or '.join(metrics)}, {how}",
-        "Average: scores scaled by row, the best prior 1, the worst 0.",
-    ]
-    return "\n".join([header, rule, *body, rule, average, *notes])
-
-
 def seeds(results: pd.DataFrame) -> str:
     """3 seeds, 1 seed, or 2 to 5 seeds where tasks differ."""
     low, high = results["seeds"].min(), results["seeds"].max()
     return f"{low} to {high} seeds" if low < high else f"{high} seed{'' if high == 1 else 's'}"
 
 
-def _line(cells: list[str], widths: list[int]) -> str:
-    first, *rest = zip(cells, widths, strict=True)
-    return " ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]).rstrip()
-
-
-def metrics(results: pd.DataFrame, task: str) -> Table:
-    """Every test metric of one task, with the chosen strength in both conventions."""
-    rows = results[results["task"] == task]
+def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
+    """Every test metric of one task, with the chosen strength in both conventions; last its baselines."""
+    rows, others = results[results["task"] == task], baselines[baselines["task"] == task]
     names = [c.removesuffix("_mean") for c in map(str, rows) if c.endswith("_mean") and rows[c].notna().any()]
     names = [n for n in names if n not in ("score", "validation") and not n.startswith("seconds_")]
     first = [metric_of(rows, task), *statistics.HIGHER, *statistics.LOWER]
@@ -133,14 +129,19 @@ def metrics(results: pd.DataFrame, task: str) -> Table:
         cells = [row["prior_name"], strength(row), row.get("natural") or NOTHING, str(row["seeds"])]
         if row["status"] != "done":
             cells[1:3] = [row["status"], NOTHING]
-        body.append([Cell(str(text)) for text in cells] + [_metric(rows, row, name) for name in names])
+        body.append([Cell(str(text)) for text in cells] + [_metric(rows, row, name, others) for name in names])
+    for own in others.to_dict("records"):
+        values = [Cell(number(own.get(name, math.nan))) for name in names]
+        body.append([Cell(f"baseline {own['baseline']}"), *[Cell(NOTHING)] * 3, *values])
     return Table(["prior", "strength", "natural", "seeds", *names], body)
 
 
-def _metric(rows: pd.DataFrame, row: dict, name: str) -> Cell:
+def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -> Cell:
     mean, column = row[f"{name}_mean"], rows[f"{name}_mean"]
     best = column.max() if name in statistics.HIGHER else column.min() if name in statistics.LOWER else None
-    return Cell(spread(mean, row[f"{name}_sd"]), marked=bool(mean == best))
+    rivals: list[float] = list(baselines[name].dropna()) if name in baselines and math.isfinite(mean) else []
+    unbeaten = any(not statistics.beats(name, mean, rival) for rival in rivals)
+    return Cell(spread(mean, row[f"{name}_sd"]), bool(mean == best), unbeaten)
 
 
 def strength(row: dict) -> str:

@@ -21,15 +21,16 @@ def answer(results: pd.DataFrame, selected: pd.DataFrame) -> tuple[str, list[tup
 
 
 def _winner(task: pd.DataFrame) -> str:
-    """The highest mean test score; the earlier prior of two equals, and none before all."""
-    best = task[task["score_mean"] == task["score_mean"].max()]
-    return statistics.ordered(best["prior_name"])[0]
+    """The best mean test score; the earlier prior of two equals, and none before all."""
+    ranked = task["score_mean"] * task["metric"].map(statistics.sense)
+    return statistics.ordered(task.loc[ranked == ranked.max(), "prior_name"])[0]
 
 
 def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
     """The lead of the winner over every other prior, paired by seed, the smallest first."""
-    paired = statistics.paired(selected[selected["task"] == task], winner)
-    rows = [row | {"mean": -row["mean"]} for row in paired.to_dict("records") if row["n"]]
+    runs = selected[selected["task"] == task]
+    paired, sense = statistics.paired(runs, winner), statistics.sense(runs["metric"].iloc[0])
+    rows = [row | {"mean": 0.0 - sense * row["mean"]} for row in paired.to_dict("records") if row["n"]]
     return sorted(rows, key=lambda row: row["mean"])
 
 
@@ -41,7 +42,7 @@ def _overall(scored: pd.DataFrame, found: dict[str, str], rivals: dict[str, list
     wins = {name: [task for task, winner in compared.items() if winner == name] for name in names}
     order = sorted(names, key=lambda name: -len(wins[name]))
     first = _list([f"to {name} on {_list(wins[name])}" for name in order])
-    text = f"The highest test score went {first}. {_clearly(compared, rivals)}"
+    text = f"The best test score went {first}. {_clearly(compared, rivals)}"
     return text if len(compared) < 2 else f"{text} {_average(scored)}"
 
 
@@ -58,9 +59,9 @@ def _clearly(compared: dict[str, str], rivals: dict[str, list[dict]]) -> str:
 
 
 def _average(scored: pd.DataFrame) -> str:
-    means = statistics.grid(scored, "score_mean")
+    ranked = statistics.oriented(scored)
     # Only priors with a score on every task: an average over other tasks is not comparable.
-    averages = statistics.average(statistics.normalise(means))[means.notna().all()]
+    averages = statistics.average(statistics.normalise(ranked))[ranked.notna().all()]
     if len(averages) < 2:
         return ""
     (first, best), (second, next_) = list(averages.sort_values(ascending=False, kind="stable").items())[:2]
@@ -76,7 +77,7 @@ def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
     best = task[task["prior_name"] == winner].iloc[0]
     text = f"{winner} came first with {best['metric']} {tables.spread(best['score_mean'], best['score_sd'])}"
     if not rivals:
-        return f"{text}; no other prior finished every seed."
+        return f"{text}; no other prior finished every seed. {_against_baseline(best)}".strip()
     close = [row for row in rivals if not tables.clear(row)]
     if all(row["n"] < 2 for row in rivals):
         text += f", then {_behind(rivals[0])}; one seed leaves open whether that is chance."
@@ -85,7 +86,14 @@ def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
         text += f", but {_list([_behind(row) for row in close])} {are} within one standard deviation of it."
     else:
         text += f", then {_behind(rivals[0])}."
-    return f"{text} {_against_none(winner, rivals)}".strip()
+    return " ".join(filter(None, [text, _against_none(winner, rivals), _against_baseline(best)]))
+
+
+def _against_baseline(best: pd.Series) -> str:
+    if not best.get("unbeaten"):
+        return ""
+    score = tables.number(best["baseline_score"])
+    return f"{best['prior_name']} does not beat the baseline without a network, {best['baseline']} with {score}."
 
 
 def _against_none(winner: str, rivals: list[dict]) -> str:
@@ -97,6 +105,13 @@ def _against_none(winner: str, rivals: list[dict]) -> str:
 
 def _behind(row: dict) -> str:
     return f"{row['prior_name']} ({tables.spread(row['mean'], row['sd'])} behind)"
+
+
+def refusals(results: pd.DataFrame) -> list[str]:
+    """Why each prior that was refused has no meaning where: one line a reason."""
+    refused = results[results["status"] == "refused"]
+    named = refused.assign(cell=refused["prior_name"] + " on " + refused["task"]).groupby("reason", sort=False)["cell"]
+    return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
 def _list(items: list[str]) -> str:

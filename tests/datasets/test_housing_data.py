@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,16 @@ def test_target_keeps_its_unit_and_follows_its_inputs(housing_root: Path, housin
     np.testing.assert_array_equal(np.argsort(income), np.argsort(income, kind="stable"))
     np.testing.assert_allclose(y[np.argsort(income)], housing_table[np.argsort(housing_table[:, 7]), 8] / 1e5)
     assert data.provenance == {"housing/cal_housing.tgz": "SHA256SUMS"}
+
+
+def test_skewed_inputs_are_logarithms_before_the_scaler_of_train(housing_root: Path, housing_table: np.ndarray) -> None:
+    data = load("housing", housing_root)
+    x, y = sklearns(housing_table)
+    x = np.column_stack([x[:, :2], [[math.log(value) for value in row] for row in x[:, 2:6]], x[:, 6:]])
+    row = {np.float32(value): i for i, value in enumerate(y)}
+    train, test = ([row[value] for value in part.y.numpy()] for part in (data.train, data.test))
+    expected = (x[test] - x[train].mean(0)) / x[train].std(0)
+    np.testing.assert_allclose(data.test.x.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_refuses_a_corrupt_archive(housing_root: Path) -> None:

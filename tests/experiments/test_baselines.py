@@ -52,6 +52,21 @@ def test_principal_components(images, latent):
     assert baselines.principal_components(images, latent) == {"mse": pytest.approx((error**2).mean(), rel=1e-4)}
 
 
+def test_no_more_components_than_training_images(images):
+    few = made((images.train.x[:4], images.train.y[:4]), (images.test.x, images.test.y), classes=3)
+    assert baselines.principal_components(few, 20) == baselines.principal_components(few, 4)
+
+
+def test_a_class_without_training_examples_is_never_the_nearest(images):
+    kept = images.train.y != 1
+    lacking = made((images.train.x[kept], images.train.y[kept]), (images.test.x, images.test.y), classes=3)
+    two = [i for i, y in enumerate(images.test.y.tolist()) if y != 1]
+    found = baselines.nearest_class_mean(lacking)["accuracy"] * len(images.test)
+    alone = made((images.train.x[kept], images.train.y[kept]), (images.test.x[two], images.test.y[two]), classes=3)
+    assert found == pytest.approx(baselines.nearest_class_mean(alone)["accuracy"] * len(two))
+    assert found > len(two) / 2
+
+
 def test_mean_and_ridge():
     random = np.random.default_rng(0)
     x, noise = random.normal(1, 2, (50, 3)), random.normal(0, 0.1, 50)
@@ -86,6 +101,11 @@ def test_bag_of_words():
     counts = baselines._counts(data.test.x, 7).toarray()
     np.testing.assert_array_equal(counts[:, 2:], [np.bincount(row, minlength=7)[2:] for row in x[60:]])
     assert counts[:, :2].sum() == 0
+
+
+def test_bag_of_words_of_one_class_alone_is_the_majority():
+    data = made((np.full((3, 4), 5), [1, 1, 1]), (np.full((4, 4), 5), [0, 1, 1, 1]), classes=2)
+    assert baselines.bag_of_words(data) == baselines.majority(data)
 
 
 KNOWN = [  # computed from the same files by others, on the published training split with validation in it

@@ -160,6 +160,9 @@ def test_compare_and_report(command, tmp_path):
     ("options", "message"),
     [
         (["--experiments", "digit"], "did you mean 'digits'"),
+        (["--experiments", "digits --output x"], "--output is the same for the whole grid"),
+        (["--experiments", "digits --prior l2"], "--prior is the same for the whole grid"),
+        (["--priors", "l2:-1"], "strength=-1.0"),
         (["--priors", "l3"], "unknown prior"),
         (["--seeds", "0"], "at least 1"),
         (["--guide", "detla"], "did you mean 'delta'"),
@@ -170,6 +173,62 @@ def test_compare_refuses_bad_input_before_the_first_run(command, tmp_path, optio
     assert status == 2
     assert message in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_cell_without_meaning_is_refused_and_the_grid_goes_on(command, tmp_path):
+    grid = ["--experiments", "diabetes --noise 1", "--priors", "none", "entropic", "--seeds", "1", "--workers", "1"]
+    status, out, err = command(compare.main, *grid, *SHORT)
+    assert status == 0, err
+    *_, cell = next(row for row in out.splitlines() if row.startswith("diabetes")).split()
+    assert cell == "refused"
+    reason = "the entropic prior does nothing under Gaussian"
+    status, again, _ = command(report.main, "runs", "--output", "reports/again")
+    assert status == 0
+    for said, page in ((out, "compare"), (again, "again")):
+        assert f"Refused: entropic on diabetes: {reason}" in said
+        assert f"<li>entropic on diabetes: {reason}" in (tmp_path / f"reports/{page}/index.html").read_text()
+        rows = pd.read_csv(tmp_path / f"reports/{page}/results.csv", keep_default_na=False).set_index("prior_name")
+        assert rows["status"].to_dict() == {"none": "done", "entropic": "refused"}
+        assert reason in rows.loc["entropic", "reason"]
+
+
+def test_a_grid_of_refused_cells_alone_is_refused(command, tmp_path):
+    status, _, err = command(compare.main, "--experiments", "diabetes --noise 1", "--priors", "entropic", *SHORT)
+    assert status == 2
+    assert "entropy of its predictions is constant" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_only_what_the_prior_cannot_do_is_refused():
+    class Piecewise(base.load("diabetes")):
+        def network(self, data):
+            from bayesreg import nets
+
+            return nets.mlp(data.features[0], 1, activation=torch.nn.ReLU)
+
+    runs = [Piecewise(prior=prior, seed=seed) for prior in ("none", "smoothness:1", "l2") for seed in (0, 1)]
+    refused = compare.refusals(runs)
+    assert [(run.prior, run.seed) for run in refused] == [("smoothness:1", 0), ("smoothness:1", 1)]
+    assert all("curvature is zero" in reason for reason in refused.values())
+    (reason,) = compare.refusals([Piecewise(prior=prior, ard=base.Ard(a=0.5)) for prior in ("l2", "ard")]).values()
+    assert "ARD(a=0.5) has no MAP estimate" in reason
+    with pytest.raises(ValueError, match="epochs=0"):
+        compare.refusals([Piecewise(prior="smoothness:1", epochs=0)])
+
+
+def test_each_experiment_of_a_grid_may_have_options_of_its_own():
+    lines = ["digits", "beijing --net transformer --width 16", "cifar --dataset cifar100 --epochs 2"]
+    digits, beijing, cifar = compare.Compare(experiments=lines, priors=["l2:1"], seeds=1, train_size=100).runs()
+    assert (beijing.net, beijing.width, beijing.prior, cifar.dataset, cifar.epochs) == (
+        "transformer",
+        16,
+        "l2:1",
+        "cifar100",
+        2,
+    )
+    assert [run.batch_size for run in (digits, beijing, cifar)] == [32, 100, 32]
+    assert {run.train_size for run in (digits, beijing, cifar)} == {100}
+    assert compare.Compare(experiments=lines, priors=["none"], seeds=1, epochs=5).runs()[2].epochs == 5
 
 
 @pytest.mark.parametrize("option", ["--output", "--report"])

@@ -120,6 +120,14 @@ def test_natural_parameters_of_sums_are_named(make, root):
     assert report.load(root)["natural"].tolist() == ["l2: scale=0.5 + entropic: λ=6"]
 
 
+def test_options_that_are_left_open_are_no_parameters(make, root):
+    file = make() / "result.json"
+    natural = {"strength": 0.06, "fraction": None, "every": 4}
+    terms = [{"name": "smoothness", "natural": natural, "lambda": 6.0}]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"priors": terms}))
+    assert report.load(root)["natural"].tolist() == ["λ=6, every=4"]
+
+
 def test_sum_of_priors_may_have_no_single_strength(make, root):
     folder = make()
     config = json.loads((folder / "config.json").read_text())

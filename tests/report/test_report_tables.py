@@ -62,7 +62,7 @@ def test_differences_to_none(comparison):
 
 
 def test_metrics_show_both_strengths_and_mark_the_best(comparison):
-    table = tables.metrics(statistics.results(comparison), "digits")
+    table = tables.metrics(statistics.results(comparison), "digits", report.baselines(comparison))
     assert table.header == ["prior", "strength", "natural", "seeds", "accuracy", "nll"]
     assert cells(table)[1] == ["l2", "0.001", "scale=0.5", "2", "0.810 ± 0.014", "0.190 ± 0.014"]
     assert [cell.marked for cell in table.rows[2][4:]] == [True, True]  # accuracy is high, nll low
@@ -136,7 +136,7 @@ def say(runs):
 
 def test_answer_names_winners_and_doubts(comparison):
     overall, sentences = say(comparison)
-    assert overall.startswith("The highest test score went to none on diabetes and to smoothness on digits.")
+    assert overall.startswith("The best test score went to none on diabetes and to smoothness on digits.")
     assert sentences["digits"] == (
         "smoothness came first with accuracy 0.910 ± 0.014, then l2 (0.100 ± 0.000 behind). "
         "Its gain over none is 0.200 ± 0.000."
@@ -144,6 +144,20 @@ def test_answer_names_winners_and_doubts(comparison):
     assert sentences["diabetes"] == (
         "none came first with r2 0.310 ± 0.014, then l2 (0.030 ± 0.028 behind). No prior did better than none."
     )
+
+
+def test_where_less_is_better_the_least_wins(make, root):
+    for seed in (0, 1):
+        make("none", None, seed, 0.5, 0.5 + 0.02 * seed, "mnist", metric="mse")
+        make("l2", 1e-3, seed, 0.4, 0.4 + 0.02 * seed, "mnist", metric="mse")
+    runs = report.load(root)
+    overall, sentences = say(runs)
+    assert overall.startswith("The best test score went to l2 on mnist.")
+    assert sentences["mnist"] == (
+        "l2 came first with mse 0.410 ± 0.014, then none (0.100 ± 0.000 behind). Its gain over none is 0.100 ± 0.000."
+    )
+    assert report.terminal(runs).split("\n")[2].split() == ["mnist", "0.510±0.014", "0.410±0.014*"]
+    assert report.terminal(runs).split("\n")[4].split() == ["average", "0.00", "1.00"]
 
 
 def test_average_in_words_is_of_the_figure_and_of_priors_with_every_task(comparison):
