@@ -84,6 +84,7 @@ def of_memory(rises: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
             for what, ratio, limit in (
                 ("peak memory", peaks[0] / peaks[1], MEMORY),
                 ("peak memory in training alone", ours["training"] / theirs["training"], None),
+                ("peak memory the second time in a process", ours["again"] / theirs["again"], None),
                 ("peak memory of the whole process", whole[0] / whole[1], None),
             ):
                 bar = Bar(key, hand, limit)
