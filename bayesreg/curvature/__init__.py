@@ -1,7 +1,8 @@
 """Second derivatives of a network's outputs with respect to its inputs, in one pass.
 
 The network runs once on a `Jet` (jet.py), which carries value, first and second derivatives along chosen coordinates
-through its layers, by the chain rule to second order (rules.py, elementwise.py, norms.py, attention.py, recurrent.py).
+through its layers, by the chain rule to second order (rules.py, elementwise.py, norms.py, attention.py; recurrent.py
+and its lstm_steps.py).
 What makes one run of a network differ from the next is held constant (tape.py). Where there are no rules, reverse mode
 twice serves (double_backward.py).
 """
