@@ -18,9 +18,11 @@ class Flowers(Experiment):
     name: ClassVar[str] = "flowers"
     net: ClassVar[str] = "conv_vae"
     metric: ClassVar[str] = "mse"
+    batch_size: int = 32
+    """Examples a step."""
     image_size: int = 64
     """Pixels of a side, a multiple of 16."""
-    latent: int = 64
+    latent: int = 20
     """Numbers that an image is encoded in."""
     width: int = 32
     """Channels at half the size; twice as many at each halving."""

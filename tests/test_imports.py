@@ -1,9 +1,9 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
 files → likelihoods, local, curvature, graph, nets, datasets, metrics → priors → model → device → guides → objective →
-step → checks → posterior, diagnostics → fit → runs → sweep → statistics, report → experiments. The design lists fit before
-posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics
-import nothing else of the package but files: a cache and a download must not leave half a file either.
+step → checks → posterior, diagnostics → fit → runs → sweep → statistics, report → experiments. The design lists fit
+before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and
+metrics import nothing else of the package but files: a cache and a download must not leave half a file either.
 """
 
 import ast

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from .base import Data, Dataset
@@ -14,5 +16,6 @@ def reconstruct(data: Data) -> Data:
     """
     if not isinstance(data.train.x, torch.Tensor) or data.train.x.dtype != torch.uint8:
         raise ValueError(f"{data.name} has no images of uint8 to reconstruct: take mnist, flowers or cifar10")
-    parts = (Dataset(part.x, part.x.float().div_(255)) for part in (data.train, data.validation, data.test))
-    return Data(data.name, *parts, None, "the image itself, in [0, 1]", data.provenance)
+    train, validation, test = (Dataset(d.x, d.x.float().div_(255)) for d in (data.train, data.validation, data.test))
+    target = "the image itself, in [0, 1]"
+    return replace(data, train=train, validation=validation, test=test, classes=None, target=target)
