@@ -117,7 +117,9 @@ class Model(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ)."""
         x = to_unit(x)
-        parameters = self.unpack(self.latents())
+        sites = self.latents().items()
+        one = {site: value.squeeze(0) if value.dim() > 1 else value for site, value in sites}  # [1, n] from Predictive
+        parameters = self.unpack(one)
         data = self._data(x)
         with data:  # for latents of each example
             outputs, curvature = self._run(parameters, x)
