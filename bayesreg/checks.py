@@ -7,7 +7,7 @@ import math
 import torch
 from pyro import poutine
 
-from bayesreg import guides
+from bayesreg import guides, local
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device
 from bayesreg.model import Model, to_unit
@@ -62,5 +62,7 @@ def check(
             ) from error
         for data in (train, validation or train):
             trial.likelihood.check(outputs, data.y)
+        if trial.local:
+            local.check(trial.net, to_unit(x))
         trial.step = 0
         poutine.block(trial)(x, y)

@@ -16,11 +16,32 @@ from bayesreg.model import Model
 _numbers = itertools.count()
 
 
+class _Local:
+    """Beside θ, the network's own q(z | x, θ) at it, wherever data are given; called with none, θ alone."""
+
+    _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are no parameters of the guide
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        sites = super().forward(*args, **kwargs)  # type: ignore[misc]
+        if args or kwargs:
+            (model,) = self._of
+            model.guide(model.unpack(sites), *args, **kwargs)
+        return sites
+
+
+class LocalDelta(_Local, AutoDelta):
+    """q(θ, z | x) = δ(θ − θ̂) q(z | x, θ), for a network with latents of each example."""
+
+
+class LocalNormal(_Local, AutoNormal):
+    """q(θ, z | x) = Π_j Normal(m_j, s_j) q(z | x, θ), for a network with latents of each example."""
+
+
 def delta(model: Model) -> AutoDelta:
     """q(θ) = δ(θ − θ̂): MAP, in the space where the density is defined, with no Jacobian."""
     for term in model.prior.terms:
         term.check_map()
-    return _start(AutoDelta, model)
+    return _start(LocalDelta if model.local else AutoDelta, model)
 
 
 def normal(model: Model, init_scale: float = 0.01) -> AutoNormal:
@@ -29,7 +50,7 @@ def normal(model: Model, init_scale: float = 0.01) -> AutoNormal:
     A positive latent such as a precision is Normal in its logarithm. init_scale: s_j at the start, small
     beside a network's own weights.
     """
-    return _start(AutoNormal, model, init_scale=init_scale)
+    return _start(LocalNormal if model.local else AutoNormal, model, init_scale=init_scale)
 
 
 GUIDES: dict[str, Callable[[Model], AutoGuide]] = {"delta": delta, "normal": normal}
@@ -63,6 +84,7 @@ def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
     ):
         start = model.initial()
         guide = guide_class(model.latents, init_loc_fn=init_to_value(values=start), **options)
+        guide._of = (model,)
         guide._pyro_name = f"{guide_class.__name__}{next(_numbers)}"
         guide()
         start.clear()  # or the guide would hold these values, too, for as long as it lives

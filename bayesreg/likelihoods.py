@@ -50,7 +50,8 @@ class Likelihood(ABC):
     def mixture(self, f: Tensor, latents: Latents) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | f_s) of outputs f [S, B, ...] and latents [S]."""
         each = self(f.transpose(0, 1), latents, batch_dims=2)
-        return dist.MixtureSameFamily(dist.Categorical(logits=f.new_zeros(each.batch_shape)), each)
+        alike = dist.Categorical(logits=f.new_zeros(each.batch_shape))
+        return dist.MixtureSameFamily(alike, each, validate_args=False)  # `check` has, and knows of grey values
 
     def point(self, predictive: Distribution) -> Tensor:
         """What the metrics compare with y: the mean, for classes their probabilities."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 TOLERANCE = 1e-2  # of what probabilities sum to: bfloat16 has three digits
+AT_ONCE = 2**10  # examples in float64: all of some images would take gigabytes
 
 
 def accuracy(probs: Tensor, y: Tensor) -> float:
@@ -62,8 +63,9 @@ def nll(predictive: Distribution, y: Tensor) -> float:
 
 def mse(mean: Tensor, y: Tensor) -> float:
     """Mean squared error, over examples and outputs: (units of y)²."""
-    mean, y = _outputs(mean, y)
-    return _mean((mean - y).square())
+    _match(mean, y)
+    parts = zip(mean.detach().split(AT_ONCE), y.detach().split(AT_ONCE), strict=True)
+    return float(sum((m.double() - t.double()).square().sum() for m, t in parts) / y.numel())
 
 
 def rmse(mean: Tensor, y: Tensor) -> float:
@@ -116,9 +118,14 @@ def _classes(probs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return probs, labels
 
 
-def _outputs(mean: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Predictions and data [n, outputs], of one shape, so that none broadcasts."""
+def _match(mean: Tensor, y: Tensor) -> int:
+    """The number of examples of predictions and data, of one shape, so that none broadcasts."""
     if mean.shape != y.shape or y.dim() == 0:
         raise ValueError(f"mean {list(mean.shape)} and y {list(y.shape)} must be of one shape, [n] or [n, outputs]")
-    n = _examples(y)
+    return _examples(y)
+
+
+def _outputs(mean: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictions and data [n, outputs]."""
+    n = _match(mean, y)
     return mean.detach().double().reshape(n, -1), y.detach().double().reshape(n, -1)

@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from bayesreg.curvature import outputs_and_curvature
 from bayesreg.likelihoods import Likelihood
+from bayesreg.local import Method, has_local_latents
 from bayesreg.priors import Batch, Prior, WeightPrior
 from bayesreg.priors.vector import FlatVector
 
@@ -66,6 +67,9 @@ class Model(nn.Module):
     number of data; a batch of B stands for all of them, scaled by N/B. Images of dtype uint8 are scaled to
     [0, 1]. Hand it to Pyro's SVI, Predictive or MCMC(NUTS(...)) as it is, or to `bayesreg.fit`.
 
+    A network with latents z_i of each example (see `local`) adds Σ_i log p(z_i | x_i, θ), and f is at z_i; the
+    curvature and the predictions stay those of its `forward`.
+
     ValueError where a prior has no meaning here, where two weight priors claim one parameter, or where an
     `on` matches none.
     """
@@ -84,6 +88,7 @@ class Model(nn.Module):
         if not learned:
             raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
         self.blocks = _blocks(prior, learned)
+        self.local = has_local_latents(self.net)
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
         self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
@@ -117,8 +122,12 @@ class Model(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ)."""
         x = to_unit(x)
-        parameters = self.unpack(self.latents())
-        outputs, curvature = self._run(parameters, x)
+        sites = self.latents().items()
+        one = {site: value.squeeze(0) if value.dim() > 1 else value for site, value in sites}  # [1, n] from Predictive
+        parameters = self.unpack(one)
+        data = self._data(x)
+        with data:  # for latents of each example
+            outputs, curvature = self._run(parameters, x)
         predictive = self.likelihood(outputs, parameters)
         batch = Batch(x, lambda x: self.outputs(parameters, x), predictive, self.size, curvature)
         for number, term in enumerate(self.prior.terms):
@@ -126,9 +135,18 @@ class Model(nn.Module):
             if factor is not None:  # outside the plate, which would scale it by N/B once more
                 repeats = [earlier.name for earlier in self.prior.terms[:number]].count(term.name)
                 pyro.factor(term.name + "_" * repeats, factor)
-        with pyro.plate("data", self.size, subsample=x, dim=-1):  # only the length of the subsample counts
+        with data:
             observed = None if y is None else self.likelihood.target(y, predictive)
             return pyro.sample("y", predictive, obs=observed)
+
+    def guide(self, parameters: Parameters, x: Tensor, y: Tensor | None = None) -> None:
+        """Pyro statements of q(z | x, θ) at named parameters, where the network has latents of each example."""
+        if self.local:
+            with self._data(x):
+                self._call("guide", parameters, x)
+
+    def _data(self, x: Tensor) -> Any:
+        return pyro.plate("data", self.size, subsample=x, dim=-1)  # only the length of the subsample counts
 
     @property
     def phase(self) -> tuple[bool, ...] | None:
@@ -149,19 +167,25 @@ class Model(nn.Module):
         due = self.phase or [True] * len(self.prior.terms)
         shares = [term.share(self.step is not None) for term in itertools.compress(self.prior.terms, due)]
         asked = [share for share in shares if share is not None]
+        sampled = self._call("model", parameters, x) if self.local else None
         if not asked:
-            return self.outputs(parameters, x), None
-        return outputs_and_curvature(
+            return self.outputs(parameters, x) if sampled is None else sampled, None
+        outputs, curvature = outputs_and_curvature(
             lambda x: self.outputs(parameters, x), x, max(asked, key=lambda share: share.examples(len(x)))
         )
+        return outputs if sampled is None else sampled, curvature
 
     def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
         """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""
-        own = {name: parameters[name] for block in self.blocks for name in block.shapes}
+        return self._call("forward", parameters, x)
+
+    def _call(self, method: str, parameters: Parameters, x: Tensor) -> Tensor:
+        net, prefix = (self.net, "") if method == "forward" else (Method(self.net, method), "net.")
+        own = {prefix + name: parameters[name] for block in self.blocks for name in block.shapes}
         if self.autocast is None or not self.net.training:
-            return functional_call(self.net, own, (to_unit(x),))
+            return functional_call(net, own, (to_unit(x),))
         with torch.autocast(x.device.type, self.autocast):  # densities need every digit
-            f = functional_call(self.net, own, (to_unit(x),))
+            f = functional_call(net, own, (to_unit(x),))
         return f.float() if f.dtype == self.autocast else f
 
     def unpack(self, sites: Parameters) -> Parameters:
@@ -188,10 +212,15 @@ class Model(nn.Module):
         parameters: {"layer1.0.conv1.weight": tensor, ...}, with "precision.<name>" beside it under ARD and
         "noise.scale" where the likelihood learns it. For a batch (x, y) of B data it is the unbiased
         estimate, the likelihood scaled by N/B. The network's buffers stay as they are.
+
+        Where the network has latents z of each example it is log p(y, z, θ | x) − log q(z | x, θ) at one draw of
+        z ~ q from PyTorch's random state: unbiased for the evidence lower bound of log p(y, θ | x).
         """
         conditioned = poutine.condition(self, data=self.pack(parameters))
         with self.buffers_kept():
-            return poutine.trace(conditioned).get_trace(x, y).log_prob_sum()
+            guide = poutine.trace(self.guide).get_trace(parameters, x)
+            model = poutine.trace(poutine.replay(conditioned, trace=guide)).get_trace(x, y)
+        return model.log_prob_sum() - guide.log_prob_sum()
 
     @contextmanager
     def buffers_kept(self) -> Iterator[None]:

@@ -29,8 +29,9 @@ COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers 
 class Objective(nn.Module):
     """−ELBO / N = (log q(θ) − log p(y, θ | x)) / N at one reparameterised draw θ ~ q, term by term.
 
-    For a Delta guide log q is 0 and this is the negative log joint per datum, the MAP objective. The same
-    numbers as Pyro's `Trace_ELBO`, divided by N.
+    For a Delta guide log q is 0 and this is the negative log joint per datum, the MAP objective. Latents z of each
+    example are drawn too, from q(z | x, θ); their terms are scaled by N/B as the likelihood is. The same numbers as
+    Pyro's `Trace_ELBO`, divided by N.
     """
 
     def __init__(self, model: Model, guide: AutoGuide) -> None:
@@ -40,20 +41,27 @@ class Objective(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """{term: nats per datum}, whose sum is the loss: "likelihood", the prior's sites, and "guide"."""
-        guide = poutine.trace(self.guide).get_trace()
+        guide = poutine.trace(self.guide).get_trace(x, y)
         model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace(x, y)
         model.compute_log_prob(site_filter=lambda name, site: name not in ("flat", "data"))
         terms = {name: site["log_prob_sum"] for name, site in model.nodes.items() if "log_prob_sum" in site}
         terms = {"likelihood": terms.pop("y")} | terms
-        if not isinstance(self.guide, AutoDelta):
-            terms["guide"] = -_log_prob(guide)
+        densities = _local(guide) if isinstance(self.guide, AutoDelta) else [*_global(guide), *_local(guide)]
+        if densities:
+            terms["guide"] = -sum(densities)
         return {name: term * (-1 / self.model.size) for name, term in terms.items()}
 
 
-def _log_prob(guide: poutine.Trace) -> Tensor:
-    """log q(θ) at the draw. A Delta's is its log density, with no need to compare the draw to itself."""
-    sites = [site for site in guide.nodes.values() if site["type"] == "sample"]
-    return sum(_at_draw(site["fn"], site["value"]) for site in sites)  # type: ignore[return-value]
+def _global(guide: poutine.Trace) -> list[Tensor]:
+    """log q(θ) at the draw, by site. A Delta's is its log density, with no need to compare the draw to itself."""
+    sites = [site for name, site in guide.nodes.items() if site["type"] == "sample" and name != "data"]
+    return [_at_draw(site["fn"], site["value"]) for site in sites if not site["cond_indep_stack"]]
+
+
+def _local(guide: poutine.Trace) -> list[Tensor]:
+    """log q(z | x, θ) of the latents of each example, by site, scaled to all N."""
+    guide.compute_log_prob(site_filter=lambda name, site: bool(site["cond_indep_stack"]))
+    return [site["log_prob_sum"] for site in guide.nodes.values() if "log_prob_sum" in site]
 
 
 def _at_draw(q: TorchDistribution, draw: Tensor) -> Tensor:

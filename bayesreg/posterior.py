@@ -23,6 +23,7 @@ from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
 
 CHUNK = 2**18  # numbers of x at a time: little memory, and images of which the caches hold the activations
+JUDGED = 2**24  # of x, times the draws: as many outputs, of an autoencoder, are there at once
 
 
 class Posterior:
@@ -69,9 +70,12 @@ class Posterior:
     def predict(self, x: Tensor | Windows, draws: int = 16, seed: int = 0) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        Under delta S = 1. The network is in eval mode. FloatingPointError where its outputs are NaN or infinite.
+        Under delta S = 1. The network is in eval mode. Where it has latents z of each example, f is its `forward`,
+        that of an autoencoder at the mean of q(z | x, θ). FloatingPointError where outputs are NaN or infinite.
         """
-        thetas = self.draws(draws, seed)
+        return self._predictive(self.draws(draws, seed), x)
+
+    def _predictive(self, thetas: Parameters, x: Tensor | Windows) -> Distribution:
         number = len(next(iter(thetas.values())))
         x = x if isinstance(x, Windows) else torch.as_tensor(x)
         outputs = torch.stack([self._outputs({k: v[s] for k, v in thetas.items()}, x) for s in range(number)])
@@ -82,14 +86,21 @@ class Posterior:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
         return likelihood.mixture(outputs, thetas)
 
+    @torch.no_grad()
     def evaluate(self, dataset: Dataset, draws: int = 16, seed: int = 0) -> dict[str, float]:
         """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}."""
-        predictive = self.predict(dataset.x, draws, seed)
-        likelihood = self.model.likelihood
-        y = likelihood.target(dataset.y.to(self.device), predictive)
-        point = likelihood.point(predictive)
+        likelihood, thetas = self.model.likelihood, self.draws(draws, seed)
+        number = len(next(iter(thetas.values())))
+        some = max(1, JUDGED // (number * dataset.x[0].numel()))
+        points, targets, nll = [], [], 0.0
+        for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
+            predictive = self._predictive(thetas, x)
+            targets.append(likelihood.target(y.to(self.device), predictive))
+            points.append(likelihood.point(predictive))
+            nll += METRICS["nll"](predictive, targets[-1]) * len(y) / len(dataset)
+        point, target = torch.cat(points), torch.cat(targets)
         names = likelihood.metrics(dataset.y)
-        return {name: METRICS[name](predictive if name == "nll" else point, y) for name in names}
+        return {name: nll if name == "nll" else METRICS[name](point, target) for name in names}
 
     def network(self) -> nn.Module:
         """A network of the user's own class with the weights of `parameters()`, in eval mode."""

@@ -9,6 +9,8 @@ EXPERIMENTS: dict[str, str] = {
     "diabetes": "Diabetes",
     "housing": "Housing",
     "cifar": "Cifar",
+    "mnist": "Mnist",
+    "flowers": "Flowers",
     "imdb": "Imdb",
     "beijing": "Beijing",
 }

@@ -1,9 +1,9 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-files → likelihoods, curvature, graph, nets, datasets, metrics → priors → model → device → guides → objective → step →
-checks → posterior, diagnostics → fit → runs → sweep → statistics, report → experiments. The design lists fit before
-posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics
-import nothing else of the package but files: a cache and a download must not leave half a file either.
+files → likelihoods, local, curvature, graph, nets, datasets, metrics → priors → model → device → guides → objective →
+step → checks → posterior, diagnostics → fit → runs → sweep → statistics, report → experiments. The design lists fit
+before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and
+metrics import nothing else of the package but files: a cache and a download must not leave half a file either.
 """
 
 import ast
@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"files"},
-    {"graph", "likelihoods", "curvature", "nets", "datasets", "metrics"},
+    {"graph", "likelihoods", "local", "curvature", "nets", "datasets", "metrics"},
     {"priors"},
     {"model"},
     {"device"},
@@ -29,7 +29,7 @@ LAYERS = [
     {"statistics", "report"},
     {"experiments"},
 ]
-ALONE = {"nets", "datasets", "metrics", "files", "graph", "likelihoods", "curvature"}
+ALONE = {"nets", "datasets", "metrics", "files", "graph", "likelihoods", "local", "curvature"}
 LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 SAME_LAYER = {("posterior", "diagnostics"), ("report", "statistics")}  # and not the other way round
 

@@ -265,6 +265,29 @@ def test_batch_norm_and_frozen_layers_come_back(tmp_path):
         same(posterior, br.Posterior.load(path, again), br.Dataset(x, y))
 
 
+@pytest.mark.parametrize("guide", br.guides.GUIDES)
+def test_evaluates_in_parts_as_in_one(guide, monkeypatch):
+    for likelihood in LIKELIHOODS:
+        posterior, new = fit(likelihood, guide)
+        whole = posterior.evaluate(new, draws=3)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "JUDGED", 2 * 3 * new.x[0].numel())  # 2 examples at a time under normal
+            assert posterior.evaluate(new, draws=3) == pytest.approx(whole, rel=1e-12)
+
+
+def test_grey_values_under_a_mixture_of_draws():
+    """log (1/S) Σ_s Π_j p_sj^y_j (1 − p_sj)^(1 − y_j)."""
+    x, y = torch.rand(N, 3).double(), torch.rand(N, 2).double()
+    model = br.Model(nn.Linear(3, 2).double(), br.L2(), br.Bernoulli(), size=N)
+    posterior = wide(br.fit(model, br.Dataset(x, y), guide="normal", **OPTIONS))
+    draws = posterior.draws(5, seed=1)
+    p = torch.sigmoid(torch.stack([x @ W.T + b for W, b in zip(draws["weight"], draws["bias"], strict=True)]))
+    log_p = (y * p.log() + (1 - y) * (1 - p).log()).sum(-1)
+    expected = log_p.logsumexp(0) - math.log(5)
+    torch.testing.assert_close(posterior.predict(x, draws=5, seed=1).log_prob(y), expected)
+    assert posterior.evaluate(br.Dataset(x, y), draws=5, seed=1)["nll"] == pytest.approx(-expected.mean().item())
+
+
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     posterior, _ = fit()
     path = posterior.save(tmp_path / "p.pt")

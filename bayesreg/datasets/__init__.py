@@ -15,9 +15,11 @@ from .augment import flip_and_crop
 from .base import Data, Dataset
 from .files import Source
 from .imbalance import imbalanced
+from .reconstruct import reconstruct
 from .windows import Windows
 
-__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows", "flip_and_crop", "imbalanced", "load"]
+__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows"]
+__all__ += ["flip_and_crop", "imbalanced", "load", "reconstruct"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,

@@ -1,12 +1,13 @@
 """The baselines against their closed forms on small made data, and against known figures on the real ones."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 import torch
 
-from bayesreg.datasets import DATASETS, Data, Dataset, Windows
+from bayesreg.datasets import DATASETS, Data, Dataset, Windows, reconstruct
 from experiments import baselines
 from experiments.baselines import BASELINES, baseline
 
@@ -50,6 +51,12 @@ def test_principal_components(images, latent):
     basis = np.linalg.svd(train - centre, full_matrices=False)[2][:latent]
     error = (test - centre) - (test - centre) @ basis.T @ basis
     assert baselines.principal_components(images, latent) == {"mse": pytest.approx((error**2).mean(), rel=1e-4)}
+
+
+def test_images_as_their_own_targets_have_no_classes_to_find(images):
+    data = reconstruct(dataclasses.replace(images, name="mnist"))
+    found = baseline(data, principal_components={"latent": 2})
+    assert found == {"principal components": baselines.principal_components(images, 2)}
 
 
 def test_no_more_components_than_training_images(images):

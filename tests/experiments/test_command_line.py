@@ -121,7 +121,7 @@ def test_cuda_without_one(command):
 
 
 def test_missing_data_files_are_named_with_their_place_and_checksum(command, tmp_path):
-    for name, file in (("housing", "cal_housing.tgz"), ("cifar", "data_batch_1")):
+    for name, file in (("housing", "cal_housing.tgz"), ("cifar", "data_batch_1"), ("mnist", "train-images")):
         status, _, err = command(experiment(name), "--data-dir", tmp_path / "nothing")
         assert status == 2
         assert str(tmp_path / "nothing") in err

@@ -1,0 +1,50 @@
+"""Oxford flowers with a convolutional variational autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from experiments.base import Experiment, main
+
+if TYPE_CHECKING:
+    from bayesreg.datasets import Data
+
+
+@dataclass(frozen=True)
+class Flowers(Experiment):
+    """Photographs of flowers (Nilsback & Zisserman, 2008), reconstructed from a few numbers by a convolutional VAE."""
+
+    name: ClassVar[str] = "flowers"
+    net: ClassVar[str] = "conv_vae"
+    metric: ClassVar[str] = "mse"
+    batch_size: int = 32
+    """Examples a step."""
+    image_size: int = 64
+    """Pixels of a side, a multiple of 16."""
+    latent: int = 20
+    """Numbers that an image is encoded in."""
+    width: int = 32
+    """Channels at half the size; twice as many at each halving."""
+
+    def data(self) -> Data:
+        from bayesreg.datasets import flowers, reconstruct
+
+        return reconstruct(flowers.load(self.data_dir, self.image_size))
+
+    def network(self, data: Data) -> Any:
+        from bayesreg import nets
+
+        return nets.conv_vae(data.features, latent=self.latent, width=self.width)
+
+    def baseline_options(self) -> dict[str, dict[str, Any]]:
+        return {"principal_components": {"latent": self.latent}}
+
+    def likelihood(self) -> Any:
+        from bayesreg.likelihoods import Bernoulli
+
+        return Bernoulli()
+
+
+if __name__ == "__main__":
+    main(Flowers)

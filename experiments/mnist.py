@@ -1,0 +1,52 @@
+"""MNIST and Fashion-MNIST with a variational autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from experiments.base import Experiment, main
+
+if TYPE_CHECKING:
+    from bayesreg.datasets import Data
+
+
+@dataclass(frozen=True)
+class Mnist(Experiment):
+    """MNIST (LeCun et al., 1998) or Fashion-MNIST (Xiao et al., 2017), reconstructed from a few numbers by a VAE."""
+
+    name: ClassVar[str] = "mnist"
+    net: ClassVar[str] = "vae"
+    metric: ClassVar[str] = "mse"
+    dataset: Literal["mnist", "fashion_mnist"] = "mnist"
+    """Which of the two."""
+    latent: int = 20
+    """Numbers that an image is encoded in."""
+    hidden: int = 400
+    """Units of each of the two hidden layers of the encoder, and of the decoder."""
+
+    @property
+    def data_set(self) -> str:
+        return self.dataset
+
+    def data(self) -> Data:
+        from bayesreg.datasets import reconstruct
+
+        return reconstruct(super().data())
+
+    def network(self, data: Data) -> Any:
+        from bayesreg import nets
+
+        return nets.vae(data.features, latent=self.latent, hidden=self.hidden)
+
+    def baseline_options(self) -> dict[str, dict[str, Any]]:
+        return {"principal_components": {"latent": self.latent}}
+
+    def likelihood(self) -> Any:
+        from bayesreg.likelihoods import Bernoulli
+
+        return Bernoulli()
+
+
+if __name__ == "__main__":
+    main(Mnist)
