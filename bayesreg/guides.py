@@ -84,7 +84,8 @@ def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
     ):
         start = model.initial()
         guide = guide_class(model.latents, init_loc_fn=init_to_value(values=start), **options)
-        guide._of = (model,)
+        if isinstance(guide, _Local):
+            guide._of = (model,)
         guide._pyro_name = f"{guide_class.__name__}{next(_numbers)}"
         guide()
         start.clear()  # or the guide would hold these values, too, for as long as it lives
