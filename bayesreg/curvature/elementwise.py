@@ -109,8 +109,9 @@ class _Chain(torch.autograd.Function):
             to_first.append(of_first * slope)
             to_f.append(_over_directions(of_first * first) * bend)
         if of_second is not None:
-            to_first.append(2 * of_second * bend * first)
-            to_f.append(_over_directions(of_second * first.square()) * twist)
+            along = of_second * first
+            to_first.append(along * (2 * bend))
+            to_f.append(_over_directions(along * first) * twist)
             if second is not None:
                 to_second = of_second * slope
                 to_f.append(_over_directions(of_second * second) * bend)
