@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import os
 import pickle
+from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import platformdirs
 
 SUMS = "SHA256SUMS"
+MANY = 20  # files of a folder
 Sums = Mapping[str, Set[str]]
 
 
@@ -89,8 +91,15 @@ def find(root: Path, name: str, *, url: str, checksum: str | None = None, sums: 
 
 
 def provenance(*found: Mapping[str, Found]) -> dict[str, str]:
-    """{file: who vouches for it}, of what `Source.find` returned."""
-    return {name: file.provenance for part in found for name, file in part.items()}
+    """Who vouches for each file, by name; the many files of a folder are one line, "jpg (8189 files)"."""
+    vouched = {name: file.provenance for part in found for name, file in part.items()}
+    folders = Counter((name.rpartition("/")[0], who) for name, who in vouched.items())
+    lines: dict[str, str] = {}
+    for name, who in vouched.items():
+        folder = name.rpartition("/")[0]
+        count = folders[folder, who]
+        lines[f"{folder} ({count} files)" if count > MANY else name] = who
+    return lines
 
 
 def algorithm_of(checksum: str | None) -> str:

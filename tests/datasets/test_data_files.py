@@ -10,7 +10,7 @@ import numpy as np
 import platformdirs
 import pytest
 
-from bayesreg.datasets.files import data_root, find, read_pickle
+from bayesreg.datasets.files import Found, data_root, find, provenance, read_pickle
 
 URL = "https://example.org/letter.txt"
 TEXT = b"dear reader"
@@ -127,3 +127,16 @@ def test_refuses_every_other_name(tmp_path: Path, call: tuple[object, ...]) -> N
     (tmp_path / "batch").write_bytes(pickle.dumps(Payload(*call), protocol=4))
     with pytest.raises(ValueError, match="which is refused"):
         read_pickle(tmp_path / "batch")
+
+
+def test_the_many_files_of_a_folder_are_one_line_each_voucher(tmp_path):
+    def found(who):
+        return Found(tmp_path, who)
+
+    several = {f"jpg/{n}": found("SHA256SUMS") for n in range(30)} | {"jpg/odd": found("published checksum")}
+    one = {"labels.mat": found("published checksum")}
+    assert provenance(several, one) == {
+        "jpg (30 files)": "SHA256SUMS",
+        "jpg/odd": "published checksum",
+        "labels.mat": "published checksum",
+    }
