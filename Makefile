@@ -13,7 +13,7 @@ compare: $(READY)
 	$(BIN)/python -m experiments.compare
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .
