@@ -22,7 +22,7 @@ class _Local:
     _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are no parameters of the guide
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        sites = super().forward(*args, **kwargs)  # type: ignore[misc]
+        sites = super().forward(*args, **kwargs)  # type: ignore[misc]  # of the guide that it is mixed into
         if args or kwargs:
             (model,) = self._of
             model.guide(model.unpack(sites), *args, **kwargs)

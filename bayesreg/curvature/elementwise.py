@@ -82,7 +82,7 @@ for _names, _expansion in {
 class _Chain(torch.autograd.Function):
     """f [*S], f' and f'' [D, *S] → g(f), g'(f)·f', g''(f)·f'² + g'(f)·f''.
 
-    Only f, f' and f'' are kept for the way back, a fifth of what autograd would keep of these formulas.
+    Only f, f' and f'' are kept for the way back; autograd would keep every product in these formulas.
     """
 
     generate_vmap_rule = True

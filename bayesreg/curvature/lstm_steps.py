@@ -4,13 +4,13 @@ Levels [1 + 2m, ...] are a value, its m first and its m second derivatives. The 
 levels by the transpose of their derivative, which is triangular: with (b, b', b'') the gradients for the levels of
 what comes out, those for what goes in are
 
-    k b + Σ (k₁ b' + k₂ b''),        k b' + l b'',        k b''             summed over the m directions
+    k b + Σ (k₁ b' + k₂ b''),        k b' + k₃ b'',       k b''             summed over the m directions
 
-    a product with levels (f, f', f'')      k = f        k₁ = f'         k₂ = f''                 l = 2 f'
-    g of levels (f, f', f'')                k = g'       k₁ = g'' f'     k₂ = g''' f'² + g'' f''  l = 2 g'' f'
+    a product with levels (f, f', f'')      k = f        k₁ = f'         k₂ = f''                 k₃ = 2 f'
+    g of levels (f, f', f'')                k = g'       k₁ = g'' f'     k₂ = g''' f'² + g'' f''  k₃ = 2 g'' f'
 
-Only h and c are kept from the way there, a twentieth of what autograd would keep, and a graph of this has one node a
-layer instead of a hundred a step.
+Of the way there only h and c are kept, and in a captured graph all steps are one node. The way back has no gradient of
+its own: asking for one raises RuntimeError.
 """
 
 from typing import Any, NamedTuple
@@ -113,11 +113,11 @@ steps.register_autograd(_back, setup_context=_keep)
 
 
 class _Map(NamedTuple):
-    """A transposed derivative for every step: k [T, 1, B, W]; above [T, 2m, B, W] is (k₁, k₂); l [T, m, B, W]."""
+    """A transposed derivative for every step: k [T, 1, B, W], above (k₁, k₂) [T, 2m, B, W], cross k₃ [T, m, B, W]."""
 
     k: Tensor
     above: Tensor
-    l: Tensor  # noqa: E741
+    cross: Tensor
 
     @classmethod
     def product(cls, f: Tensor) -> "_Map":
@@ -131,17 +131,17 @@ class _Map(NamedTuple):
     def after(self, other: "_Map") -> "_Map":
         """This one, of what the other gives."""
         (k1, k2), (o1, o2) = self.above.chunk(2, 1), other.above.chunk(2, 1)
-        above = [self.k * o1 + k1 * other.k, self.k * o2 + k1 * other.l + k2 * other.k]
-        return _Map(self.k * other.k, torch.cat(above, 1), self.k * other.l + self.l * other.k)
+        above = [self.k * o1 + k1 * other.k, self.k * o2 + k1 * other.cross + k2 * other.k]
+        return _Map(self.k * other.k, torch.cat(above, 1), self.k * other.cross + self.cross * other.k)
 
     def beside(self, other: "_Map") -> "_Map":
         return _Map(*(torch.cat(pair, -1) for pair in zip(self, other, strict=True)))
 
     def at(self, t: int, b: Tensor) -> Tensor:
         """What it makes, at step t, of the gradients b [L, B, W]."""
-        m = self.l.shape[1]
+        m = self.cross.shape[1]
         out = self.k[t] * b
-        out[1 : 1 + m].addcmul_(self.l[t], b[1 + m :])
+        out[1 : 1 + m].addcmul_(self.cross[t], b[1 + m :])
         out[0] += (self.above[t] * b[1:]).sum(0)
         return out
 

@@ -63,7 +63,7 @@ def simplify(traced: fx.GraphModule, fixed: Sequence[Tensor]) -> Callable[..., l
             values[place] = thin(values[place])
     values += keep(graph)
     _direct(graph)
-    forward = type(fx.GraphModule({}, graph)).forward  # the code alone: the graph would hold ten times its memory
+    forward = type(fx.GraphModule({}, graph)).forward  # the code alone: the graph holds a tensor a node
     return lambda *moving: forward(None, *moving, *values)
 
 
