@@ -17,14 +17,16 @@ from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
 from tqdm import tqdm
 
-from bayesreg import guides
+from bayesreg import guides, schedule
 from bayesreg.checks import check
+from bayesreg.convergence import judge
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device, choose_threads, flops, surroundings
 from bayesreg.files import write_atomically
-from bayesreg.model import Model
+from bayesreg.model import Model, Parameters
 from bayesreg.posterior import Posterior
 from bayesreg.step import Step
+from bayesreg.units import Rates, start_in_unit_of
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +48,9 @@ def fit(
     train: Dataset,
     *,
     guide: str = "delta",
-    epochs: int = 30,
-    batch_size: int = 128,
-    lr: float = 1e-3,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float = schedule.LR,
     seed: int = 0,
     validation: Dataset | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
@@ -62,8 +64,10 @@ def fit(
     """The posterior of the model given the training data.
 
     Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. guide: a name in
-    GUIDES, "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and
-    the guide's draws; the weights at the start are the network's own. validation: judged after every epoch,
+    GUIDES, "delta" for MAP, "normal" for mean-field variational inference. epochs: None takes as many as make 4,000
+    steps; batch_size: None takes 16 to 128, by the number of data. `Posterior.convergence` says if that was enough.
+    seed: the order of the data and the guide's draws; the weights at the start are the network's own, where the noise
+    scale is learned with the last layer in the unit of y (see `units`). validation: judged after every epoch,
     into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
     `datasets.flip_and_crop`. checkpoint: a file from which an interrupted run goes on, bit for bit.
 
@@ -74,6 +78,8 @@ def fit(
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training; `Diverged` where the loss becomes NaN or infinite.
     """
+    batch_size = schedule.batch_size(len(train)) if batch_size is None else batch_size
+    epochs = schedule.epochs(len(train), batch_size) if epochs is None else epochs
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "device": device}
     options |= {"threads": threads, "compile": compile}
     check(model, train, guide=guide, validation=validation, **options)
@@ -83,8 +89,9 @@ def fit(
     work = flops(model, train.x[:batch_size])
     with surroundings(target, seed, threads or choose_threads(work)):
         steps = math.ceil(len(train) / batch_size)
-        run = _Run(model, guides.create(guide, model), lr, epochs * steps)
         train = train.to(target)
+        rates = start_in_unit_of(model, train, lr, epochs * steps)
+        run = _Run(model, guides.create(guide, model), lr, epochs * steps, rates)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(checkpoint)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
@@ -92,6 +99,8 @@ def fit(
         bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
         for epoch in bar:
             trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size, augment)
+            if epoch + 1 == epochs and isinstance(run.guide, AutoDelta):
+                _profile(posterior, train)
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
@@ -99,19 +108,28 @@ def fit(
             bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
             run.save(checkpoint)
         posterior.warmup_seconds = run.step.prepare_seconds
+        posterior.convergence = judge(run.step, train, batch_size, epochs)
     model.autocast, model.step = None, None
-    if isinstance(run.guide, AutoDelta):
-        _profile(model, run.guide)
+    log.log(logging.INFO if posterior.convergence.converged else logging.WARNING, "%s", posterior.convergence)
     return posterior
 
 
-def _profile(model: Model, guide: AutoDelta) -> None:
-    """Put each prior's own latents exactly at their maximum given θ, where Adam has only come near it."""
-    with pyro.settings.context(module_local_params=True):
+def _profile(posterior: Posterior, train: Dataset) -> None:
+    """Put the latents of prior and likelihood exactly at their maximum given θ, where Adam has only come near it.
+
+    The noise scale is then the root mean square of the residuals, with the network in eval mode. Where the network has
+    latents z of each example it is left: its maximum is that of an expectation over z.
+    """
+    model, guide = posterior.model, posterior.guide
+    with pyro.settings.context(module_local_params=True), torch.no_grad():
         sites = guide.median()
+        found: Parameters = {}
         for block in model.blocks:
-            for site, value in (block.prior.profile(block.site, sites[block.site]) if block.prior else {}).items():
-                deep_setattr(guide, site, value)
+            found |= block.prior.profile(block.site, sites[block.site]) if block.prior else {}
+        if model.start and not model.local:
+            found |= model.likelihood.profile(posterior.outputs(train.x), train.y)
+        for site, value in found.items():
+            deep_setattr(guide, site, value)
 
 
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:
@@ -132,9 +150,9 @@ def order(size: int, seed: int, epoch: int) -> Tensor:
 class _Run:
     """What changes while a model is trained, and what a checkpoint therefore holds."""
 
-    def __init__(self, model: Model, guide: Any, lr: float, steps: int) -> None:
+    def __init__(self, model: Model, guide: Any, lr: float, steps: int, rates: Rates) -> None:
         self.guide = guide
-        self.step = Step(model, guide, lr, steps)
+        self.step = Step(model, guide, lr, steps, rates)
         self.history: list[dict[str, float]] = []
         self._saved_at = time.monotonic()
 

@@ -40,8 +40,19 @@ class Likelihood(ABC):
         return {}
 
     def initial(self) -> Latents:
-        """Where inference starts for them."""
+        """Where inference starts for them, as long as there are no data."""
         return {}
+
+    def profile(self, f: Tensor, y: Tensor) -> Latents:
+        """Their maximum given the outputs f [n, ...] and y [n, ...] of all data, where it has a closed form."""
+        return {}
+
+    def unit(self, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(shift, scale), both [outputs]: shift + scale · f is in the unit of y [N, ...] for an f in standard units.
+
+        None: y has no unit, it was stated by the user, or an example is no row of numbers.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
@@ -177,6 +188,17 @@ class Gaussian(Likelihood):
     def initial(self) -> Latents:
         return {} if self.scale is not None else {"noise.scale": torch.tensor(1.0)}
 
+    def profile(self, f: Tensor, y: Tensor) -> Latents:
+        if self.scale is not None:
+            return {}
+        f = _drop_one(f, 1)
+        square = (y.reshape(f.shape).to(f.dtype) - f).square().mean()
+        least = torch.finfo(f.dtype).eps * y.abs().max() + torch.finfo(f.dtype).tiny  # where residuals are all 0
+        return {"noise.scale": square.sqrt().clamp_min(least)}
+
+    def unit(self, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        return _mean_and_sd(y) if self.scale is None else None
+
     def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
         f = _drop_one(f, batch_dims)
         scale: Tensor | float | None = self.scale
@@ -208,6 +230,13 @@ class Heteroscedastic(Likelihood):
         mean, log_scale = (_drop_one(part, batch_dims) for part in f.chunk(2, -1))
         return dist.Normal(mean, log_scale.clamp(-LARGEST, LARGEST).exp()).to_event(mean.dim() - batch_dims)
 
+    def unit(self, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        moments = _mean_and_sd(y)
+        if moments is None:
+            return None
+        mean, sd = moments
+        return torch.cat([mean, sd.log()]), torch.cat([sd, torch.ones_like(sd)])
+
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:
         return super().target(y, predictive).to(predictive.mean.dtype)
 
@@ -226,6 +255,16 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian": Gaussian,
     "heteroscedastic": Heteroscedastic,
 }
+
+
+def _mean_and_sd(y: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Of each column of y [N] or [N, k], both [k]; the sd of a constant is 1. None for anything else, as images."""
+    if y.dim() > 2:
+        return None
+    columns = y.reshape(len(y), -1).double()
+    sd = columns.std(0, correction=0)
+    dtype = y.dtype if y.is_floating_point() else torch.get_default_dtype()
+    return columns.mean(0).to(dtype), sd.where(sd > 0, torch.ones_like(sd)).to(dtype)
 
 
 def _drop_one(f: Tensor, batch_dims: int) -> Tensor:

@@ -90,6 +90,7 @@ class Model(nn.Module):
         self.blocks = _blocks(prior, learned)
         self.local = has_local_latents(self.net)
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
+        self.start: Parameters = {}  # where the likelihood's latents start, where data have told
         self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
 
@@ -105,7 +106,7 @@ class Model(nn.Module):
         for block in self.blocks:
             vector = block.pack(own).clone()
             start |= block.prior.initial(block.site, vector) if block.prior else {block.site: vector}
-        return start | {site: value.to(vector) for site, value in self.likelihood.initial().items()}
+        return start | {site: value.to(vector) for site, value in (self.likelihood.initial() | self.start).items()}
 
     def latents(self, *args: Tensor | None) -> Parameters:
         """The sample statements of everything unknown, by site; whatever data are given play no part."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from bayesreg import diagnostics, guides, priors
+from bayesreg.convergence import Convergence
 from bayesreg.datasets import Dataset, Windows
 from bayesreg.device import random_state_kept
 from bayesreg.files import write_atomically
@@ -30,7 +31,7 @@ class Posterior:
     """A trained guide over a model. Made by `bayesreg.fit`, or by `Posterior.load`.
 
     history: a pandas DataFrame, one row an epoch: seconds, loss and its terms in nats per datum, and the
-    validation metrics.
+    validation metrics. convergence: whether the loss was still falling when training ended, in words if printed.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Posterior:
         self.model, self.guide, self.guide_name = model, guide, guide_name
         self._history = [] if history is None else history
         self.warmup_seconds = 0.0
+        self.convergence: Convergence | None = None  # of the fit that made it
 
     def __repr__(self) -> str:
         return f"Posterior({self.model.prior}, guide={self.guide_name!r}, epochs={len(self._history)})"
@@ -102,6 +104,10 @@ class Posterior:
         names = likelihood.metrics(dataset.y)
         return {name: nll if name == "nll" else METRICS[name](point, target) for name in names}
 
+    def outputs(self, x: Tensor | Windows) -> Tensor:
+        """f [n, ...] at θ = `parameters()`, for inputs x [n, ...], with the network in eval mode."""
+        return self._outputs(self.parameters(), x)
+
     def network(self) -> nn.Module:
         """A network of the user's own class with the weights of `parameters()`, in eval mode."""
         net = copy.deepcopy(self.model.net).requires_grad_().eval()
@@ -126,6 +132,7 @@ class Posterior:
             "size": model.size,
             "history": self._history,
             "warmup_seconds": self.warmup_seconds,
+            "convergence": self.convergence and vars(self.convergence),
         }
         return write_atomically(path, lambda part: torch.save(state, part))
 
@@ -152,6 +159,7 @@ class Posterior:
         guide.load_state_dict(state["parameters"])
         posterior = cls(model, guide, state["guide"], state["history"])
         posterior.warmup_seconds = state["warmup_seconds"]
+        posterior.convergence = state["convergence"] and Convergence(**state["convergence"])
         return posterior
 
     @property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
+from bayesreg.datasets import Dataset
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
@@ -28,10 +29,13 @@ class Step:
     """(x, y) → the terms of the objective at this batch [T]; the guide's parameters move one step.
 
     Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
-    from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017).
+    from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by name of a parameter of
+    the model, what its steps are multiplied by, of a shape that broadcasts to its own.
     """
 
-    def __init__(self, model: Model, guide: AutoGuide, lr: float, steps: int) -> None:
+    def __init__(
+        self, model: Model, guide: AutoGuide, lr: float, steps: int, rates: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.model, self.gradient = model, Gradient(Objective(model, guide))
         self.parameters = list(self.gradient.parameters.values())
         self.lr, self.steps, self.done = lr, steps, 0
@@ -40,6 +44,17 @@ class Step:
         rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
         self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
+        self._rates = rates or {}
+        self._rated = list(self._parts(self.parameters, self._rates))
+
+    def _parts(self, vectors: list[Tensor], rates: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The parts of vectors like the guide's that have a rate of their own, and that rate."""
+        for path, vector in zip(self.gradient.parameters, vectors, strict=True):
+            site = path.removeprefix("guide.").removeprefix("locs.").removesuffix("_unconstrained")
+            named = {site: vector}
+            for block in self.model.blocks:
+                named |= block.unpack(vector) if site == block.site else {}
+            yield from ((named[name], rate) for name, rate in rates.items() if name in named)
 
     def _begin(self) -> None:
         """Give Adam its moments, all 0, where it has none yet: a step of gradient 0 moves nothing."""
@@ -67,7 +82,10 @@ class Step:
         terms, *gradients = self.gradient(x, y)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
+        before = [part.clone() for part, _ in self._rated]
         self.optimiser.step()
+        for (part, rate), old in zip(self._rated, before, strict=True):
+            part.sub_(old).mul_(rate).add_(old)
         for parameter in self.parameters:
             parameter.grad = None  # its memory is free for the next step's activations
         return terms
@@ -102,10 +120,48 @@ class Step:
         self.prepare_seconds += time.perf_counter() - start
         return how
 
+    def mean_gradient(self, train: Dataset, batches: Iterable[Tensor]) -> list[Tensor]:
+        """The gradient of the objective at the parameters as they are, in float64: its mean over the batches' data."""
+        sums = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
+        data = 0
+        for self.model.step, batch in enumerate(batches):
+            _, *gradients = self.gradient(train.x[batch], train.y[batch])
+            for total, gradient in zip(sums, gradients, strict=True):
+                total.add_(gradient, alpha=len(batch))
+            data += len(batch)
+        return [total / data for total in sums]
+
+    def losses(self, train: Dataset, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """The objective at the parameters as they are, in float64, for each batch, and its share of the data."""
+        found, sizes = [], []
+        for self.model.step, batch in enumerate(batches):
+            found.append(self.gradient(train.x[batch], train.y[batch])[0].double().sum())
+            sizes.append(len(batch))
+        weights = torch.tensor(sizes, device=train.y.device, dtype=torch.float64)
+        return torch.stack(found), weights / weights.sum()
+
+    def paces(self) -> list[Tensor]:
+        """What Adam would multiply a gradient by, lr / √v and the rates, with lr as at the start and v as it is now.
+
+        Of what the likelihood has put at its maximum it is 0.
+        """
+        b2, epsilon = self.optimiser.defaults["betas"][1], self.optimiser.defaults["eps"]
+        moments = [self.optimiser.state[parameter] for parameter in self.parameters]
+        roots = [(m["exp_avg_sq"].double() / (1 - b2 ** m["step"].item())).sqrt() for m in moments]
+        paces = [self.lr / (root + epsilon) for root in roots]
+        for part, rate in self._parts(paces, self._rates | {site: torch.tensor(0.0) for site in self.model.start}):
+            part *= rate
+        return paces
+
+    @property
+    def cycle(self) -> int:
+        """After so many steps the same terms of the prior are due again."""
+        return math.lcm(*(term.period for term in self.model.prior.terms))
+
     def _phases(self) -> list[int]:
         """A step of each kind: with the terms of the prior that are due then."""
         found: dict[Any, int] = {}
-        for step in range(math.lcm(*(term.period for term in self.model.prior.terms))):
+        for step in range(self.cycle):
             self.model.step = step
             found.setdefault(self.model.phase, step)
         return list(found.values())
