@@ -108,7 +108,7 @@ def fit(
             bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
             run.save(checkpoint)
         posterior.warmup_seconds = run.step.prepare_seconds
-        posterior.convergence = judge(run.step, train, batch_size, epochs)
+        posterior.convergence = judge(run.step, train, batch_size, epochs, work)
     model.autocast, model.step = None, None
     log.log(logging.INFO if posterior.convergence.converged else logging.WARNING, "%s", posterior.convergence)
     return posterior

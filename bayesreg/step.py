@@ -44,7 +44,7 @@ class Step:
         rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
         self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
-        self._rates = rates or {}
+        self._rates = dict(rates or {})
         self._rated = list(self._parts(self.parameters, self._rates))
 
     def _parts(self, vectors: list[Tensor], rates: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -152,6 +152,15 @@ class Step:
         for part, rate in self._parts(paces, self._rates | {site: torch.tensor(0.0) for site in self.model.start}):
             part *= rate
         return paces
+
+    def clone(self) -> list[Tensor]:
+        """The parameters as they are."""
+        return [parameter.clone() for parameter in self.parameters]
+
+    def put(self, values: list[Tensor]) -> None:
+        """Write the parameters, in place."""
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.copy_(value)
 
     @property
     def cycle(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import bayesreg as br
-from bayesreg import schedule
+from bayesreg import convergence, schedule
 from bayesreg.convergence import Convergence, judge
 from bayesreg.fit import order
 from bayesreg.step import Step
@@ -58,7 +58,7 @@ def test_the_defaults_converge_on_a_convex_problem_whose_optimum_is_known():
 
 
 def test_the_fall_is_that_of_adams_own_way():
-    """A linear network and squared errors: the gradient, the way and the fall along it by hand, in float64."""
+    """A linear network and squared errors: gradient, way and fall by hand, in float64."""
     g = torch.Generator().manual_seed(0)
     x = torch.randn(64, 3, generator=g, dtype=torch.float64)
     train = br.Dataset(x, x @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
@@ -67,21 +67,22 @@ def test_the_fall_is_that_of_adams_own_way():
     step = Step(made, br.guides.delta(made), lr=1e-3, steps=100)
     for _ in range(5):
         step(train.x, train.y)
-    (w,) = step.parameters
-    moments = step.optimiser.state[w]
-    v = moments["exp_avg_sq"] / (1 - 0.999 ** moments["step"].item())
+    (parameter,) = step.parameters
+    moments = step.optimiser.state[parameter]
+    pace = 1e-3 / ((moments["exp_avg_sq"] / (1 - 0.999 ** moments["step"].item())).sqrt() + 1e-8)
 
     def loss(w):
         return 0.5 * (train.y - train.x @ w).square().mean()
 
-    grad = -(train.x * (train.y - train.x @ w)[:, None]).mean(0)
-    way = 1e-3 * grad / (v.sqrt() + 1e-8)
-    before = w.clone()
-    found = judge(step, train, batch_size=64, epochs=10)
-    expected = max(loss(w) - loss(w - share * way) for share in (1, 1 / 8, 1 / 64))
-    assert found.fall == pytest.approx(expected.item(), rel=1e-9)
+    end = parameter.clone()
+    w = end.clone()
+    for _ in range(convergence.TRIALS):  # so far from the optimum, no part of the way leads uphill
+        last = loss(w)
+        w = w + convergence.FIRST * pace * (train.x * (train.y - train.x @ w)[:, None]).mean(0)
+    found = judge(step, train, batch_size=64, epochs=10, work=1e3)
+    assert found.fall == pytest.approx(((last - loss(w)) / convergence.FIRST).item(), rel=1e-9)
     assert (found.error, found.epochs, found.horizon) == (0.0, 10, schedule.STEPS)
-    assert torch.equal(w, before)
+    assert torch.equal(parameter, end)
 
 
 def test_judging_leaves_everything_as_it_is():
@@ -93,7 +94,7 @@ def test_judging_leaves_everything_as_it_is():
         step(train.x[batch], train.y[batch])
     torch.manual_seed(1)
     before = [torch.get_rng_state(), *(t.clone() for t in [*step.parameters, *made.net.buffers()])]
-    judge(step, train, 32, 1)
+    judge(step, train, 32, 1, work=1e3)
     after = [torch.get_rng_state(), *step.parameters, *made.net.buffers()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -102,7 +103,7 @@ def test_judging_leaves_everything_as_it_is():
     ("fall", "error", "epochs", "converged"),
     [
         (0.01, 0.0, 100, False),
-        (0.0005, 0.0, 100, True),  # negligible
+        (0.001, 0.0, 100, True),  # negligible
         (0.01, 0.006, 100, True),  # chance explains it
         (-1.0, 0.0, 100, True),
         (math.nan, 0.0, 1, True),

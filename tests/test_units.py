@@ -39,13 +39,12 @@ def test_the_unit_of_y_changes_nothing_but_the_unit(shift, scale, guide):
 
 
 def test_several_outputs_each_have_their_unit():
-    unit = torch.tensor([100.0, 0.01])
+    unit = torch.tensor([2.0**7, 2.0**-7])  # powers of two: rounding, which training would amplify, is the same
     train = table(outputs=2)
     other = br.Dataset(train.x, train.y * unit)
     likelihood = br.Heteroscedastic()
     posteriors = [fitted(d, br.nets.mlp(2, 4, hidden=16), likelihood) for d in (train, other)]
     means = [p.predict(train.x).mean for p in posteriors]
-    print((means[0] - means[1] / unit).abs().max(0))
     torch.testing.assert_close(means[0], means[1] / unit, rtol=0, atol=0.02)
 
 
