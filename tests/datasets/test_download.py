@@ -119,7 +119,11 @@ def test_a_server_without_ranges_sends_all_of_it_again(server: Server, source: S
     assert server.requests == [None, "bytes=300000-"]
 
 
-@pytest.mark.parametrize("part", [b"of something else", b"x" * len(CONTENT), CONTENT + b"and more"])
+@pytest.mark.parametrize(
+    "part",
+    [b"of something else", b"x" * len(CONTENT), CONTENT + b"and more"],
+    ids=["shorter", "as long", "longer"],
+)
 def test_a_wrong_part_is_thrown_away(
     server: Server, source: Source, tmp_path: Path, part: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -258,7 +262,11 @@ def test_an_archive_that_is_read_packed_is_not_unpacked(server: Server, tmp_path
     assert list(source.find(tmp_path)) == ["a.tgz"]
 
 
-@pytest.mark.parametrize("content", [b"no archive", tar({"letters/a.txt": b""}), tar({"../letters/a.txt": b"evil"})])
+@pytest.mark.parametrize(
+    "content",
+    [b"no archive", tar({"letters/a.txt": b""}), tar({"../letters/a.txt": b"evil"})],
+    ids=["no archive", "a member missing", "a member outside"],
+)
 def test_an_archive_without_its_members_is_refused(server: Server, tmp_path: Path, content: bytes) -> None:
     root = tmp_path / "root"
     source = archive(server, "all.tgz", content, dict.fromkeys(TEXTS))

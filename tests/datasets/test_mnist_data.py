@@ -61,6 +61,7 @@ WHOLE = idx(np.zeros((4, 5)))
         (WHOLE + b"\0", r"21 bytes where its header says \[4, 5\]"),
         (WHOLE[:7], "0 bytes"),
     ],
+    ids=["empty", "of floats", "text", "cut short", "too long", "a header cut short"],
 )
 def test_refuses_what_is_no_whole_idx_file(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "file").write_bytes(content)
@@ -68,7 +69,11 @@ def test_refuses_what_is_no_whole_idx_file(tmp_path: Path, content: bytes, messa
         mnist.read(tmp_path / "file")
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(WHOLE)[:-9], gzip.compress(WHOLE)[:-1] + b"x"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(WHOLE)[:-9], gzip.compress(WHOLE)[:-1] + b"x"],
+    ids=["empty", "text", "cut short", "another length"],
+)
 def test_refuses_a_broken_gz(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.gz").write_bytes(content)
     with pytest.raises(ValueError, match=r"file.gz (cannot be decompressed|is no idx file)"):
