@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .base import Data, Dataset, split
-from .files import Source, data_root, provenance, read_pickle
+from .files import Source, data_root, provenance
+from .unpickle import read_pickle
 
 URL10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 URL100 = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
@@ -48,7 +49,7 @@ def read(path: Path, labels: bytes, url: str) -> tuple[np.ndarray, np.ndarray]:
     """x [n, 3, 32, 32] and y [n] of one published file. Raises ValueError if it is no batch of CIFAR."""
     batch = read_pickle(path)
     try:
-        x = batch[b"data"].reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
+        x = np.asarray(batch[b"data"]).reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
         return x, np.asarray(batch[labels], dtype=np.int64).reshape(len(x))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is no batch of CIFAR ({error!r}): get it from {url}") from error

@@ -1,18 +1,15 @@
-"""Files of public data sets below one root: found, verified, and unpickled without running their code."""
+"""Files of public data sets below one root: found and verified."""
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
-import pickle
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import platformdirs
 
 SUMS = "SHA256SUMS"
@@ -111,38 +108,6 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
     """The checksum of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def read_pickle(path: Path) -> Any:
-    """What a pickle of plain containers and NumPy arrays holds; the strings of Python 2 come as bytes.
-
-    Raises ValueError if it is broken, or asks for anything else: a pickle can name any function to be called.
-    """
-    with path.open("rb") as file:
-        try:
-            return _ArrayUnpickler(file, encoding="bytes").load()
-        except Exception as error:  # a broken stream can fail as EOFError, KeyError, TypeError, MemoryError, ...
-            raise ValueError(f"{path} is not a pickle of arrays: {error}. Get the published file") from error
-
-
-# NumPy has moved and hidden this function more than once, but every array names it.
-_reconstruct = np.empty(0).__reduce__()[0]
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,  # how Python 3 writes bytes at protocol 2
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused") from None
 
 
 def read_sums(root: Path) -> Sums:
