@@ -69,7 +69,8 @@ class Data:
     test        for the final report
     classes     the number of classes, y in 0 .. classes − 1; None for regression
     target      what y is, and its unit
-    provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"
+    provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"; else "no published
+                checksum"
     """
 
     name: str

@@ -25,8 +25,10 @@ TEST10 = {"cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e"}
 TRAIN100 = {"cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d"}
 TEST100 = {"cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
 
-CIFAR10 = Source("cifar-10-python.tar.gz", URL10, "c58f30108f718f92721af3b95e74349a", {**TRAIN10, **TEST10})
-CIFAR100 = Source("cifar-100-python.tar.gz", URL100, "eb9058c3a382ffc7106e4002c42a8d85", {**TRAIN100, **TEST100})
+FILES10, FILES100 = TRAIN10 | TEST10, TRAIN100 | TEST100
+LIMIT = 2 * 10**8  # bytes, packed or unpacked
+CIFAR10 = Source("cifar-10-python.tar.gz", URL10, "c58f30108f718f92721af3b95e74349a", FILES10, limit=LIMIT)
+CIFAR100 = Source("cifar-100-python.tar.gz", URL100, "eb9058c3a382ffc7106e4002c42a8d85", FILES100, limit=LIMIT)
 
 
 def load10(data_dir: str | Path | None = None) -> Data:

@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from bayesreg.datasets.files import Found, data_root, find, provenance
+from bayesreg.datasets.files import Found, data_root, digest_of, find, provenance
 
 URL = "https://example.org/letter.txt"
 TEXT = b"dear reader"
@@ -57,10 +57,21 @@ def test_refuses_a_corrupt_file(letter: Path, vouch: Callable[..., None]) -> Non
     assert URL in str(error.value)
 
 
+def test_says_that_no_checksum_is_published(letter: Path) -> None:
+    assert find(letter, "post/letter.txt", url=URL) == (letter / "post/letter.txt", "no published checksum")
+
+
 def test_refuses_a_file_vouched_for_under_another_name(letter: Path) -> None:
     (letter / "SHA256SUMS").write_text(f"{SHA256}  letter.txt\n{SHA256}  post/letter\n\nnonsense\n")
     with pytest.raises(ValueError, match="corrupt"):
         find(letter, "post/letter.txt", url=URL, checksum="0" * 32)
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+@pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1])
+def test_the_digest_is_that_of_the_whole_file(tmp_path: Path, algorithm: str, size: int) -> None:
+    (tmp_path / "file").write_bytes(bytes(size))
+    assert digest_of(tmp_path / "file", algorithm) == hashlib.new(algorithm, bytes(size)).hexdigest()
 
 
 def test_says_where_to_put_a_missing_file(tmp_path: Path) -> None:
