@@ -22,7 +22,8 @@ class Files:
     """Fetch the published files of a data set into the data root, or verify those that are there."""
 
     action: Annotated[Literal["fetch", "verify"], tyro.conf.Positional]
-    """fetch what is missing or corrupt, resuming; or verify: who vouches for each file, exit status 1 for none."""
+    """fetch what is missing or corrupt, resuming; or verify: who vouches for each file, exit status 1 if one is missing
+    or corrupt."""
     name: Annotated[str, tyro.conf.Positional]
     """The data set, or all."""
     data_dir: Path | None = None
@@ -50,10 +51,11 @@ def verify(name: str, root: Path) -> tuple[list[str], list[str]]:
     """A line for each file of a data set and who vouches for it, and a message for each that nobody vouches for."""
     from bayesreg.datasets import SOURCES
     from bayesreg.datasets.files import find, read_sums
+    from bayesreg.progress import bar
 
     vouched, problems, sums = {}, [], read_sums(root)
     for source in SOURCES[name]:
-        for file, checksum in source.files(root).items():
+        for file, checksum in bar(source.files(root).items(), desc=f"verifying {source.name}"):
             try:
                 vouched[file] = find(root, file, url=source.url, checksum=checksum, sums=sums).provenance
             except (FileNotFoundError, ValueError) as error:

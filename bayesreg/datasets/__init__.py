@@ -14,12 +14,13 @@ from . import beijing, cifar, diabetes, digits, flowers, housing, imdb, mnist, s
 from .augment import flip_and_crop
 from .base import Data, Dataset
 from .files import Source
+from .given import as_dataset
 from .imbalance import imbalanced
 from .reconstruct import reconstruct
 from .windows import Windows
 
 __all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows"]
-__all__ += ["flip_and_crop", "imbalanced", "load", "reconstruct"]
+__all__ += ["as_dataset", "flip_and_crop", "imbalanced", "load", "reconstruct"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,
@@ -52,8 +53,8 @@ def load(name: str, data_dir: str | Path | None = None, train_size: int | None =
 
     `train_size` keeps that many of the training examples (see Data.take_train).
 
-    Raises ValueError for an unknown name, a size out of range or a corrupt file, and FileNotFoundError for a
-    missing file.
+    Raises ValueError for an unknown name, a size out of range or a corrupt file, TypeError for a size that is no
+    whole number, and FileNotFoundError for a missing file.
     """
     if name not in DATASETS:
         nearest = get_close_matches(name.lower(), DATASETS, n=1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .tensors import to_tensor
 from .windows import Windows
 
 SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
@@ -20,18 +22,20 @@ SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees 
 class Dataset:
     """n examples: inputs x [n, ...] and targets y [n, ...], in memory.
 
-    Tensors and arrays are taken alike. Floats become float32 (a float64 tensor stays float64), integers
-    become int64, except uint8 of two or more dimensions, which are images and stay so. x may be Windows too.
+    Tensors, arrays, lists and tables of pandas are taken alike. Floats become float32 (a float64 tensor stays
+    float64), integers and booleans int64, except uint8 of two or more dimensions, which are images and stay so; all
+    columns of a DataFrame become float32. x may be Windows too.
 
-    Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity.
+    Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity; TypeError if they hold
+    text, complex numbers or other objects.
     """
 
     x: Any  # a Tensor, or Windows, which are indexed as one
     y: Tensor
 
-    def __init__(self, x: Tensor | Windows | ArrayLike, y: Tensor | ArrayLike) -> None:
-        object.__setattr__(self, "x", _tensor("x", x))
-        object.__setattr__(self, "y", _tensor("y", y))
+    def __init__(self, x: Any, y: Any) -> None:
+        object.__setattr__(self, "x", to_tensor("x", x))
+        object.__setattr__(self, "y", to_tensor("y", y))
         if len(self.x) != len(self.y):
             raise ValueError(f"x has {len(self.x)} rows and y has {len(self.y)}: give one y for each x")
 
@@ -42,16 +46,20 @@ class Dataset:
         return f"Dataset(x: {_describe(self.x)}, y: {_describe(self.y)})"
 
     def take(self, indices: slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
-        """The examples at `indices` (or in a slice), in that order."""
-        x = self.x.take(indices) if isinstance(self.x, Windows) else self.x[indices]
-        return Dataset(x, self.y[indices])
+        """The examples at `indices` (or in a slice, or where a mask is true), in that order.
+
+        Raises TypeError where they are no whole numbers in one dimension.
+        """
+        chosen = indices if isinstance(indices, slice) else _whole(indices)
+        x = self.x.take(chosen) if isinstance(self.x, Windows) else self.x[chosen]
+        return Dataset(x, self.y[chosen])
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples on `device`."""
         return Dataset(self.x.to(device), self.y.to(device))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Data:
     """A data set, split once and for all.
 
@@ -61,7 +69,8 @@ class Data:
     test        for the final report
     classes     the number of classes, y in 0 .. classes − 1; None for regression
     target      what y is, and its unit
-    provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"
+    provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"; else "no published
+                checksum"
     """
 
     name: str
@@ -71,6 +80,11 @@ class Data:
     classes: int | None
     target: str
     provenance: dict[str, str]
+
+    def __repr__(self) -> str:
+        kind = "regression" if self.classes is None else f"{self.classes} classes"
+        parts = "".join(f",\n     {part}={getattr(self, part)!r}" for part in ("train", "validation", "test"))
+        return f"Data({self.name!r}, {kind}, y is {self.target!r}{parts})"
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -83,9 +97,11 @@ class Data:
         Smaller sets are therefore part of larger ones. Inputs keep the scale of the full training split, so
         that results at different n are in the same units.
 
-        Raises ValueError unless 1 ≤ n ≤ len(train).
+        Raises TypeError unless n is a whole number, ValueError unless 1 ≤ n ≤ len(train).
         """
         size = len(self.train)
+        if isinstance(n, bool) or not isinstance(n, Integral):
+            raise TypeError(f"train_size is {n!r}, a {type(n).__name__}: give a whole number, 1 to {size}")
         if not 1 <= n <= size:
             raise ValueError(f"train_size is {n}, but {self.name} has {size} to train on: give 1 to {size}")
         order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
@@ -119,30 +135,12 @@ def standardise(values: np.ndarray, train: np.ndarray) -> np.ndarray:
     return StandardScaler().fit(columns[train]).transform(columns).reshape(values.shape)
 
 
-def _tensor(name: str, value: Any) -> Any:
-    if isinstance(value, Windows):
-        return Windows(_tensor(f"{name}.rows", value.rows), value.ends, value.length)
-    if isinstance(value, np.ndarray):
-        value = np.require(value, requirements=["C", "W"])  # torch can't share reversed or read-only memory
-    tensor = torch.as_tensor(value)
-    if tensor.ndim == 0 or len(tensor) == 0:
-        raise ValueError(f"{name} is empty, of shape {tuple(tensor.shape)}: give at least one example")
-    if not tensor.is_floating_point():
-        return tensor if tensor.dtype == torch.uint8 and tensor.ndim > 1 else tensor.long()
-    if not (isinstance(value, Tensor) and tensor.dtype == torch.float64):
-        tensor = tensor.float()
-    _check_finite(name, tensor)
-    return tensor
-
-
-def _check_finite(name: str, tensor: Tensor) -> None:
-    bad = ~tensor.isfinite()
-    if bad.any():
-        first = bad.nonzero()[0].tolist()
-        raise ValueError(
-            f"{name}{first} is {tensor[tuple(first)].item()} ({int(bad.sum())} of {tensor.numel()} values): "
-            f"impute or drop it, or rescale what {tensor.dtype} cannot hold, before making a Dataset"
-        )
+def _whole(indices: Any) -> Tensor:
+    """Indices [k] int64, or a mask."""
+    chosen = indices if isinstance(indices, Tensor) else torch.as_tensor(np.array(indices))
+    if chosen.ndim != 1 or chosen.is_floating_point() or chosen.is_complex():
+        raise TypeError(f"take({reprlib.repr(indices)}): give whole numbers [k], a mask or a slice, as take([0, 2])")
+    return chosen if chosen.dtype == torch.bool else chosen.long()
 
 
 def _describe(tensor: Tensor) -> str:

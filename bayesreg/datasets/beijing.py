@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from bayesreg.progress import bar
+
 from .base import Data, Dataset, standardise
 from .cache import Arrays, cached
 from .files import Source, data_root, provenance
@@ -36,7 +38,11 @@ STATIONS = {  # sha256 of the file of each; UCI publishes none, these are of its
     "Wanshouxigong": "ab1d6a356d6997a45f6d657ad47de1e05a4a08d4a7015b38a329a90665ab74d0",
 }
 SOURCE = Source(
-    "beijing/beijing+multi+site+air+quality+data.zip", URL, SHA256, {FILE.format(s): v for s, v in STATIONS.items()}
+    "beijing/beijing+multi+site+air+quality+data.zip",
+    URL,
+    SHA256,
+    {FILE.format(s): v for s, v in STATIONS.items()},
+    limit=10**8,
 )
 HOURS = 24  # of a window
 MEASURED = ["PM2.5", "PM10", "SO2", "NO2", "CO", "O3", "TEMP", "PRES", "DEWP", "RAIN", "WSPM"]
@@ -81,7 +87,8 @@ def parse(paths: Sequence[Path]) -> Arrays:
     """rows [R, 25] of all stations, y [R], NaN where PM2.5 is missing, and the ends of the windows of each split."""
     import pandas as pd
 
-    table = pd.concat([read(path) for path in paths], keys=range(len(paths)), names=["station"])
+    tables = [read(path) for path in bar(paths, desc="reading stations")]
+    table = pd.concat(tables, keys=range(len(paths)), names=["station"])
     clock = pd.to_datetime(table[CLOCK]).to_numpy()
     part = np.searchsorted(np.array(SPLITS, "M8[s]"), clock, side="right")  # 0 train, 1 validation, 2 test
     station = table.index.get_level_values("station").to_numpy()

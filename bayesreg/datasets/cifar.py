@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .base import Data, Dataset, split
-from .files import Source, data_root, provenance, read_pickle
+from .files import Source, data_root, provenance
+from .unpickle import read_pickle
 
 URL10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 URL100 = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
@@ -24,8 +25,10 @@ TEST10 = {"cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e"}
 TRAIN100 = {"cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d"}
 TEST100 = {"cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
 
-CIFAR10 = Source("cifar-10-python.tar.gz", URL10, "c58f30108f718f92721af3b95e74349a", {**TRAIN10, **TEST10})
-CIFAR100 = Source("cifar-100-python.tar.gz", URL100, "eb9058c3a382ffc7106e4002c42a8d85", {**TRAIN100, **TEST100})
+FILES10, FILES100 = TRAIN10 | TEST10, TRAIN100 | TEST100
+LIMIT = 2 * 10**8  # bytes, packed or unpacked
+CIFAR10 = Source("cifar-10-python.tar.gz", URL10, "c58f30108f718f92721af3b95e74349a", FILES10, limit=LIMIT)
+CIFAR100 = Source("cifar-100-python.tar.gz", URL100, "eb9058c3a382ffc7106e4002c42a8d85", FILES100, limit=LIMIT)
 
 
 def load10(data_dir: str | Path | None = None) -> Data:
@@ -48,7 +51,7 @@ def read(path: Path, labels: bytes, url: str) -> tuple[np.ndarray, np.ndarray]:
     """x [n, 3, 32, 32] and y [n] of one published file. Raises ValueError if it is no batch of CIFAR."""
     batch = read_pickle(path)
     try:
-        x = batch[b"data"].reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
+        x = np.asarray(batch[b"data"]).reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
         return x, np.asarray(batch[labels], dtype=np.int64).reshape(len(x))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is no batch of CIFAR ({error!r}): get it from {url}") from error

@@ -5,23 +5,34 @@ from __future__ import annotations
 import http.client
 import logging
 import os
-import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from io import FileIO
 from pathlib import Path
+from time import sleep
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from filelock import FileLock
-from tqdm import tqdm
 
-from .files import Source, algorithm_of, digest_of
+from bayesreg.progress import bar
+
+from .files import UNPUBLISHED, Source, algorithm_of, digest_of
 from .unpack import unpack
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5  # to go on after a broken connection, before the user is asked to
 PAUSE = 1.0  # seconds before the next of them
+LONGEST = 60.0  # seconds that a busy server may ask us to wait
+BUSY = {429, 502, 503, 504}  # answers of a server that may have the file later
 CHUNK = 2**18  # bytes read at a time
 TIMEOUT = 60.0  # seconds without a byte
+
+
+class Unwritable(OSError):
+    """What came cannot be stored: no other attempt would help."""
 
 
 def fetch(source: Source, root: Path) -> None:
@@ -30,8 +41,8 @@ def fetch(source: Source, root: Path) -> None:
     Of several processes at once the first downloads, the others wait for it. Proxies are taken from the
     environment (http_proxy, https_proxy, no_proxy).
 
-    Raises OSError where the connection breaks for good: what came is kept in a .part file, from which the
-    same call goes on. Raises ValueError where the content is not what was published.
+    Raises OSError where the connection breaks for good or the disk is full: what came is kept in a .part file, from
+    which the same call goes on. Raises ValueError where the content is not what was published, or is larger.
     """
     if _whole(source, root):
         return
@@ -41,81 +52,151 @@ def fetch(source: Source, root: Path) -> None:
         if _whole(source, root):
             return  # another process has fetched it meanwhile
         if not (path.is_file() and digest_of(path, algorithm_of(source.checksum)) == source.checksum):
-            download(source.url, path, source.checksum)
+            download(source, path)
         if source.members and not source.packed:
             unpack(source, root)
 
 
-def download(url: str, path: Path, checksum: str) -> Path:
-    """What is at `url` in the file `path`, which appears when it is whole and its md5 or sha256 is right.
+def download(source: Source, path: Path) -> None:
+    """Have `source` in the file `path`, which appears when it is whole and its checksum is right.
 
     It grows in path.part, from where it was left. Raises OSError or ValueError, as `fetch` does.
     """
-    part = path.with_name(f"{path.name}.part")
-    for fresh in (False, True):  # what was left there may be the beginning of something else
-        if fresh:
-            part.unlink(missing_ok=True)
+    part, again = (path.with_name(f"{path.name}.{end}") for end in ("part", "again"))
+    for _ in range(2):
         resumed = part.exists()
-        _complete(url, part)
-        digest = digest_of(part, algorithm_of(checksum))
-        if digest == checksum:
-            os.replace(part, path)
-            return path
-        if not resumed:
+        came = _complete(source, part, again)
+        digest = digest_of(came, algorithm_of(source.checksum))
+        if digest == source.checksum:
+            os.replace(came, path)
+            part.unlink(missing_ok=True)
+            return
+        with came.open("rb") as file:
+            begins = file.read(20)
+        came.unlink()
+        if not (resumed and came == part):
             break
+        # what was left there may be the beginning of something else
         log.warning("%s and what was added to it are not %s: it is downloaded from the beginning", part, path.name)
-    part.unlink()
     raise ValueError(
-        f"{url} is not what was published: got {algorithm_of(checksum)} {digest}, expected {checksum}. Try again "
-        f"later, or put a copy that you trust at {path}"
+        f"{source.url} is not what was published: got {algorithm_of(source.checksum)} {digest}, expected "
+        f"{source.checksum}; it begins with {begins!r}. Try again later, or put a copy that you trust at {path}"
     )
 
 
-def _complete(url: str, part: Path) -> None:
+def _complete(source: Source, part: Path, again: Path) -> Path:
     """Read on until the server has no more; after a broken connection from where it broke."""
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
-            return _append(url, part)
-        except HTTPError as error:
-            raise OSError(f"{url} cannot be downloaded: {error}") from error
+            return _append(source, part, again)
         except (OSError, http.client.HTTPException) as error:
-            log.warning("the connection to %s broke (%s), attempt %d of %d", url, error, attempt, ATTEMPTS)
-            if attempt == ATTEMPTS:
-                have = part.stat().st_size if part.exists() else 0
+            pause = _pause(error, attempt)
+            if pause is None or attempt == ATTEMPTS:
+                proxy = "" if isinstance(error, HTTPError | Unwritable) else ". Behind a proxy, set https_proxy"
                 raise OSError(
-                    f"{url} cannot be downloaded: {error}. {part} keeps the {have} bytes that came; the same command "
-                    "goes on from there. Behind a proxy, set https_proxy"
+                    f"{source.url} cannot be downloaded: {error}. {part} keeps the {_size(part)} bytes that came; the "
+                    f"same command goes on from there{proxy}"
                 ) from error
-            time.sleep(PAUSE)
+            log.warning("%s: %s. Attempt %d of %d follows in %g s", source.url, error, attempt + 1, ATTEMPTS, pause)
+            sleep(pause)
 
 
-def _append(url: str, part: Path) -> None:
-    """One request for what `part` lacks. ConnectionError if the connection ends before the content does."""
-    have = part.stat().st_size if part.exists() else 0
+def _pause(error: Exception, attempt: int) -> float | None:
+    """Seconds until the next attempt, for a busy server more each time and what it asks for; None: of no use."""
+    if isinstance(error, Unwritable):
+        return None
+    if not isinstance(error, HTTPError):
+        return PAUSE
+    asked = _retry_after(error.headers["Retry-After"])
+    if asked > LONGEST:
+        error.msg += f", asks to wait {asked:.0f} s"
+    return max(asked, PAUSE * 2**attempt) if error.code in BUSY and asked <= LONGEST else None
+
+
+def _retry_after(value: str | None) -> float:
+    """Seconds: the header gives them, or a date."""
+    if value is None or value.strip().isdigit():
+        return float(value or 0)
     try:
-        response = urlopen(Request(url, headers={"Range": f"bytes={have}-"} if have else {}), timeout=TIMEOUT)
+        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return 0.0
+
+
+def _append(source: Source, part: Path, again: Path) -> Path:
+    """One request for what `part` lacks. Returns the file that is whole then: `part`, or `again`.
+
+    A server that ignores ranges sends all of it again, or something else, such as the login page of a network: that
+    goes to `again`, and `part` stays until it is known to be right.
+    """
+    have = _size(part)
+    try:
+        response = urlopen(Request(source.url, headers={"Range": f"bytes={have}-"} if have else {}), timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            return  # there is no more; whether it is right the checksum tells
+            return part  # there is no more; whether it is right the checksum tells
         raise
     with response:
-        if response.status != http.client.PARTIAL_CONTENT:
-            have = 0  # the server ignores ranges: all of it comes again
-        length = response.headers["Content-Length"]
-        total = have + int(length) if length else None
-        bar = tqdm(desc=part.stem, total=total, initial=have, unit="B", unit_scale=True, disable=None)
-        with part.open("ab" if have else "wb") as file, bar:
-            while chunk := response.read(CHUNK):
-                bar.update(file.write(chunk))
-            have = file.tell()
+        if not have or response.status == http.client.PARTIAL_CONTENT:
+            _store(response, source, part, have)
+            return part
+        try:
+            _store(response, source, again, 0)
+        except BaseException:
+            again.unlink(missing_ok=True)
+            raise
+        return again
+
+
+def _store(response: Any, source: Source, path: Path, have: int) -> None:
+    """Add what comes to the `have` bytes of `path`. ConnectionError if the connection ends before the content does.
+
+    Raises ValueError, and adds nothing, where it is more than `source` may have.
+    """
+    announced = response.headers["Content-Length"]
+    total = have + int(announced) if announced else None
+    _check_size(source, total or 0)
+    start = have
+    shown = bar(desc=f"downloading {path.stem}", total=total, initial=have, unit="B", unit_scale=True)
+    with path.open("ab" if have else "wb", buffering=0) as file, shown:
+        while chunk := response.read(CHUNK):
+            have += len(chunk)
+            try:
+                _check_size(source, have)
+            except ValueError:
+                file.truncate(start)
+                raise
+            _write(file, chunk)
+            shown.update(len(chunk))
     if total is not None and have < total:
         raise ConnectionError(f"{have} of {total} bytes came")
 
 
-def _whole(source: Source, root: Path) -> bool:
+def _check_size(source: Source, size: int) -> None:
+    if size > source.limit:
+        raise ValueError(
+            f"{source.url} is not what was published: it has {size} bytes or more, {source.name} at most {source.limit}"
+        )
+
+
+def _write(file: FileIO, chunk: bytes) -> None:
     try:
-        source.find(root)
+        while chunk:
+            chunk = chunk[file.write(chunk) :]  # of a nearly full disk some of it is written
+    except OSError as error:
+        raise Unwritable(f"there is no room at {file.name} ({error.strerror}): free some") from error
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _whole(source: Source, root: Path) -> bool:
+    """Whether its files are there and someone vouches for each."""
+    try:
+        return all(file.provenance != UNPUBLISHED for file in source.find(root).values())
     except (FileNotFoundError, ValueError):
         return False
-    return True

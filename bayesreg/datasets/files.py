@@ -1,27 +1,28 @@
-"""Files of public data sets below one root: found, verified, and unpickled without running their code."""
+"""Files of public data sets below one root: found and verified."""
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
-import pickle
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import platformdirs
 
+from bayesreg.progress import bar
+
 SUMS = "SHA256SUMS"
+UNPUBLISHED = "no published checksum"
 MANY = 20  # files of a folder
+LARGE = 10**8  # bytes that take a while to read
 Sums = Mapping[str, Set[str]]
 
 
 class Found(NamedTuple):
-    """A verified file, and who vouches for it: "published checksum" or "SHA256SUMS"."""
+    """A file, and who vouches for it: "published checksum" or "SHA256SUMS"; else "no published checksum"."""
 
     path: Path
     provenance: str
@@ -36,13 +37,15 @@ class Source:
     checksum  of the published file, md5 or sha256, told by the length
     members   what it unpacks to, {place below the data root: published checksum or None}; {} is read as it is
     packed    whether it is read packed; its members, where they alone are there, are then as good
+    limit     the most bytes that it may have, as it is published and unpacked: what has more is not it
     """
 
     name: str
     url: str
     checksum: str
-    members: Mapping[str, str | None] = field(default_factory=dict)
+    members: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     packed: bool = False
+    limit: int = 2**30
 
     def files(self, root: Path) -> Mapping[str, str | None]:
         """The files below `root` that are read: {name: published checksum or None}."""
@@ -53,8 +56,9 @@ class Source:
 
     def find(self, root: Path) -> dict[str, Found]:
         """Those files, verified. Raises as `find` does."""
-        files, sums = self.files(root), read_sums(root)
-        return {name: find(root, name, url=self.url, checksum=value, sums=sums) for name, value in files.items()}
+        sums = read_sums(root)
+        files = bar(self.files(root).items(), desc=f"verifying {self.name}")
+        return {name: find(root, name, url=self.url, checksum=value, sums=sums) for name, value in files}
 
 
 def data_root(data_dir: str | Path | None = None) -> Path:
@@ -67,26 +71,30 @@ def find(root: Path, name: str, *, url: str, checksum: str | None = None, sums: 
     """The file `name` (with forward slashes) below `root`, published at `url` with that md5 or sha256, if any.
 
     It is taken when its checksum is the published one, or when root/SHA256SUMS, in the format of sha256sum,
-    lists it with its own: so a re-packed copy of equal content can be used, and is recorded as such. `sums`
-    spares reading that list once more.
+    lists it with its own: so a re-packed copy of equal content can be used, and is recorded as such. Where none is
+    published and none is listed, it is taken as it is, and that is recorded. `sums` spares reading that list once more.
 
-    Raises FileNotFoundError if there is no such file, ValueError if nobody vouches for its content.
+    Raises FileNotFoundError if there is no such file, ValueError if its checksum is another.
     """
     algorithm, path = algorithm_of(checksum), root / name
-    published = f"{algorithm} {checksum}" if checksum else f"listed in {root / SUMS}, since no checksum is published"
     if not path.is_file():
+        published = f"{algorithm} {checksum}" if checksum else f"{UNPUBLISHED}, but {SUMS} may list its sha256"
         raise FileNotFoundError(
             f"{name} is not in the data root {root}: get it from {url} and put it at {path} "
             f"({published}), or give another root as data_dir or $BAYESREG_DATA"
         )
+    listed = (read_sums(root) if sums is None else sums).get(name, set())
+    if checksum is None and not listed:
+        return Found(path, UNPUBLISHED)
     digest = digest_of(path, algorithm)
     if digest == checksum:
         return Found(path, "published checksum")
-    if digest_of(path, "sha256") in (read_sums(root) if sums is None else sums).get(name, ()):
+    if listed and digest_of(path, "sha256") in listed:
         return Found(path, SUMS)
+    expected = checksum or f"{' or '.join(sorted(listed))} of {root / SUMS}"
     raise ValueError(
-        f"{path} is corrupt: got {algorithm} {digest}, expected {checksum or published}, and {root / SUMS} does not "
-        f"vouch for it. Get it again from {url}; or add its sha256 to {SUMS} if it is a copy that you trust"
+        f"{path} is corrupt: got {algorithm} {digest}, expected {expected}. Get it again from {url}; or list its "
+        f"sha256 in {root / SUMS} if it is a copy that you trust"
     )
 
 
@@ -109,40 +117,13 @@ def algorithm_of(checksum: str | None) -> str:
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:
     """The checksum of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def read_pickle(path: Path) -> Any:
-    """What a pickle of plain containers and NumPy arrays holds; the strings of Python 2 come as bytes.
-
-    Raises ValueError if it is broken, or asks for anything else: a pickle can name any function to be called.
-    """
-    with path.open("rb") as file:
-        try:
-            return _ArrayUnpickler(file, encoding="bytes").load()
-        except Exception as error:  # a broken stream can fail as EOFError, KeyError, TypeError, MemoryError, ...
-            raise ValueError(f"{path} is not a pickle of arrays: {error}. Get the published file") from error
-
-
-# NumPy has moved and hidden this function more than once, but every array names it.
-_reconstruct = np.empty(0).__reduce__()[0]
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,  # how Python 3 writes bytes at protocol 2
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused") from None
+    digest, size = hashlib.new(algorithm), path.stat().st_size
+    shown = bar(desc=f"verifying {path.name}", total=size, unit="B", unit_scale=True, show=size > LARGE)
+    with path.open("rb") as file, shown:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+            shown.update(len(chunk))
+    return digest.hexdigest()
 
 
 def read_sums(root: Path) -> Sums:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bayesreg.progress import bar
+
 from .base import Data, Dataset
 from .cache import Arrays, cached
 from .files import Source, data_root, provenance
@@ -19,9 +21,10 @@ SOURCES = (
         f"{URL}/102flowers.tgz",
         "52808999861908f626f3c1f4e79d11fa",
         {f"flowers-102/jpg/image_{number:05d}.jpg": None for number in range(1, 8190)},
+        limit=5 * 10**8,
     ),
-    Source("flowers-102/imagelabels.mat", f"{URL}/imagelabels.mat", "e0620be6f572b9609742df49c70aed4d"),
-    Source("flowers-102/setid.mat", f"{URL}/setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c"),
+    Source("flowers-102/imagelabels.mat", f"{URL}/imagelabels.mat", "e0620be6f572b9609742df49c70aed4d", limit=10**6),
+    Source("flowers-102/setid.mat", f"{URL}/setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c", limit=10**6),
 )
 SPLITS = ("trnid", "valid", "tstid")  # train, validation and test
 
@@ -54,7 +57,7 @@ def load(data_dir: str | Path | None = None, size: int = 64) -> Data:
 
 def parse(images: Sequence[Path], labels: Path, split: Path, size: int) -> Arrays:
     """x [n, 3, size, size] and y [n] of all images, and the indices of each split. Counts from 0; Matlab from 1."""
-    x = np.stack([read_image(path, size) for path in images])
+    x = np.stack([read_image(path, size) for path in bar(images, desc="reading photographs")])
     y = read_matlab(labels, "labels") - 1
     parts = {name: read_matlab(split, name) - 1 for name in SPLITS}
     if len(y) != len(x) or max(part.max() for part in parts.values()) >= len(x):

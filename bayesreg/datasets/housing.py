@@ -14,7 +14,7 @@ NAME = "housing/cal_housing.tgz"
 MEMBER = "CaliforniaHousing/cal_housing.data"
 URL = "https://ndownloader.figshare.com/files/5976036"
 SHA256 = "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681"
-SOURCE = Source(NAME, URL, SHA256)
+SOURCE = Source(NAME, URL, SHA256, limit=10**6)
 SKEWED = [2, 3, 4, 5]  # rooms, bedrooms, population, occupants: positive, with a tail of a power law
 
 

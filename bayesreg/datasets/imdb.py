@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from bayesreg.progress import bar
+
 from .base import Data, Dataset, split
 from .cache import Arrays, cached
 from .files import Source, data_root, provenance
 
 VERSION = 1  # of the parsing: what another one has left in the cache is not read
 URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
-SOURCE = Source("imdb/aclImdb_v1.tar.gz", URL, "7c2ac02c03563afcf9b574c7e56c153a")
+SOURCE = Source("imdb/aclImdb_v1.tar.gz", URL, "7c2ac02c03563afcf9b574c7e56c153a", limit=10**8)
 REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/\d+_\d+\.txt")
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[!?]")  # don't is one word; ! and ? tell a mood
 BREAK = "<br />"
@@ -57,8 +59,8 @@ def parse(path: Path, words: int, length: int) -> Arrays:
     """x [n, length] and y [n] of each split, by the vocabulary of the training split."""
     texts, y = read(path)
     rest, held_out = split(len(y["train"]), 0.1, labels=y["train"])
-    vocabulary = count((tokenise(texts["train"][i]) for i in rest), words)
-    x = {part: encode(map(tokenise, texts[part]), vocabulary, length) for part in texts}
+    vocabulary = count((tokenise(texts["train"][i]) for i in bar(rest, desc="counting words")), words)
+    x = {part: encode(map(tokenise, bar(texts[part], desc="numbering words")), vocabulary, length) for part in texts}
     chosen = {"train": ("train", rest), "validation": ("train", held_out), "test": ("test", np.arange(len(y["test"])))}
     arrays = {f"{name}_x": x[part][indices] for name, (part, indices) in chosen.items()}
     return arrays | {f"{name}_y": y[part][indices] for name, (part, indices) in chosen.items()}
@@ -73,7 +75,7 @@ def read(path: Path) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
     labels: dict[str, list[int]] = {"train": [], "test": []}
     try:
         with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
+            for member in bar(archive, desc="reading reviews"):
                 if named := REVIEW.fullmatch(member.name):
                     part, kind = named.groups()
                     text = archive.extractfile(member).read()  # type: ignore[union-attr]

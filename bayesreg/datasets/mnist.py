@@ -38,11 +38,17 @@ FASHION = {
     "t10k-images-idx3-ubyte": ("bef4ecab320f06d8554ea6380940ec79", None),
     "t10k-labels-idx1-ubyte": ("bb300cfdad3c16e7a12a480ee83cd310", None),
 }
+SIZES = {  # bytes unpacked, of both
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
 
 
 def _sources(folder: str, url: str, files: Mapping[str, tuple[str, str | None]]) -> tuple[Source, ...]:
     return tuple(
-        Source(f"{folder}/{name}.gz", f"{url}/{name}.gz", md5, {f"{folder}/{name}": sha256}, packed=True)
+        Source(f"{folder}/{name}.gz", f"{url}/{name}.gz", md5, {f"{folder}/{name}": sha256}, True, SIZES[name])
         for name, (md5, sha256) in files.items()
     )
 

@@ -6,11 +6,13 @@ import os
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock
 
 from bayesreg.files import write_atomically
+from bayesreg.progress import bar
 
 from .files import SUMS, Source, digest_of
 
@@ -18,30 +20,45 @@ from .files import SUMS, Source, digest_of
 def unpack(source: Source, root: Path) -> None:
     """Move the members of the verified archive into their places; SHA256SUMS vouches for those without a checksum.
 
-    Each appears there whole. Raises ValueError where the archive does not hold them.
+    Each appears there whole. Raises ValueError where the archive does not hold them, or says that it unpacks to more
+    than the source may have, OSError where there is no room for it: the archive stays.
     """
     archive = root / source.name
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.name}.") as folder:
         try:
-            _extract(archive, Path(folder))
+            _extract(archive, Path(folder), source.limit)
             for name in source.members:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(Path(folder) / (root / name).relative_to(archive.parent), root / name)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, FileNotFoundError) as error:
             raise ValueError(f"{archive} does not hold what it should: {error}") from error
+        except OSError as error:
+            raise OSError(f"{archive} cannot be unpacked beside itself: {error}. The same command goes on") from error
     _vouch(root, [name for name, checksum in source.members.items() if checksum is None])
 
 
-def _extract(archive: Path, folder: Path) -> None:
-    """Everything in an archive, and in those within it, below `folder` and nowhere else."""
+def _extract(archive: Path, folder: Path, limit: int) -> None:
+    """Everything in an archive, and in those within it, below `folder` and nowhere else: at most `limit` bytes."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as outer:
-            outer.extractall(folder)
+            left = limit - _declared(archive, (member.file_size for member in outer.infolist()), limit)
+            outer.extractall(folder, bar(outer.namelist(), desc=f"unpacking {archive.name}"))
         for inner in folder.glob("*.zip"):
-            _extract(inner.rename(inner.with_suffix(".unpacked")), folder)  # renamed, it is not found again
+            _extract(inner.rename(inner.with_suffix(".unpacked")), folder, left)  # renamed, it is not found again
     else:
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            _declared(archive, (member.size for member in tar), limit)
+            tar.extractall(folder, bar(tar.getmembers(), desc=f"unpacking {archive.name}"), filter="data")
+
+
+def _declared(archive: Path, sizes: Iterable[int], limit: int) -> int:
+    """The sum of what an archive says its members have, read only until it is too much."""
+    total = 0
+    for size in sizes:
+        total += size
+        if total > limit:
+            raise ValueError(f"{archive} says that it unpacks to {total} bytes or more, its files have at most {limit}")
+    return total
 
 
 def _vouch(root: Path, names: list[str]) -> None:

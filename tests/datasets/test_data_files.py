@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 import pytest
 
-from bayesreg.datasets.files import Found, data_root, find, provenance, read_pickle
+from bayesreg.datasets.files import Found, data_root, digest_of, find, provenance
 
 URL = "https://example.org/letter.txt"
 TEXT = b"dear reader"
@@ -60,10 +57,21 @@ def test_refuses_a_corrupt_file(letter: Path, vouch: Callable[..., None]) -> Non
     assert URL in str(error.value)
 
 
+def test_says_that_no_checksum_is_published(letter: Path) -> None:
+    assert find(letter, "post/letter.txt", url=URL) == (letter / "post/letter.txt", "no published checksum")
+
+
 def test_refuses_a_file_vouched_for_under_another_name(letter: Path) -> None:
     (letter / "SHA256SUMS").write_text(f"{SHA256}  letter.txt\n{SHA256}  post/letter\n\nnonsense\n")
     with pytest.raises(ValueError, match="corrupt"):
         find(letter, "post/letter.txt", url=URL, checksum="0" * 32)
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+@pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1])
+def test_the_digest_is_that_of_the_whole_file(tmp_path: Path, algorithm: str, size: int) -> None:
+    (tmp_path / "file").write_bytes(bytes(size))
+    assert digest_of(tmp_path / "file", algorithm) == hashlib.new(algorithm, bytes(size)).hexdigest()
 
 
 def test_says_where_to_put_a_missing_file(tmp_path: Path) -> None:
@@ -71,62 +79,6 @@ def test_says_where_to_put_a_missing_file(tmp_path: Path) -> None:
         find(tmp_path, "post/letter.txt", url=URL, checksum=SHA256)
     for said in [URL, f"sha256 {SHA256}", str(tmp_path / "post/letter.txt"), "data_dir", "$BAYESREG_DATA"]:
         assert said in str(error.value)
-
-
-ARRAY = np.arange(12, dtype=np.uint8).reshape(3, 4)
-
-# As Python 2 wrote it: strings of bytes, NumPy's old module, integers for the flags of a dtype.
-PYTHON2 = (
-    b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-    b"(K\x01K\x03K\x04\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
-    b"K\x00tb\x89U\x0c" + ARRAY.tobytes() + b"tbU\x06labels](K\x07K\x08eu."
-)
-
-
-def test_reads_a_pickle_of_python_2(tmp_path: Path) -> None:
-    (tmp_path / "batch").write_bytes(PYTHON2)
-    batch = read_pickle(tmp_path / "batch")
-    assert batch[b"labels"] == [7, 8]
-    np.testing.assert_array_equal(batch[b"data"], ARRAY)
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_reads_a_pickle_of_python_3(tmp_path: Path, protocol: int) -> None:
-    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": ARRAY, b"labels": [7, 8]}, protocol))
-    np.testing.assert_array_equal(read_pickle(tmp_path / "batch")[b"data"], ARRAY)
-
-
-@pytest.mark.parametrize("length", [0, 1, 20, 60, len(PYTHON2) // 2, len(PYTHON2) - 1])
-def test_refuses_a_truncated_pickle(tmp_path: Path, length: int) -> None:
-    (tmp_path / "batch").write_bytes(PYTHON2[:length])
-    with pytest.raises(ValueError, match="batch is not a pickle of arrays"):
-        read_pickle(tmp_path / "batch")
-
-
-class Payload:
-    def __init__(self, *call: object) -> None:
-        self.call = call
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return self.call[0], self.call[1:]
-
-
-@pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_refuses_code_in_a_pickle_and_does_not_run_it(tmp_path: Path, protocol: int) -> None:
-    trap = tmp_path / "trap"
-    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": Payload(os.mkdir, str(trap))}, protocol))
-    with pytest.raises(ValueError, match=r"batch is not a pickle.*asks for \w+\.mkdir, which is refused"):
-        read_pickle(tmp_path / "batch")
-    assert not trap.exists()
-    pickle.loads((tmp_path / "batch").read_bytes())  # the trap does work
-    assert trap.exists()
-
-
-@pytest.mark.parametrize("call", [(eval, "1"), (getattr, ARRAY, "tofile"), (np.load, "x"), (np.ndarray.tofile, 1)])
-def test_refuses_every_other_name(tmp_path: Path, call: tuple[object, ...]) -> None:
-    (tmp_path / "batch").write_bytes(pickle.dumps(Payload(*call), protocol=4))
-    with pytest.raises(ValueError, match="which is refused"):
-        read_pickle(tmp_path / "batch")
 
 
 def test_the_many_files_of_a_folder_are_one_line_each_voucher(tmp_path):

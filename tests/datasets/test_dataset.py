@@ -1,47 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesreg.datasets.base import Data, Dataset, split, standardise
+from bayesreg.datasets import Data, Dataset, Windows, load
+from bayesreg.datasets.base import split, standardise
 
 
 def data(n: int = 20) -> Data:
     part = Dataset(torch.arange(n, dtype=torch.float32)[:, None].expand(n, 3), torch.arange(n))
     return Data("mine", part, part, part, classes=n, target="index", provenance={})
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        (np.zeros((2, 3)), torch.float32),
-        (np.zeros((2, 3), np.float16), torch.float32),
-        ([[0.0], [1.0]], torch.float32),
-        (torch.zeros(2, 3, dtype=torch.float64), torch.float64),
-        (torch.zeros(2, 3, dtype=torch.bfloat16), torch.float32),
-        (np.zeros((2, 1, 4, 4), np.uint8), torch.uint8),
-        (np.zeros(2, np.uint8), torch.int64),
-        (np.zeros(2, np.int16), torch.int64),
-        (torch.zeros(2, dtype=torch.int32), torch.int64),
-        ([0, 1], torch.int64),
-    ],
-)
-def test_dtypes(given: Any, kept: torch.dtype) -> None:
-    dataset = Dataset(given, given)
-    assert dataset.x.dtype == dataset.y.dtype == kept
-    assert torch.equal(dataset.x, torch.as_tensor(given).to(kept))
-
-
-def test_arrays_that_torch_cannot_share() -> None:
-    """A read-only array (as pandas gives) and a reversed one."""
-    locked = np.arange(4.0)
-    locked.flags.writeable = False
-    assert Dataset(locked, np.arange(4.0)[::-1]).y.tolist() == [3, 2, 1, 0]
 
 
 def test_len_take_and_to() -> None:
@@ -55,23 +30,35 @@ def test_len_take_and_to() -> None:
     assert torch.equal(dataset.to("cpu").x, dataset.x)
 
 
+def test_takes_by_whatever_holds_whole_numbers() -> None:
+    dataset = Dataset(torch.arange(10.0)[:, None], torch.arange(10))
+    assert dataset.take(np.array([3, 1], np.uint8)).y.tolist() == [3, 1]  # no mask, though PyTorch would take it as one
+    assert dataset.take([True] + 9 * [False]).y.tolist() == [0]
+    assert dataset.take(pd.Series([4, -1])).y.tolist() == [4, 9]
+    assert dataset.take(range(2)).y.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("indices", [[0.5], 3, True, [[0, 1]], np.array([1.0]), torch.tensor([1j])], ids=str)
+def test_refuses_to_take_by_anything_else(indices: Any) -> None:
+    windows = Windows(torch.zeros(9, 2), torch.arange(3, 8), length=3)
+    for x in (torch.arange(5.0), windows):
+        with pytest.raises(
+            TypeError, match=r"^take\(.*\): give whole numbers \[k\], a mask or a slice, as take\(\[0, 2\]\)"
+        ):
+            Dataset(x, torch.arange(5)).take(indices)
+
+
+def test_says_what_it_is() -> None:
+    part = "Dataset(x: float32 [4, 3], y: int64 [4])"
+    assert repr(data(4)) == (
+        f"Data('mine', 4 classes, y is 'index',\n     train={part},\n     validation={part},\n     test={part})"
+    )
+    assert repr(replace(data(4), classes=None)).startswith("Data('mine', regression, y is 'index',")
+
+
 def test_is_frozen() -> None:
     with pytest.raises(AttributeError):
         Dataset([0.0], [0.0]).x = torch.ones(1)  # type: ignore[misc]
-
-
-def test_names_the_first_value_that_is_not_finite() -> None:
-    x = torch.zeros(100, 5)
-    x[3, 2] = float("nan")
-    with pytest.raises(ValueError, match=r"x\[3, 2\] is nan \(1 of 500 values\): impute or drop"):
-        Dataset(x, torch.zeros(100))
-    x[4, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"y\[3, 2\] is nan \(2 of 500 values\)"):
-        Dataset(torch.zeros(100), x)
-    with pytest.raises(ValueError, match=r"y\[1\] is -inf \(1 of 2 values\)"):
-        Dataset([0.0, 0.0], [0.0, -float("inf")])
-    with pytest.raises(ValueError, match=r"x\[0\] is inf .*rescale what torch.float32 cannot hold"):
-        Dataset([1e300], [0.0])
 
 
 def test_refuses_unequal_or_empty_parts() -> None:
@@ -105,6 +92,15 @@ def test_take_train_is_nested_and_leaves_the_rest() -> None:
 def test_take_train_refuses_sizes_out_of_range(n: int) -> None:
     with pytest.raises(ValueError, match=rf"train_size is {n}, but mine has 20 to train on: give 1 to 20"):
         data(20).take_train(n)
+
+
+@pytest.mark.parametrize("n", [True, 0.5, 5.0, "5"], ids=repr)
+def test_take_train_refuses_what_is_no_whole_number(n: Any) -> None:
+    with pytest.raises(TypeError, match=rf"train_size is {n!r}, a \w+: give a whole number, 1 to 20"):
+        data(20).take_train(n)
+    with pytest.raises(TypeError, match=rf"train_size is {n!r}, a \w+: give a whole number, 1 to 266"):
+        load("diabetes", train_size=n)
+    assert len(data(20).take_train(np.int64(5)).train) == 5
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import multiprocessing
+import resource
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,12 +29,17 @@ NAME = "letters/letter.bin"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at every path. breaks: after how many bytes the next answers end; requests: their ranges."""
+    """Serves `content` at every path. breaks: after how many bytes the next answers end; requests: their ranges.
+
+    busy: how the next requests are refused, status and headers; announces: whether it tells the length.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.ranges, self.status = CONTENT, True, 200
         self.breaks: list[int] = []
+        self.busy: list[tuple[int, dict[str, str]]] = []
+        self.announces = True
         self.requests: list[str | None] = []
 
     @property
@@ -43,13 +53,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers["Range"]
         self.server.requests.append(asked)
+        if self.server.busy:
+            status, headers = self.server.busy.pop(0)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            return
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.ranges else 0
         if self.server.status != 200 or (start and start >= len(self.server.content)):
             self.send_error(416 if self.server.status == 200 else self.server.status)
             return
         body = self.server.content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.announces:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: self.server.breaks.pop(0)] if self.server.breaks else body)
 
@@ -119,7 +137,11 @@ def test_a_server_without_ranges_sends_all_of_it_again(server: Server, source: S
     assert server.requests == [None, "bytes=300000-"]
 
 
-@pytest.mark.parametrize("part", [b"of something else", b"x" * len(CONTENT), CONTENT + b"and more"])
+@pytest.mark.parametrize(
+    "part",
+    [b"of something else", b"x" * len(CONTENT), CONTENT + b"and more"],
+    ids=["shorter", "as long", "longer"],
+)
 def test_a_wrong_part_is_thrown_away(
     server: Server, source: Source, tmp_path: Path, part: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -166,6 +188,117 @@ def test_a_refusal_of_the_server_is_told_at_once(server: Server, source: Source,
     assert len(server.requests) == 1
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been waited."""
+    waited: list[float] = []
+    monkeypatch.setattr(download, "PAUSE", 1.0)
+    monkeypatch.setattr(download, "sleep", waited.append)
+    return waited
+
+
+def test_a_busy_server_is_asked_again_later_each_time(
+    server: Server, source: Source, tmp_path: Path, pauses: list[float]
+) -> None:
+    server.busy = [(status, {}) for status in (503, 429, 502, 504)]
+    fetch(source, tmp_path)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert pauses == [2, 4, 8, 16]
+
+
+def test_a_server_that_stays_busy_is_left_in_peace(
+    server: Server, source: Source, tmp_path: Path, pauses: list[float]
+) -> None:
+    server.busy = [(503, {})] * 9
+    with pytest.raises(OSError, match=rf"{server.url} cannot be downloaded: HTTP Error 503: Service Unavailable"):
+        fetch(source, tmp_path)
+    assert len(server.requests) == download.ATTEMPTS
+
+
+def test_waits_as_long_as_a_busy_server_asks(
+    server: Server, source: Source, tmp_path: Path, pauses: list[float]
+) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
+    server.busy = [(503, {"Retry-After": value}) for value in ("30", soon, "tomorrow")]
+    fetch(source, tmp_path)
+    assert pauses == [30, pytest.approx(39, abs=2), 8]
+
+
+def test_does_not_wait_an_hour(server: Server, source: Source, tmp_path: Path, pauses: list[float]) -> None:
+    server.busy = [(429, {"Retry-After": "3600"})]
+    with pytest.raises(OSError, match="HTTP Error 429: Too Many Requests, asks to wait 3600 s"):
+        fetch(source, tmp_path)
+    assert pauses == []
+    assert len(server.requests) == 1
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file of this process grows beyond `size` bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_at_once_and_keeps_what_came(server: Server, source: Source, tmp_path: Path) -> None:
+    with room(500_000), pytest.raises(OSError, match=r"letter.bin.part keeps the 500000 bytes that came") as error:
+        fetch(source, tmp_path)
+    assert str(error.value).startswith(f"{server.url} cannot be downloaded: there is no room at ")
+    assert "proxy" not in str(error.value)
+    assert server.requests == [None]
+    fetch(source, tmp_path)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert server.requests == [None, "bytes=500000-"]
+
+
+@pytest.mark.parametrize("announces", [True, False], ids=["announced", "unannounced"])
+@pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "no ranges"])
+@pytest.mark.parametrize("have", [0, 300_000])
+def test_more_than_there_may_be_is_not_taken(
+    server: Server, source: Source, tmp_path: Path, announces: bool, ranges: bool, have: int
+) -> None:
+    server.announces, server.ranges, server.content = announces, ranges, CONTENT * 3
+    part = tmp_path / f"{NAME}.part"
+    part.parent.mkdir()
+    if have:
+        part.write_bytes(CONTENT[:have])
+    message = rf"{server.url} is not what was published: it has \d+ bytes or more, {NAME} at most {len(CONTENT)}$"
+    with pytest.raises(ValueError, match=message):
+        fetch(replace(source, limit=len(CONTENT)), tmp_path)
+    assert len(server.requests) == 1
+    assert (part.read_bytes() if have else b"") == CONTENT[:have]
+    assert visible(tmp_path) <= {f"{NAME}.part"}
+
+
+@pytest.mark.parametrize("announces", [True, False], ids=["announced", "unannounced"])
+def test_a_page_in_its_stead_leaves_what_came(server: Server, source: Source, tmp_path: Path, announces: bool) -> None:
+    """As the network of a hotel answers every request."""
+    server.breaks = [300_000, 0, 0, 0, 0]
+    with pytest.raises(OSError, match="keeps the 300000 bytes"):
+        fetch(source, tmp_path)
+    server.ranges, server.announces, server.content = False, announces, b"<!DOCTYPE html><html>Log in"
+    with pytest.raises(ValueError, match=r"is not what was published: .*; it begins with b'<!DOCTYPE html><html'"):
+        fetch(source, tmp_path)
+    assert visible(tmp_path) == {f"{NAME}.part"}
+    assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:300_000]
+    server.ranges, server.announces, server.content = True, True, CONTENT
+    server.requests.clear()
+    fetch(source, tmp_path)
+    assert server.requests == ["bytes=300000-"]
+    assert visible(tmp_path) == {NAME}
+
+
+def test_a_line_that_breaks_while_all_of_it_comes_again(server: Server, source: Source, tmp_path: Path) -> None:
+    server.ranges, server.breaks = False, [300_000, 200_000]
+    fetch(source, tmp_path)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert visible(tmp_path) == {NAME}
+    assert server.requests == [None, "bytes=300000-", "bytes=300000-"]
+
+
 def test_no_server_at_all(server: Server, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot be downloaded.*keeps the 0 bytes that came.*https_proxy"):
         fetch(Source(NAME, "http://127.0.0.1:1/letter.bin", MD5), tmp_path)
@@ -206,7 +339,7 @@ def tar(members: dict[str, bytes]) -> bytes:
 
 def pack(members: dict[str, bytes]) -> bytes:
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in members.items():
             archive.writestr(name, text)
     return content.getvalue()
@@ -250,6 +383,15 @@ def test_what_is_missing_or_corrupt_is_unpacked_again_without_a_download(server:
     assert [line.split()[1] for line in listed] == ["mine.txt", *TEXTS]
 
 
+def test_what_nobody_vouches_for_is_fetched(server: Server, tmp_path: Path) -> None:
+    """A loader takes it and says so; who asks for the published files gets them."""
+    (tmp_path / "a").write_bytes(b"mine")
+    source = Source("a.gz", server.url, MD5, {"a": None}, packed=True)
+    assert [found.provenance for found in source.find(tmp_path).values()] == ["no published checksum"]
+    fetch(source, tmp_path)
+    assert [found.provenance for found in source.find(tmp_path).values()] == ["published checksum"]
+
+
 def test_an_archive_that_is_read_packed_is_not_unpacked(server: Server, tmp_path: Path) -> None:
     server.content = tar(TEXTS)
     source = Source("a.tgz", server.url, hashlib.md5(server.content).hexdigest(), dict.fromkeys(TEXTS), packed=True)
@@ -258,7 +400,11 @@ def test_an_archive_that_is_read_packed_is_not_unpacked(server: Server, tmp_path
     assert list(source.find(tmp_path)) == ["a.tgz"]
 
 
-@pytest.mark.parametrize("content", [b"no archive", tar({"letters/a.txt": b""}), tar({"../letters/a.txt": b"evil"})])
+@pytest.mark.parametrize(
+    "content",
+    [b"no archive", tar({"letters/a.txt": b""}), tar({"../letters/a.txt": b"evil"})],
+    ids=["no archive", "a member missing", "a member outside"],
+)
 def test_an_archive_without_its_members_is_refused(server: Server, tmp_path: Path, content: bytes) -> None:
     root = tmp_path / "root"
     source = archive(server, "all.tgz", content, dict.fromkeys(TEXTS))
@@ -266,6 +412,34 @@ def test_an_archive_without_its_members_is_refused(server: Server, tmp_path: Pat
         fetch(source, root)
     assert not (tmp_path / "letters").exists()
     assert not (root / "SHA256SUMS").exists()
+
+
+LARGE = {"letters/a.txt": bytes(20_000), "letters/b.txt": b""}
+BOMBS = {"tar": tar(LARGE), "zip": pack(LARGE), "nested": pack({"inner.zip": pack(LARGE)})}
+MANY = {"letters/a.txt": bytes(6_000), "letters/b.txt": bytes(6_000)}  # each of them small enough
+
+
+@pytest.mark.parametrize("content", [*BOMBS.values(), tar(MANY)], ids=[*BOMBS, "many"])
+def test_a_bomb_is_refused_by_what_it_says_of_itself(
+    server: Server, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content != BOMBS["nested"]:  # its outer archive is unpacked
+        monkeypatch.setattr(tarfile.TarFile, "extractall", None)
+        monkeypatch.setattr(zipfile.ZipFile, "extractall", None)
+    source = replace(archive(server, "all.archive", content, dict.fromkeys(TEXTS)), limit=10_000)
+    with pytest.raises(ValueError, match=r"says that it unpacks to \d+ bytes or more, .* at most \d+"):
+        fetch(source, tmp_path)
+    assert visible(tmp_path) == {"all.archive"}
+
+
+def test_a_disk_that_is_full_while_unpacking(server: Server, tmp_path: Path) -> None:
+    source = archive(server, "all.zip", pack(LARGE), dict.fromkeys(TEXTS))
+    with room(10_000), pytest.raises(OSError, match=r"all.zip cannot be unpacked beside itself: .*File too large"):
+        fetch(source, tmp_path)
+    assert visible(tmp_path) == {"all.zip"}
+    fetch(source, tmp_path)
+    assert visible(tmp_path) == {"all.zip", *TEXTS, "SHA256SUMS"}
+    assert len(server.requests) == 1
 
 
 def test_whole_files_below_a_root_that_cannot_be_written(
@@ -276,8 +450,18 @@ def test_whole_files_below_a_root_that_cannot_be_written(
     fetch(source, tmp_path)
 
 
-def test_shows_progress_only_on_a_terminal(
-    server: Server, source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_shows_progress_only_where_somebody_looks(
+    server: Server, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetch(source, tmp_path)
-    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("bayesreg.progress.QUIET", 0.0)
+    for kind, shown in ((io.StringIO, False), (Terminal, True)):
+        monkeypatch.setattr("sys.stderr", seen := kind())
+        fetch(source, tmp_path)
+        assert ("downloading letter.bin: 100%" in seen.getvalue()) == shown
+        assert bool(seen.getvalue()) == shown
+        (tmp_path / NAME).unlink()

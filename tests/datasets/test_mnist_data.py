@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,39 @@ def test_clothes_are_read_from_their_own_folder(fashion_mnist_root: Path) -> Non
         load("mnist", fashion_mnist_root)
 
 
+def test_unpacked_files_without_a_published_checksum_are_taken_and_said_to_be_so(fashion_mnist_root: Path) -> None:
+    """As torchvision leaves them, once the packed ones are deleted."""
+    vouched = load("fashion_mnist", fashion_mnist_root)
+    (fashion_mnist_root / "SHA256SUMS").unlink()
+    data = load("fashion_mnist", fashion_mnist_root)
+    assert torch.equal(data.train.x, vouched.train.x)
+    assert data.provenance == dict.fromkeys(vouched.provenance, "no published checksum")
+
+
+def test_unpacked_files_that_differ_from_what_the_root_lists_are_corrupt(fashion_mnist_root: Path) -> None:
+    path = fashion_mnist_root / "FashionMNIST/raw/t10k-labels-idx1-ubyte"
+    listed = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(idx(np.zeros(30)))
+    with pytest.raises(ValueError, match=rf"{path} is corrupt: got sha256 \w+, expected {listed} of .*SHA256SUMS"):
+        load("fashion_mnist", fashion_mnist_root)
+
+
+def test_packed_files_that_are_published_are_read_before_unpacked_ones(
+    fashion_mnist_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fashion_mnist_root / "SHA256SUMS").unlink()
+    sources = []
+    for source in mnist.FASHION_SOURCES:
+        path = fashion_mnist_root / source.name
+        path.write_bytes(gzip.compress(path.with_suffix("").read_bytes()))
+        path.with_suffix("").write_bytes(b"something else")
+        sources.append(replace(source, checksum=hashlib.md5(path.read_bytes()).hexdigest()))
+    monkeypatch.setattr(mnist, "FASHION_SOURCES", tuple(sources))
+    data = load("fashion_mnist", fashion_mnist_root)
+    assert set(data.provenance.values()) == {"published checksum"}
+    assert data.test.x[:, 0, -1, -1].tolist() == list(range(30))
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 4), (2, 3, 4)])
 def test_reads_any_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
@@ -61,6 +96,7 @@ WHOLE = idx(np.zeros((4, 5)))
         (WHOLE + b"\0", r"21 bytes where its header says \[4, 5\]"),
         (WHOLE[:7], "0 bytes"),
     ],
+    ids=["empty", "of floats", "text", "cut short", "too long", "a header cut short"],
 )
 def test_refuses_what_is_no_whole_idx_file(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "file").write_bytes(content)
@@ -68,7 +104,11 @@ def test_refuses_what_is_no_whole_idx_file(tmp_path: Path, content: bytes, messa
         mnist.read(tmp_path / "file")
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(WHOLE)[:-9], gzip.compress(WHOLE)[:-1] + b"x"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(WHOLE)[:-9], gzip.compress(WHOLE)[:-1] + b"x"],
+    ids=["empty", "text", "cut short", "another length"],
+)
 def test_refuses_a_broken_gz(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.gz").write_bytes(content)
     with pytest.raises(ValueError, match=r"file.gz (cannot be decompressed|is no idx file)"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import subprocess
 import sys
@@ -97,6 +98,20 @@ def test_progression_of_diabetes_rises_with_body_mass() -> None:
         assert torch.corrcoef(torch.stack([part.x[:, 2], part.y]))[0, 1] > 0.4
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", ["beijing", "flowers", "imdb"], indirect=True)
+def test_what_is_slow_to_read_shows_how_far_it_is(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bayesreg.progress.QUIET", 0.0)
+    monkeypatch.setattr(sys, "stderr", seen := Terminal())
+    load(name, root)
+    assert f"verifying {SOURCES[name][0].name}" in seen.getvalue()
+    assert "reading " in seen.getvalue()
+
+
 def random_state() -> tuple[object, ...]:
     """Of the three global generators, NumPy's legacy one included: it is the one that libraries touch."""
     numpy_state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
@@ -129,6 +144,13 @@ def test_an_unknown_name_is_told_the_nearest(name: str, meant: str) -> None:
 def test_a_name_like_no_other_is_told_all() -> None:
     with pytest.raises(ValueError, match=r"no data set is called 'xyz': choose among .*, cifar100\.$"):
         load("xyz")
+
+
+def test_every_source_says_how_large_it_may_be_and_what_it_is_in_a_line() -> None:
+    for source in (source for sources in SOURCES.values() for source in sources):
+        assert 0 < source.limit <= 5 * 10**8
+        assert source.name in repr(source)
+        assert len(repr(source)) < 400  # not the 8,189 photographs
 
 
 @pytest.mark.parametrize("name", SOURCES)

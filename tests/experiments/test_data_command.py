@@ -81,6 +81,15 @@ def test_a_folder_of_many_files_is_one_line(command, tmp_path):
 
 
 @pytest.mark.usefixtures("published")
+def test_files_without_a_published_checksum_are_no_error(command, tmp_path):
+    files = [tmp_path / "root/many" / str(i) for i in range(30)]
+    files[0].parent.mkdir(parents=True)
+    for file in files:
+        file.write_text(file.name)
+    assert command("verify", "many") == (0, "many/ (30 files): no published checksum\n", "")
+
+
+@pytest.mark.usefixtures("published")
 def test_an_unknown_name_is_refused(command):
     status, _, err = command("verify", "digits")
     assert status == 2
