@@ -11,6 +11,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from bayesreg.files import sha256_of
+
 from .windows import Windows
 
 SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
@@ -49,6 +51,11 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples on `device`."""
         return Dataset(self.x.to(device), self.y.to(device))
+
+    def sha256(self) -> str:
+        """64 hexadecimal digits that stand for the content: x and y, of windows the table and the ends."""
+        x = {"rows": self.x.rows, "ends": self.x.ends} if isinstance(self.x, Windows) else {"x": self.x}
+        return sha256_of({f"{name} of {list(self.x.shape)}": part for name, part in x.items()} | {"y": self.y})
 
 
 @dataclass(frozen=True, eq=False)
