@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 TRIES = 2  # of a job whose worker was killed
 
@@ -124,6 +125,7 @@ def _work(pipe: Any, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what a Ctrl-C means the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own, between processes, would be left behind by a kill
     with suppress(EOFError, OSError):  # the parent is gone
         while True:
             pipe.send_bytes(_do(pipe.recv_bytes()))

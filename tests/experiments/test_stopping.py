@@ -38,29 +38,47 @@ def until(true, process):
 WAITS = """
 import sys, time
 from experiments.stopping import stoppable
-with stoppable():
+cleaning, grace = map(float, sys.argv[1:])
+with stoppable(grace):
     try:
         print("ready", flush=True)
         time.sleep(600)
     finally:
         print("cleaning", flush=True)
-        time.sleep(float(sys.argv[1]))
+        time.sleep(cleaning)
 """
+SWALLOWS = """
+import time
+from experiments.stopping import stoppable
+with stoppable():
+    try:
+        print("ready", flush=True)
+        time.sleep(600)
+    except BaseException:  # as where a C library calls back
+        print("cleaning", flush=True)
+    time.sleep(600)
+"""
+WAYS = {  # code, its arguments, and whether it takes a second signal
+    "tidy": (WAITS, ["0", "600"], False),
+    "slow": (WAITS, ["600", "0.1"], False),
+    "twice": (WAITS, ["600", "600"], True),
+    "swallowed": (SWALLOWS, [], False),
+}
 
 
+@pytest.mark.parametrize(("code", "arguments", "twice"), WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_command_and_a_second_one_does_not_wait(tmp_path, number, status):
-    for cleaning in ("0", "600"):
-        process = start(WAITS, tmp_path, cleaning)
-        assert process.stdout.readline() == "ready\n"
+def test_a_signal_ends_a_command_whatever_it_does(tmp_path, code, arguments, twice, number, status):
+    process = start(code, tmp_path, *arguments)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.stdout.readline() == "cleaning\n"
+    if twice:
         process.send_signal(number)
-        assert process.stdout.readline() == "cleaning\n"
-        if cleaning != "0":
-            process.send_signal(number)
-        _, said = process.communicate(timeout=LONG)
-        assert process.returncode == status
-        assert ("the same command goes on" in said) == (cleaning == "0")
-        assert "Traceback" not in said
+    _, said = process.communicate(timeout=LONG)
+    assert process.returncode == status
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
 
 
 def test_what_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
