@@ -1,9 +1,25 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Files that are whole or not there: nobody sees half of one, and what was damaged since is noticed."""
 
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import io
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: there is no room left, on the disk or for this user
+
+
+class Unusable(ValueError):
+    """A file that is damaged, or not what it is read as."""
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
@@ -14,6 +30,69 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
     try:
         write(part)
         os.replace(part, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk says no name
+        raise
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed processes left when they wrote `path`; for the one process that may write it now."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
+
+
+def save_tensors(path: str | Path, kind: str, state: dict[str, Any]) -> Path:
+    """Write a state as `torch.save` does, a zip archive, with its kind and SHA-256 as the archive's comment."""
+    archive = io.BytesIO()
+    torch.save(state, archive)
+    body = archive.getbuffer()[:-2]  # all but the length of the comment, which is 0
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            file.write(body)
+            file.write(_comment(kind, body))
+
+    return write_atomically(path, write)
+
+
+def load_tensors(path: str | Path, kind: str) -> dict[str, Any]:
+    """What `save_tensors` wrote, on the CPU. `Unusable` unless the file is of that kind and whole, bit for bit."""
+    whole = memoryview(Path(path).read_bytes())
+    body = whole[: -len(_comment(kind, b""))]
+    if whole[len(body) :] != _comment(kind, body):
+        what = "empty" if not len(whole) else "damaged, or from elsewhere" if whole[:2] == b"PK" else "of another kind"
+        raise Unusable(f"{path} is no {kind} that bayesreg saved: it is {what}")
+    try:
+        return torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
+    except Exception as error:  # whole, and yet not for this version of PyTorch
+        raise Unusable(f"{path} cannot be read by PyTorch {torch.__version__}: {error}") from None
+
+
+def _comment(kind: str, body: bytes | memoryview) -> bytes:
+    text = f"bayesreg {kind}, sha256 {hashlib.sha256(body).hexdigest()}".encode()
+    return len(text).to_bytes(2, "little") + text
+
+
+def read_json(path: Path, *needed: str) -> dict[str, Any]:
+    """The JSON object in a file, which has the keys `needed`. `Unusable` for anything else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"{path} is not readable as JSON ({str(error).splitlines()[0]})") from None
+    if not isinstance(value, dict):
+        raise Unusable(f"{path} holds no JSON object but {type(value).__name__}")
+    if missing := [key for key in needed if key not in value]:
+        raise Unusable(f"{path} lacks {', '.join(missing)}")
+    return value
+
+
+def sha256_of(tensors: Mapping[str, Tensor]) -> str:
+    """64 hexadecimal digits that stand for tensors: their names, types, shapes and values."""
+    made = hashlib.sha256()
+    for name, tensor in tensors.items():
+        made.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
+        made.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
+    return made.hexdigest()

@@ -18,11 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bayesreg import guides, schedule
+from bayesreg.checkpoint import Checkpoint
 from bayesreg.checks import check
 from bayesreg.convergence import judge
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device, choose_threads, flops, surroundings
-from bayesreg.files import write_atomically
 from bayesreg.model import Model, Parameters
 from bayesreg.posterior import Posterior
 from bayesreg.step import Step
@@ -69,14 +69,15 @@ def fit(
     seed: the order of the data and the guide's draws; the weights at the start are the network's own, where the noise
     scale is learned with the last layer in the unit of y (see `units`). validation: judged after every epoch,
     into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
-    `datasets.flip_and_crop`. checkpoint: a file from which an interrupted run goes on, bit for bit.
+    `datasets.flip_and_crop`. checkpoint: a file from which this very fit, interrupted, goes on bit for bit; it is
+    removed at the end.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
     compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
     network alone computes in it while it is trained; densities and parameters stay as they are.
 
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
-    training; `Diverged` where the loss becomes NaN or infinite.
+    training, among it a checkpoint of another fit; `Diverged` where the loss becomes NaN or infinite.
     """
     batch_size = schedule.batch_size(len(train)) if batch_size is None else batch_size
     epochs = schedule.epochs(len(train), batch_size) if epochs is None else epochs
@@ -87,13 +88,15 @@ def fit(
     model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None
     work = flops(model, train.x[:batch_size])
-    with surroundings(target, seed, threads or choose_threads(work)):
+    decides = {"guide": guide, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "bfloat16": bfloat16}
+    kept = Checkpoint(checkpoint, model, train, validation, augment, **decides)
+    with surroundings(target, seed, threads or choose_threads(work)), kept:
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
         run = _Run(model, guides.create(guide, model), lr, epochs * steps, rates)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
-        first = run.resume(checkpoint)  # Adam's moments are the last to take memory
+        first = run.resume(kept)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
         hidden = None if progress else True  # None: where there is no terminal
         bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
@@ -106,7 +109,7 @@ def fit(
                 row |= _judge(posterior, validation, run, steps)
             run.history.append(row)
             bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
-            run.save(checkpoint)
+            run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
         posterior.convergence = judge(run.step, train, batch_size, epochs, work)
     model.autocast, model.step = None, None
@@ -189,9 +192,9 @@ class _Run:
             named = dict(zip(self.step.names, terms[step].tolist(), strict=True))
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
-    def save(self, checkpoint: str | Path | None, every: float = 20.0) -> None:
+    def save(self, checkpoint: Checkpoint, every: float = 20.0) -> None:
         """Write the checkpoint, at most once in `every` seconds."""
-        if checkpoint is None or time.monotonic() - self._saved_at < every:
+        if checkpoint.path is None or time.monotonic() - self._saved_at < every:
             return
         state = {
             "step": self.step.state(),
@@ -199,14 +202,14 @@ class _Run:
             "cuda_rng": torch.cuda.get_rng_state() if self.step.parameters[0].is_cuda else None,
             "history": self.history,
         }
-        write_atomically(checkpoint, lambda path: torch.save(state, path))
+        checkpoint.write(state)
         self._saved_at = time.monotonic()
 
-    def resume(self, checkpoint: str | Path | None) -> int:
+    def resume(self, checkpoint: Checkpoint) -> int:
         """Go back to the checkpoint, if there is one; the number of epochs done."""
-        if checkpoint is None or not Path(checkpoint).exists():
+        state = checkpoint.read()
+        if state is None:
             return 0
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         self.step.restore(state["step"])
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.step.parameters[0].is_cuda:

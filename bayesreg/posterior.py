@@ -17,7 +17,7 @@ from bayesreg import diagnostics, guides, priors
 from bayesreg.convergence import Convergence
 from bayesreg.datasets import Dataset, Windows
 from bayesreg.device import random_state_kept
-from bayesreg.files import write_atomically
+from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS
 from bayesreg.metrics import METRICS
 from bayesreg.model import Model, Parameters
@@ -134,12 +134,18 @@ class Posterior:
             "warmup_seconds": self.warmup_seconds,
             "convergence": self.convergence and vars(self.convergence),
         }
-        return write_atomically(path, lambda part: torch.save(state, part))
+        return save_tensors(path, "posterior", state)
 
     @classmethod
     def load(cls, path: str | Path, net: nn.Module) -> Posterior:
-        """The posterior that `save` wrote; net: a network of the same architecture, left as it is."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        """The posterior that `save` wrote; net: a network of the same architecture, left as it is.
+
+        ValueError for another network, and for a file that is damaged or something else.
+        """
+        try:
+            state = load_tensors(path, "posterior")
+        except Unusable as error:
+            raise Unusable(f"{error}; save the posterior again, or do its run again") from None
         kind, options = state["likelihood"]
         if kind not in LIKELIHOODS:
             raise ValueError(f"{path} has the likelihood {kind!r}, which is not registered: add it to LIKELIHOODS")

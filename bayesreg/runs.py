@@ -13,32 +13,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
+from bayesreg.claims import Claimed, Config, claimed
 from bayesreg.datasets import Data
 from bayesreg.device import choose_device
-from bayesreg.files import write_atomically
+from bayesreg.files import Unusable, load_tensors, read_json, write_atomically
 from bayesreg.fit import Diverged, fit
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 
-Config = dict[str, Any]
+log = logging.getLogger(__name__)
+
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
-
-
-class Claimed(ValueError):
-    """Another process is at this run."""
+WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "result.json")  # under the claim
+__all__ = ["Claimed", "Config", "describe", "execute", "key", "load", "prepare", "refuse", "result"]
 
 
 def key(config: Config) -> str:
@@ -47,79 +45,46 @@ def key(config: Config) -> str:
 
 
 def result(directory: str | Path) -> dict[str, Any] | None:
-    """The result of a run that ended; None where it did not, or is not there."""
-    path = Path(directory) / "result.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    """The result of a run that ended; None where it did not, or is not there, or where its files are damaged."""
+    directory = Path(directory)
+    try:
+        done = read_json(directory / "result.json", "status", "message", "metrics", "seconds")
+        if (directory / "posterior.pt").exists():
+            load_tensors(directory / "posterior.pt", "posterior")
+        return done
+    except FileNotFoundError:
+        return None
+    except Unusable as error:
+        log.warning("%s; the run is not taken as done", error)
+        return None
 
 
 def prepare(directory: str | Path, config: Config) -> None:
     """Make the directory this configuration's. ValueError where it is another's, or cannot be written."""
-    directory = Path(directory)
-    path = directory / "config.json"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(directory.iterdir()):
-                raise ValueError(f"output directory {directory} holds other files: choose an empty or a new one")
-            write_atomically(path, lambda part: part.write_text(json.dumps(config, indent=2)))
-        elif not os.access(directory, os.W_OK):
-            raise PermissionError(13, "not writable")
-    except OSError as error:
-        raise ValueError(
-            f"output directory {directory} cannot be written ({error.strerror}): choose another with --output"
-        ) from None
-    _refuse_another(path, config)
+    with claimed(Path(directory), config):
+        pass
 
 
-def _refuse_another(path: Path, config: Config) -> None:
-    try:
-        there = json.loads(path.read_text())
-    except json.JSONDecodeError:
-        raise ValueError(f"{path} is not readable as JSON: move the directory away, or choose another") from None
-    ours = json.loads(json.dumps(config))
-    if there != ours:
-        differ = [name for name in there.keys() | ours.keys() if there.get(name) != ours.get(name)]
-        first = sorted(differ)[0]
-        raise ValueError(
-            f"output directory {path.parent} holds the run of another configuration "
-            f"({first}: {there.get(first)} there, {ours.get(first)} here): choose another with --output"
-        )
-
-
-@contextmanager
-def _claimed(directory: Path) -> Iterator[None]:
-    """Keep other processes out; the claim ends with this process, however it ends."""
-    lock = FileLock(directory / ".claim")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise Claimed(f"another process is at the run in {directory}: wait for it, or choose another") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def execute(directory: str | Path, config: Config, model: Model, data: Data, **options: Any) -> dict[str, Any]:
+def execute(
+    directory: str | Path, config: Config, model: Model, data: Data, wait: bool = False, **options: Any
+) -> dict[str, Any]:
     """Fit, evaluate on validation and test, record; what is done already is not done again.
 
-    options: those of `fit`. A run whose loss becomes NaN or infinite is recorded with status "diverged".
-    Returns the result.
+    options: those of `fit`. wait: for another process that is at the run, and take what it has done. A run whose
+    loss becomes NaN or infinite is recorded with status "diverged". Returns the result.
     """
     directory = Path(directory)
-    prepare(directory, config)
-    with _claimed(directory):
+    with claimed(directory, config, WRITTEN, wait):
         done = result(directory)
         if done is None or done["status"] == "refused":  # what was refused and could be built now has a meaning now
             done = _execute(directory, config, model, data, options)
         return done
 
 
-def refuse(directory: str | Path, config: Config, reason: str) -> None:
-    """Record that this configuration has no meaning, and why, where a comparison goes on without it."""
+def refuse(directory: str | Path, config: Config, reason: str, wait: bool = False) -> None:
+    """Record that this configuration cannot be run, and why, where a comparison goes on without it."""
     directory = Path(directory)
-    prepare(directory, config)
-    with _claimed(directory):
+    with claimed(directory, config, WRITTEN, wait):
         if result(directory) is None:
             metrics: dict[str, Any] = {"validation": {}, "test": {}}
             _write(directory, {"status": "refused", "message": reason, "metrics": metrics, "seconds": {}})
@@ -131,11 +96,10 @@ def _write(directory: Path, outcome: dict[str, Any]) -> None:
 
 def _execute(directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
-    checkpoint = directory / "checkpoint.pt"
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
     outcome["device"] = str(choose_device(options.get("device")))
     try:
-        posterior = fit(model, data.train, validation=data.validation, checkpoint=checkpoint, **options)
+        posterior = _fit(directory / "checkpoint.pt", model, data, options)
         history, warmup = posterior.history, posterior.warmup_seconds
         outcome["metrics"] = {"validation": _last(history), "test": posterior.evaluate(data.test)}
         posterior.save(directory / "posterior.pt")
@@ -154,8 +118,21 @@ def _execute(directory: Path, config: Config, model: Model, data: Data, options:
     }
     outcome |= describe(model, data)
     _write(directory, outcome)
-    checkpoint.unlink(missing_ok=True)
     return outcome
+
+
+def _fit(checkpoint: Path, model: Model, data: Data, options: dict[str, Any]) -> Posterior:
+    """Go on from the checkpoint, or begin anew where it is damaged, or of other data or code."""
+
+    def once() -> Posterior:
+        return fit(model, data.train, validation=data.validation, checkpoint=checkpoint, **options)
+
+    try:
+        return once()
+    except Unusable as error:
+        log.warning("%s; the run begins anew", error)
+        checkpoint.unlink()
+        return once()
 
 
 def _last(history: pd.DataFrame) -> dict[str, float]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 import tyro
 
 from experiments import EXPERIMENTS, summary
+from experiments.stopping import stoppable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("guide", "epochs", "batch_size", "lr", "device", "threads", "compile")  # as `bayesreg.fit` calls them
 ELSEWHERE = ("device", "threads", "compile", "data_dir", "output", "diagnostics")  # they do not change the result
+MAKE_ROOM = "nothing that was finished is lost: make room, and the same command goes on"
 
 
 @dataclass(frozen=True)
@@ -157,17 +159,22 @@ class Experiment(ABC):
         return self.output or Path(root) / self.name / named
 
     def run(self, root: str | Path = "runs") -> dict[str, Any]:
-        """Build and execute; what was done before is not done again. Returns the result and its directory."""
-        return self.execute(self.build(), root)
+        """Build and execute; what was done before, or is done by another process, is not done again.
 
-    def execute(self, prepared: Prepared, root: str | Path = "runs", progress: bool = False) -> dict[str, Any]:
+        Returns the result and its directory.
+        """
+        return self.execute(self.build(), root, wait=True)
+
+    def execute(
+        self, prepared: Prepared, root: str | Path = "runs", progress: bool = False, wait: bool = False
+    ) -> dict[str, Any]:
         """Train, evaluate and record what was built, with the baselines of its data."""
         from bayesreg import diagnostics, runs
         from experiments import baseline_cache
 
         config, model, data, options = prepared
         directory = self.directory(config, root)
-        outcome = runs.execute(directory, config, model, data, progress=progress, **options)
+        outcome = runs.execute(directory, config, model, data, wait=wait, progress=progress, **options)
         if self.diagnostics and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
         shared = None if self.output else Path(root) / "baselines"
@@ -180,7 +187,7 @@ class Experiment(ABC):
 
         size = len(self._data().train)
         config = self._config(self._prior(size), size)
-        runs.refuse(self.directory(config, root), config, reason)
+        runs.refuse(self.directory(config, root), config, reason, wait=True)
 
     def _data(self) -> Data:
         """The data set at --train-size."""
@@ -239,10 +246,19 @@ def command(kind: Any, module: str) -> Any:
 
 
 def main(kind: type[Experiment]) -> None:
-    """Run one experiment from the command line. Exit status 2 for bad input, 1 for a run that diverged."""
+    """Run one experiment from the command line.
+
+    Exit status 2 for bad input, 1 for a run that diverged or found the disk full, 130 and 143 for one that was stopped.
+    """
     experiment = command(kind, f"experiments.{kind.name}")
     logging.basicConfig(level="INFO", format="%(message)s")
+    with stoppable():
+        _run(experiment)
+
+
+def _run(experiment: Experiment) -> None:
     from bayesreg import runs
+    from bayesreg.files import FULL
 
     try:
         prepared = experiment.build()
@@ -254,11 +270,13 @@ def main(kind: type[Experiment]) -> None:
         print(summary.sentence(term.describe(prepared.model.size)))
     try:
         outcome = experiment.execute(prepared, progress=True)
-    except KeyboardInterrupt:
-        print(f"interrupted; the same command goes on from {directory}", file=sys.stderr)
-        sys.exit(130)
     except runs.Claimed as error:
         refuse(error)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"stopped: {error}; {MAKE_ROOM}", file=sys.stderr)
+        sys.exit(1)
     if outcome["status"] == "diverged":
         print(f"diverged: {outcome['message']}\n{outcome['directory']}", file=sys.stderr)
         sys.exit(1)

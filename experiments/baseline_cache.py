@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.baselines import Metrics, baseline
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from bayesreg.datasets import Data
 
-    from bayesreg.datasets import Data, Dataset
+log = logging.getLogger(__name__)
 
 
 def record(directory: Path, shared: Path | None, data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
@@ -34,31 +35,26 @@ def record(directory: Path, shared: Path | None, data: Data, **options: dict[str
 def digest(data: Data, options: dict[str, Any]) -> str:
     """Sixteen hexadecimal digits that stand for what the baselines are computed from."""
     made = hashlib.sha256(json.dumps([data.name, data.classes, options], sort_keys=True).encode())
-    for tensor in (*_tensors(data.train), *_tensors(data.test)):
-        made.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
-        made.update(tensor.contiguous().numpy().data)
+    for part in (data.train, data.test):
+        made.update(part.sha256().encode())
     return made.hexdigest()[:16]
-
-
-def _tensors(part: Dataset) -> Iterator[Tensor]:
-    """x and y; of windows the rows and the ends, which are all of them."""
-    from bayesreg.datasets import Windows
-
-    yield from (part.x.rows, part.x.ends) if isinstance(part.x, Windows) else (part.x,)
-    yield part.y
 
 
 def _kept(path: Path, make: Callable[[], dict[str, Metrics]]) -> dict[str, Metrics]:
     """What is in the file, where it is there and whole; else made, by one process while the others wait."""
     from filelock import FileLock
 
-    from bayesreg.files import write_atomically
+    from bayesreg.files import Unusable, read_json, remove_parts, write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
+        remove_parts(path)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            made = make()
+            return read_json(path)
+        except FileNotFoundError:
+            pass
+        except Unusable as error:
+            log.warning("%s; it is made again", error)
+        made = make()
         write_atomically(path, lambda part: part.write_text(json.dumps(made, indent=2)))
     return made

@@ -8,12 +8,14 @@ import logging
 import shlex
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import tyro
 
-from experiments.base import Experiment, command, load, refuse
+from experiments.base import MAKE_ROOM, Experiment, command, load, refuse
+from experiments.stopping import stoppable
 
 STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every prior that has one
     "none": (None,),
@@ -70,12 +72,12 @@ class Compare:
         return [t if s is None else f"{t}:{s:g}" for t, grid in zip(wanted, grids, strict=True) for s in grid]
 
     def runs(self) -> list[Experiment]:
-        """Every run of the grid, the slowest first so that no worker is left with one at the end."""
+        """Every run of the grid, once, the slowest first so that no worker is left with one at the end."""
         if self.seeds < 1:
             raise ValueError(f"--seeds {self.seeds}: at least 1")
         texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
         grid = itertools.product(map(self._experiment, self.experiments), texts, range(self.seeds))
-        return [replace(one, prior=text, seed=seed) for one, text, seed in grid]
+        return list(dict.fromkeys(replace(one, prior=text, seed=seed) for one, text, seed in grid))
 
     def _experiment(self, line: str) -> Experiment:
         name, *options = shlex.split(line)
@@ -92,21 +94,37 @@ class Compare:
         return replace(one, guide=self.guide, **given)
 
 
-def refusals(runs: list[Experiment]) -> dict[Experiment, str]:
-    """The runs whose prior has no meaning there, and why; the others can be built.
+def refusals(runs: list[Experiment]) -> tuple[dict[Experiment, str], dict[Experiment, str]]:
+    """The runs whose prior has no meaning there, and those that fail to be built, each with the reason.
 
     One run of each experiment and prior is built, so that a mistake shows before the first hour: ValueError or
-    OSError for what would stop the same experiment without a prior too.
+    OSError for what would stop the same experiment without a prior too. Anything else, as memory that does not
+    suffice, costs that experiment and prior alone.
     """
     refused: dict[Experiment, str] = {}
-    for _, seeds in itertools.groupby(runs, key=lambda run: replace(run, seed=0)):
-        first, *others = seeds
+    broken: dict[Experiment, str] = {}
+    for _, group in itertools.groupby(runs, key=lambda run: replace(run, seed=0)):
+        first, *others = group
         try:
-            first.build()
-        except ValueError as error:
-            replace(first, prior="none").build()
-            refused |= dict.fromkeys([first, *others], str(error))
-    return refused
+            try:
+                first.build()
+            except ValueError as error:
+                replace(first, prior="none").build()
+                refused |= dict.fromkeys([first, *others], str(error))
+        except (ValueError, OSError):
+            raise
+        except Exception as error:
+            broken |= dict.fromkeys([first, *others], in_words(error))
+    return refused, broken
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, after its kind where that is not plain bad input; of a full disk what to do."""
+    from bayesreg.files import FULL
+
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{error}; {MAKE_ROOM}"
+    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def make_writable(*directories: Path) -> None:
@@ -121,34 +139,60 @@ def make_writable(*directories: Path) -> None:
 
 
 def named(run: Experiment) -> str:
-    """A run in a few words."""
-    return f"{run.name} {run.prior} seed {run.seed}"
+    """A run in a few words: its experiment, the options of it that are not the default, its prior and seed."""
+    default = type(run)()
+    own = {f.name: value for f in fields(run) if (value := getattr(run, f.name)) != getattr(default, f.name)}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in own.items() if name not in OF_THE_GRID]
+    return " ".join([run.name, *options, run.prior, f"seed {run.seed}"])
 
 
-def sweep(runs: list[Experiment], output: Path, workers: int | None) -> list[str]:
-    """Do the runs with a progress bar; the messages of those that failed."""
+def sweep(runs: list[Experiment], output: Path, workers: int | None, failed: list[str]) -> None:
+    """Do the runs with a progress bar; adds to `failed` what stopped one. OSError when the disk is full."""
     from tqdm import tqdm
 
+    from bayesreg.files import FULL
     from bayesreg.sweep import sweep as on_workers
 
-    failed = []
-    outcomes = on_workers([functools.partial(run.run, root=output) for run in runs], workers)
     every = 0.1 if sys.stderr.isatty() else 20.0  # seconds; a log wants fewer lines than a terminal
-    for outcome in (bar := tqdm(outcomes, total=len(runs), unit="run", mininterval=every)):
-        run = runs[outcome.number]
-        bar.set_postfix_str(named(run), refresh=False)
-        if outcome.error is not None:
-            failed.append(f"{named(run)}: {outcome.error}")
-    return failed
+    with closing(on_workers([functools.partial(run.run, root=output) for run in runs], workers)) as outcomes:
+        for outcome in (bar := tqdm(outcomes, total=len(runs), unit="run", mininterval=every)):
+            run = runs[outcome.number]
+            bar.set_postfix_str(named(run), refresh=False)
+            if isinstance(outcome.error, OSError) and outcome.error.errno in FULL:
+                raise outcome.error
+            if outcome.error is not None:
+                failed.append(f"{named(run)}: {in_words(outcome.error)}")
+
+
+def show(compare: Compare) -> None:
+    """Print the table and write the report of all that is in --output."""
+    from bayesreg import report
+
+    table = report.load(compare.output)
+    print(report.terminal(table))
+    print(report.write(compare.output, compare.report, table))
 
 
 def main() -> None:
-    """Run the grid, print the table, write the report."""
+    """Run the grid, print the table, write the report. Exit status 2 for bad input, 1 where something failed."""
     compare = command(Compare, "experiments.compare")
     logging.basicConfig(level="WARNING", format="%(message)s")
+    failed: list[str] = []
+    with stoppable():
+        try:
+            _run(compare, failed)
+        except OSError as error:
+            failed.append(in_words(error))
+        finally:
+            for message in failed:
+                print(f"failed: {message}", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+def _run(compare: Compare, failed: list[str]) -> None:
     try:
         runs = compare.runs()
-        refused = refusals(runs)
+        refused, broken = refusals(runs)
         if len(refused) == len(runs):
             raise ValueError("\n".join(dict.fromkeys(refused.values())))
         make_writable(compare.output, compare.report)
@@ -158,16 +202,15 @@ def main() -> None:
         refuse(error)
     for line in dict.fromkeys(f"refused on {run.name}: {reason}" for run, reason in refused.items()):
         print(line, file=sys.stderr)
-    failed = sweep([run for run in runs if run not in refused], compare.output, compare.workers)
-
-    from bayesreg import report
-
-    table = report.load(compare.output)
-    print(report.terminal(table))
-    print(report.write(compare.output, compare.report, table))
-    for message in failed:
-        print(f"failed: {message}", file=sys.stderr)
-    sys.exit(1 if failed else 0)
+    for run, reason in broken.items():
+        failed.append(f"{named(run)}: {reason}")
+        with suppress(Exception):  # its data may be what fails; the line above is printed in any case
+            run.refuse(reason, compare.output)
+    sweep([run for run in runs if run not in refused | broken], compare.output, compare.workers, failed)
+    try:
+        show(compare)
+    except ValueError as error:  # nothing was finished
+        failed.append(f"the report: {error}")
 
 
 if __name__ == "__main__":

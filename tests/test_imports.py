@@ -1,10 +1,10 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
 files, progress, schedule → likelihoods, local, curvature, graph, nets, datasets, metrics → priors → model → device →
-units → guides → objective → step → checks, convergence → posterior, diagnostics → fit → runs → sweep → statistics,
-report → experiments. The design lists fit before posterior; but fit returns a Posterior, and so imports it, while a
-Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files and progress: a cache
-and a download must not leave half a file, nor be silent.
+units → guides → objective → step → checks, convergence → posterior, diagnostics, checkpoint → fit, claims → runs →
+sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns a Posterior, and so
+imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files and
+progress: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -24,8 +24,8 @@ LAYERS = [
     {"objective"},
     {"step"},
     {"checks", "convergence"},
-    {"posterior", "diagnostics"},
-    {"fit"},
+    {"posterior", "diagnostics", "checkpoint"},
+    {"fit", "claims"},
     {"runs"},
     {"sweep"},
     {"statistics", "report"},

@@ -1,6 +1,7 @@
 """A posterior predicts the mean over draws of p(y | x, θ), and comes back from a file as it was."""
 
 import copy
+import errno
 import math
 
 import byhand
@@ -13,6 +14,7 @@ from scipy.special import logsumexp
 from torch import nn
 
 import bayesreg as br
+from bayesreg import files
 from bayesreg import posterior as module
 
 N = 12
@@ -293,15 +295,31 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = posterior.save(tmp_path / "p.pt")
     before = path.read_bytes()
 
-    def half(state, part):
-        part.write_bytes(b"half")
-        raise OSError("disk full")
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(files, "_comment", full)  # which is written last
+    with pytest.raises(OSError, match=r"No space left on device: '.*p\.pt'"):
         posterior.save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["p.pt"]
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    posterior, _ = fit()
+    path = posterior.save(tmp_path / "p.pt")
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 101):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"p\.pt is no posterior that bayesreg saved.*save the posterior again"):
+            br.Posterior.load(path, posterior.model.net)
+
+
+@pytest.mark.parametrize("content", [b"", b"accuracy 0.9", b"<html>", b"PK of a zip"])
+def test_a_file_of_something_else_is_refused(tmp_path, content):
+    (tmp_path / "p.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"p\.pt is no posterior that bayesreg saved"):
+        br.Posterior.load(tmp_path / "p.pt", nn.Linear(1, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """A run's directory: whole or not there, never another's, never done twice, resumed where it was left."""
 
+import errno
 import json
 import multiprocessing
 import os
+import threading
+import time
 
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ import torch
 from filelock import FileLock
 
 import bayesreg as br
-from bayesreg import runs
+from bayesreg import files, runs
 from bayesreg.datasets import Data
 
 CONFIG = {"experiment": "made", "prior": "l2:0.001", "seed": 0}
@@ -146,3 +149,88 @@ def test_a_refusal_is_a_result_until_the_run_can_be_built(tmp_path, data):
     assert done["status"] == "done"
     runs.refuse(tmp_path / "run", CONFIG, "it has no meaning")
     assert runs.result(tmp_path / "run") == done
+
+
+@pytest.mark.parametrize("left", [".config.json.1.part", ".claim"])
+def test_what_a_kill_has_left_before_the_configuration_was_there_blocks_nothing(tmp_path, data, left):
+    (tmp_path / left).write_text('{"experi')
+    assert runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)["status"] == "done"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names - {".claim"} == {"config.json", "history.csv", "posterior.pt", "result.json"}
+
+
+def test_halves_of_killed_processes_are_removed(tmp_path, data):
+    runs.prepare(tmp_path, CONFIG)
+    for name in ("config.json", "checkpoint.pt", "posterior.pt", "history.csv", "result.json"):
+        (tmp_path / f".{name}.1.part").touch()
+    runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    assert not list(tmp_path.glob(".*.part"))
+
+
+DAMAGE = {
+    "result.json": [b"", b'{"status": "do', b"[]", b'"done"', b'{"status": "done"}', b"\xff"],
+    "posterior.pt": [b"", b"PK", b"<html>"],
+}
+
+
+@pytest.mark.parametrize(("name", "number"), [(name, number) for name in DAMAGE for number in range(len(DAMAGE[name]))])
+def test_a_run_whose_result_or_weights_are_damaged_is_done_again(tmp_path, data, caplog, name, number):
+    first = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    weights = torch.load(tmp_path / "posterior.pt", weights_only=True)["parameters"]
+    (tmp_path / name).write_bytes(DAMAGE[name][number])
+    again = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    assert again["metrics"] == first["metrics"]
+    assert f"{tmp_path / name}" in caplog.text
+    assert "not taken as done" in caplog.text
+    once_more = torch.load(tmp_path / "posterior.pt", weights_only=True)["parameters"]
+    assert all(torch.equal(value, once_more[name]) for name, value in weights.items())
+
+
+def test_a_damaged_checkpoint_is_begun_anew(tmp_path, data, caplog):
+    runs.prepare(tmp_path / "run", CONFIG)
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half of")
+    outcome = runs.execute(tmp_path / "run", CONFIG, make_model(data), data, **OPTIONS)
+    assert outcome["metrics"] == runs.execute(tmp_path / "whole", CONFIG, make_model(data), data, **OPTIONS)["metrics"]
+    assert "checkpoint.pt is no checkpoint" in caplog.text
+    assert "begins anew" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"experiment": "ma'])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json .*: move the directory away"):
+        runs.prepare(tmp_path, CONFIG)
+
+
+def test_who_waits_for_another_process_takes_what_it_has_done(tmp_path, data, caplog, monkeypatch):
+    first = runs.execute(tmp_path / "done", CONFIG, make_model(data), data, **OPTIONS)
+    runs.prepare(tmp_path / "run", CONFIG)
+    monkeypatch.setattr(runs, "fit", None)  # it must not train
+    taken = []
+    waiting = threading.Thread(
+        target=lambda: taken.append(
+            runs.execute(tmp_path / "run", CONFIG, make_model(data), data, wait=True, **OPTIONS)
+        )
+    )
+    with FileLock(tmp_path / "run" / ".claim"):
+        waiting.start()
+        deadline = time.monotonic() + 60
+        while "waiting for another process" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        for name in ("posterior.pt", "history.csv", "result.json"):
+            (tmp_path / "done" / name).rename(tmp_path / "run" / name)
+    waiting.join(60)
+    assert taken == [first]
+
+
+def test_a_full_disk_is_an_error_of_the_system_that_names_the_place(tmp_path, data, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_comment", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*posterior\.pt'"):
+            runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    assert runs.result(tmp_path) is None
+    assert runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)["status"] == "done"

@@ -1,31 +1,75 @@
-"""A sweep: every job's outcome, whatever becomes of the others."""
+"""A sweep: every job's outcome, whatever becomes of the others and of the workers."""
 
 import functools
 import os
+import signal
 
 import torch
 
-from bayesreg.sweep import sweep
+from bayesreg.sweep import Killed, sweep
+
+
+class Wide(Exception):
+    """An error that pickle cannot bring back: it wants two arguments and keeps one."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
 
 
 def work(number):
     if number == 2:
         raise ValueError("two is not to be had")
+    if number == 4:
+        raise Wide("this", "that")
     return number**2, os.getpid(), torch.get_num_threads()
 
 
+def die(marker, times):
+    """Killed from outside, as for its memory, the first times that it is tried."""
+    with marker.open("a") as file:
+        file.write("x")
+    if len(marker.read_text()) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
 def test_every_job_has_its_outcome_and_one_failure_leaves_the_others():
-    outcomes = {o.number: o for o in sweep([functools.partial(work, n) for n in range(5)], workers=2)}
-    assert sorted(outcomes) == [0, 1, 2, 3, 4]
-    assert [outcomes[n].result[0] for n in (0, 1, 3, 4)] == [0, 1, 9, 16]
+    outcomes = {o.number: o for o in sweep([functools.partial(work, n) for n in range(6)], workers=1)}
+    assert sorted(outcomes) == [0, 1, 2, 3, 4, 5]
+    assert [outcomes[n].result[0] for n in (0, 1, 3, 5)] == [0, 1, 9, 25]
+    assert isinstance(outcomes[2].error, ValueError)
     assert "two is not" in str(outcomes[2].error)
-    assert outcomes[2].result is None
+    assert str(outcomes[4].error) == "Wide: this and that"
+    assert outcomes[2].result is outcomes[4].result is None
+    (worker,) = {outcomes[n].result[1] for n in (0, 1, 3, 5)}  # one process does them all
+    assert worker != os.getpid()
+    assert outcomes[0].result[2] == max(1, os.cpu_count() or 1)
 
 
-def test_workers_are_other_processes_with_their_share_of_the_cores():
-    (outcome,) = sweep([functools.partial(work, 3)], workers=1)
-    assert outcome.result[1] != os.getpid()
-    assert outcome.result[2] == max(1, os.cpu_count() or 1)
+def test_a_killed_worker_costs_its_own_job_one_more_try(tmp_path):
+    jobs = [functools.partial(die, tmp_path / str(times), times) for times in (1, 9, 0, 0)]
+    outcomes = {outcome.number: outcome for outcome in sweep(jobs, workers=2)}
+    assert [outcomes[n].result for n in (0, 2, 3)] == ["alive"] * 3
+    assert isinstance(outcomes[1].error, Killed)
+    assert "killed by SIGKILL" in str(outcomes[1].error)
+    assert [len((tmp_path / name).read_text()) for name in "190"] == [2, 2, 2]
+
+
+def process_of(marker):
+    marker.write_text(str(os.getpid()))
+    return os.getpid()
+
+
+def test_a_sweep_that_is_left_leaves_no_worker(tmp_path):
+    jobs = [functools.partial(process_of, tmp_path / "0"), functools.partial(signal.pause)]
+    outcomes = sweep(jobs, workers=1)
+    worker = next(outcomes).result
+    outcomes.close()
+    try:
+        os.kill(worker, 0)
+    except ProcessLookupError:
+        return
+    raise AssertionError(f"worker {worker} is alive")
 
 
 def test_no_job_no_outcome():

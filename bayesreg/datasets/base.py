@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bayesreg.files import sha256_of
+
 from .tensors import to_tensor
 from .windows import Windows
 
@@ -57,6 +59,11 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same examples on `device`."""
         return Dataset(self.x.to(device), self.y.to(device))
+
+    def sha256(self) -> str:
+        """64 hexadecimal digits that stand for the content: x and y, of windows the table and the ends."""
+        x = {"rows": self.x.rows, "ends": self.x.ends} if isinstance(self.x, Windows) else {"x": self.x}
+        return sha256_of({f"{name} of {list(self.x.shape)}": part for name, part in x.items()} | {"y": self.y})
 
 
 @dataclass(frozen=True, eq=False, repr=False)

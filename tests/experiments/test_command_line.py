@@ -1,5 +1,6 @@
 """The command line: what it runs, what it leaves, and what it says to bad input (exit status 2, no traceback)."""
 
+import errno
 import importlib
 import json
 import re
@@ -11,7 +12,9 @@ import pytest
 import torch
 from filelock import FileLock
 
+from bayesreg import files, sweep
 from experiments import EXPERIMENTS, base, compare, report
+from experiments.diabetes import Diabetes
 
 SHORT = ["--epochs", "1"]
 
@@ -207,13 +210,97 @@ def test_only_what_the_prior_cannot_do_is_refused():
             return nets.mlp(data.features[0], 1, activation=torch.nn.ReLU)
 
     runs = [Piecewise(prior=prior, seed=seed) for prior in ("none", "smoothness:1", "l2") for seed in (0, 1)]
-    refused = compare.refusals(runs)
+    refused, broken = compare.refusals(runs)
+    assert not broken
     assert [(run.prior, run.seed) for run in refused] == [("smoothness:1", 0), ("smoothness:1", 1)]
     assert all("curvature is zero" in reason for reason in refused.values())
-    (reason,) = compare.refusals([Piecewise(prior=prior, ard=base.Ard(a=0.5)) for prior in ("l2", "ard")]).values()
+    refused, _ = compare.refusals([Piecewise(prior=prior, ard=base.Ard(a=0.5)) for prior in ("l2", "ard")])
+    (reason,) = refused.values()
     assert "ARD(a=0.5) has no MAP estimate" in reason
     with pytest.raises(ValueError, match="epochs=0"):
         compare.refusals([Piecewise(prior="smoothness:1", epochs=0)])
+
+
+def test_what_fails_to_be_built_costs_its_own_cell(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(Diabetes, "likelihood", heavy(Diabetes.likelihood))
+    grid = ["--experiments", "diabetes", "diabetes --width 9", "--priors", "none", "l2:0.1", "--seeds", "1", *SHORT]
+    status, out, err = command(compare.main, *grid, "--workers", "1")
+    assert status == 1
+    assert "diabetes" in out  # the table of the others
+    lines = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert lines == [
+        f"failed: diabetes --epochs 1 --width 9 {prior} seed 0: {reason}"
+        for prior, reason in (("none", "MemoryError: no room"), ("l2:0.1", "RuntimeError: can't allocate memory"))
+    ]
+    kept = [json.loads(path.read_text()) for path in tmp_path.glob("runs/compare/diabetes/*/result.json")]
+    assert sorted((r["status"], r["message"] or "") for r in kept) == [
+        ("done", ""),
+        ("done", ""),
+        ("refused", "MemoryError: no room"),
+        ("refused", "RuntimeError: can't allocate memory"),
+    ]
+
+
+def heavy(likelihood):
+    """Memory that does not suffice for 9 units, in the two ways in which it is said."""
+
+    def build(self):
+        if self.width == 9:
+            raise MemoryError("no room") if self.prior == "none" else RuntimeError("can't allocate memory")
+        return likelihood(self)
+
+    return build
+
+
+@pytest.fixture
+def outcomes(monkeypatch):
+    """In place of the workers: every job has the next of these errors, or none."""
+    errors = []
+
+    def swept(jobs, workers=None):
+        yield from (
+            sweep.Outcome(number, {}, error) for number, (_, error) in enumerate(zip(jobs, errors, strict=False))
+        )
+
+    monkeypatch.setattr(sweep, "sweep", swept)
+    return errors
+
+
+def test_failures_are_said_where_there_is_nothing_to_report(command, outcomes):
+    outcomes += [ValueError("it is broken"), RuntimeError("it is, too")]
+    grid = ["--experiments", "diabetes", "--priors", "none", "--seeds", "2", *SHORT]
+    status, _, err = command(compare.main, *grid)
+    assert status == 1
+    assert "failed: diabetes --epochs 1 none seed 0: it is broken\n" in err
+    assert "failed: diabetes --epochs 1 none seed 1: RuntimeError: it is, too\n" in err
+    assert "no complete run" in err
+    assert "Traceback" not in err
+
+
+def test_a_full_disk_stops_a_comparison(command, outcomes):
+    outcomes += [ValueError("it is broken"), OSError(errno.ENOSPC, "No space left on device", "runs/x"), KeyError("x")]
+    status, out, err = command(compare.main, "--experiments", "diabetes", "--priors", "none", "--seeds", "3", *SHORT)
+    assert status == 1
+    assert "it is broken" in err
+    assert "No space left on device: 'runs/x'; nothing that was finished is lost" in err
+    assert "KeyError" not in err + out  # the sweep was left
+
+
+def test_a_full_disk_stops_a_run(command, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_comment", full)
+        status, _, err = command(experiment("diabetes"), *SHORT)
+    assert status == 1
+    assert re.search(r"No space left on device: 'runs/diabetes/.*'; nothing that was finished is lost: make room", err)
+    assert command(experiment("diabetes"), *SHORT)[0] == 0
+
+
+def test_what_is_asked_for_twice_is_done_once():
+    asked = compare.Compare(experiments=["digits", "digits --width 64"], priors=["none", "l2:0.1", "none"], seeds=2)
+    assert [(run.prior, run.seed) for run in asked.runs()] == [("none", 0), ("none", 1), ("l2:0.1", 0), ("l2:0.1", 1)]
 
 
 def test_each_experiment_of_a_grid_may_have_options_of_its_own():

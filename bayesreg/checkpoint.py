@@ -1,0 +1,92 @@
+"""A checkpoint: the file from which an interrupted fit goes on, and the one fit that it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor
+
+from bayesreg.datasets import Dataset
+from bayesreg.files import Unusable, load_tensors, remove_parts, save_tensors, sha256_of
+from bayesreg.model import Model
+
+
+class Checkpoint:
+    """The checkpoint of one fit; no other goes on from it. Without a path it does nothing.
+
+    As a context manager it removes the file when the fit has ended, or has diverged, which it would again;
+    an interrupted fit leaves it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        model: Model,
+        train: Dataset,
+        validation: Dataset | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        **options: Any,
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self._fit = {} if path is None else _identity(model, train, validation, augment) | options
+
+    def __enter__(self) -> Self:
+        if self.path is not None:
+            remove_parts(self.path)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        if self.path is not None and (kind is None or issubclass(kind, ArithmeticError)):
+            self.path.unlink(missing_ok=True)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Keep the state, in the place of the one before."""
+        if self.path is not None:
+            save_tensors(self.path, "checkpoint", {"fit": self._fit, "state": state})
+
+    def read(self) -> dict[str, Any] | None:
+        """The state that was kept; None where there is none. `Unusable` if it is damaged, or of another fit."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            kept = load_tensors(self.path, "checkpoint")
+            self._refuse_another(kept["fit"])
+        except Unusable as error:
+            raise Unusable(f"{error}; delete it to begin anew, or give checkpoint another name") from None
+        return kept["state"]
+
+    def _refuse_another(self, fit: dict[str, Any]) -> None:
+        differ = [name for name in self._fit | fit if fit.get(name) != self._fit.get(name)]
+        if differ:
+            named = ", ".join(_difference(name, fit.get(name), self._fit.get(name)) for name in differ)
+            raise Unusable(f"{self.path} is the checkpoint of another fit, with another {named}")
+
+
+def _identity(
+    model: Model, train: Dataset, validation: Dataset | None, augment: Callable[[Tensor], Tensor] | None
+) -> dict[str, Any]:
+    """What a fit starts from, as texts and digests. Of a function its name tells it apart, not its code."""
+    likelihood = model.likelihood
+    return {
+        "prior": _text([term.describe(model.size) for term in model.prior.terms]),
+        "parameters of each prior": _text([(block.site, list(block.shapes)) for block in model.blocks]),
+        "likelihood": _text((type(likelihood).__name__, vars(likelihood))),
+        "network": _text(model.net),
+        "start of the network's weights": sha256_of(model.net.state_dict()),
+        "training data": train.sha256(),
+        "validation data": None if validation is None else validation.sha256(),
+        "augment": _text(augment),
+    }
+
+
+def _text(value: Any) -> str:
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # where something lies in memory differs by process
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    short = all(isinstance(value, int | float | str) and len(str(value)) < 20 for value in (there, here))
+    return f"{name} ({there} there, {here} here)" if short else name

@@ -1,0 +1,88 @@
+"""Whose a run's directory is: one configuration's for good, and one process's at a time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bayesreg.files import FULL, Unusable, read_json, remove_parts, write_atomically
+
+log = logging.getLogger(__name__)
+
+Config = dict[str, Any]
+
+
+class Claimed(ValueError):
+    """Another process is at this run."""
+
+
+@contextmanager
+def claimed(directory: Path, config: Config, files: tuple[str, ...] = (), wait: bool = False) -> Iterator[None]:
+    """Make the directory this configuration's and keep other processes out, until this one ends, however it ends.
+
+    files: what is written under the claim; halves that a killed process has left of them are removed. wait: for
+    another process that is at the run, which is `Claimed` otherwise. ValueError where the directory is another
+    configuration's, or cannot be written.
+    """
+    try:
+        _make(directory)
+        lock = _lock(directory, wait)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ValueError(
+            f"output directory {directory} cannot be written ({error.strerror}): choose another with --output"
+        ) from None
+    try:
+        for name in ("config.json", *files):
+            remove_parts(directory / name)
+        _configure(directory / "config.json", config)
+        yield
+    finally:
+        lock.release()
+
+
+def _make(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    there = {path.name for path in directory.iterdir() if not path.name.startswith(".")}  # a claim is no work
+    if there and "config.json" not in there:
+        raise ValueError(f"output directory {directory} holds other files: choose an empty or a new one")
+    if not os.access(directory, os.W_OK):
+        raise PermissionError(errno.EACCES, "not writable")
+
+
+def _lock(directory: Path, wait: bool) -> FileLock:
+    lock = FileLock(directory / ".claim")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise Claimed(f"another process is at the run in {directory}: wait for it, or choose another") from None
+        log.warning("waiting for another process, which is at the run in %s", directory)
+        lock.acquire()
+    return lock
+
+
+def _configure(path: Path, config: Config) -> None:
+    if not path.exists():
+        write_atomically(path, lambda part: part.write_text(json.dumps(config, indent=2)))
+    try:
+        there = read_json(path)
+    except Unusable as error:
+        raise ValueError(f"{error}: move the directory away, or choose another") from None
+    ours = json.loads(json.dumps(config))
+    if there != ours:
+        differ = [name for name in there.keys() | ours.keys() if there.get(name) != ours.get(name)]
+        first = sorted(differ)[0]
+        raise ValueError(
+            f"output directory {path.parent} holds the run of another configuration "
+            f"({first}: {there.get(first)} there, {ours.get(first)} here): choose another with --output"
+        )

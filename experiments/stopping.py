@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM end a command at once; it says how to go on, and its exit status says what ended it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+GRACE = 1.0  # seconds for a tidy end
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end."""
+
+
+@contextmanager
+def stoppable(grace: float = GRACE) -> Iterator[None]:
+    """Exit with 130 after Ctrl-C, with 143 after SIGTERM, as a shell does.
+
+    Whatever is under way has `grace` seconds to end; a second signal does not wait for it.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, lambda number, frame: os._exit(128 + number))
+        print("\nstopped; what is done is kept, and the same command goes on from there", file=sys.stderr, flush=True)
+        sys.unraisablehook = lambda lost: None  # what is raised in a `__del__`, as of torch, is swallowed there:
+        end = threading.Timer(grace, os._exit, [128 + number])
+        end.daemon = True
+        end.start()
+        raise Stopped(number)
+
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in kept.items():
+        if handler is not signal.SIG_IGN:  # as below nohup
+            signal.signal(number, stop)
+    try:
+        yield
+    except Stopped as stopped:
+        sys.stdout.flush()
+        os._exit(128 + stopped.args[0])  # taking torch down would be another second
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

@@ -1,0 +1,139 @@
+"""Ctrl-C, SIGTERM and SIGKILL: commands end with the status that a shell expects, and leave no process at a run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from filelock import FileLock
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+LONG = 60  # seconds, for what must come at once on a quiet machine
+
+
+def start(code, folder, *arguments):
+    """Python code in a process group of its own, where Ctrl-C is not ignored, as it may be here."""
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def until(true, process):
+    """Wait until it is, while the process runs."""
+    deadline = time.monotonic() + LONG
+    while not true():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+WAITS = """
+import sys, time
+from experiments.stopping import stoppable
+cleaning, grace = map(float, sys.argv[1:])
+with stoppable(grace):
+    try:
+        print("ready", flush=True)
+        time.sleep(600)
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(cleaning)
+"""
+SWALLOWS = """
+import time
+from experiments.stopping import stoppable
+with stoppable():
+    try:
+        print("ready", flush=True)
+        time.sleep(600)
+    except BaseException:  # as where a C library calls back
+        print("cleaning", flush=True)
+    time.sleep(600)
+"""
+WAYS = {  # code, its arguments, and whether it takes a second signal
+    "tidy": (WAITS, ["0", "600"], False),
+    "slow": (WAITS, ["600", "0.1"], False),
+    "twice": (WAITS, ["600", "600"], True),
+    "swallowed": (SWALLOWS, [], False),
+}
+
+
+@pytest.mark.parametrize(("code", "arguments", "twice"), WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_command_whatever_it_does(tmp_path, code, arguments, twice, number, status):
+    process = start(code, tmp_path, *arguments)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.stdout.readline() == "cleaning\n"
+    if twice:
+        process.send_signal(number)
+    _, said = process.communicate(timeout=LONG)
+    assert process.returncode == status
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+
+
+def test_what_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
+    code = (
+        "import os, signal\nfrom experiments.stopping import stoppable\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    )
+    process = start(code + "with stoppable(): os.kill(os.getpid(), signal.SIGINT); print('goes on')", tmp_path)
+    assert process.communicate(timeout=LONG)[0] == "goes on\n"
+
+
+def free(claim):
+    """Whether no process holds the claim: they end with the process that holds them."""
+    lock = FileLock(claim)
+    try:
+        lock.acquire(timeout=LONG)
+    except TimeoutError:
+        return False
+    lock.release()
+    return True
+
+
+COMMANDS = {
+    "one run": "from experiments import base; base.main(base.load('diabetes'))",
+    "a comparison": "from experiments.compare import main; main()",
+}
+ENDLESS = {
+    "one run": ["--epochs", "1000000"],
+    "a comparison": [
+        "--experiments",
+        "diabetes",
+        "--priors",
+        "none",
+        "--seeds",
+        "1",
+        "--workers",
+        "1",
+        "--epochs",
+        "1000000",
+    ],
+}
+CASES = [
+    ("one run", signal.SIGINT, False, 130),
+    ("a comparison", signal.SIGINT, True, 130),  # as the terminal does it: to the workers too
+    ("a comparison", signal.SIGKILL, False, -9),
+]
+
+
+@pytest.mark.parametrize(("command", "number", "group", "status"), CASES)
+def test_no_process_is_left_at_a_run(tmp_path, command, number, group, status):
+    process = start(COMMANDS[command], tmp_path, *ENDLESS[command])
+    until(lambda: list(tmp_path.glob("runs/**/config.json")), process)
+    (os.killpg if group else os.kill)(process.pid, number)
+    assert process.wait(LONG) == status
+    (claim,) = tmp_path.glob("runs/**/.claim")
+    assert free(claim)
+    _, said = process.communicate()
+    assert ("the same command goes on" in said) == (status == 130)
+    assert "Traceback" not in said
