@@ -15,15 +15,15 @@ import torch
 from pyro.infer.autoguide import AutoDelta
 from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
-from tqdm import tqdm
 
 from bayesreg import guides
-from bayesreg.checks import check
+from bayesreg.checks import check, given
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device, choose_threads, flops, surroundings
 from bayesreg.files import write_atomically
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
+from bayesreg.progress import bar
 from bayesreg.step import Step
 
 log = logging.getLogger(__name__)
@@ -43,14 +43,14 @@ class Diverged(ArithmeticError):
 
 def fit(
     model: Model,
-    train: Dataset,
+    train: Any,
     *,
     guide: str = "delta",
     epochs: int = 30,
     batch_size: int = 128,
     lr: float = 1e-3,
     seed: int = 0,
-    validation: Dataset | None = None,
+    validation: Any = None,
     augment: Callable[[Tensor], Tensor] | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -61,10 +61,11 @@ def fit(
 ) -> Posterior:
     """The posterior of the model given the training data.
 
-    Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. guide: a name in
-    GUIDES, "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and
-    the guide's draws; the weights at the start are the network's own. validation: judged after every epoch,
-    into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
+    Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. train: a Dataset, or
+    what `datasets.as_dataset` makes one of, as (x, y); a batch is never larger. guide: a name in GUIDES,
+    "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and the guide's
+    draws; the weights at the start are the network's own. validation: as train, judged after every epoch, into
+    `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
     `datasets.flip_and_crop`. checkpoint: a file from which an interrupted run goes on, bit for bit.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
@@ -74,9 +75,11 @@ def fit(
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training; `Diverged` where the loss becomes NaN or infinite.
     """
+    guide, train, validation = given(model, guide, train, validation)
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "device": device}
-    options |= {"threads": threads, "compile": compile}
+    options |= {"threads": threads, "compile": compile, "seed": seed}
     check(model, train, guide=guide, validation=validation, **options)
+    batch_size = min(batch_size, len(train))
     target = choose_device(device)
     model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None
@@ -88,15 +91,14 @@ def fit(
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(checkpoint)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
-        hidden = None if progress else True  # None: where there is no terminal
-        bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
-        for epoch in bar:
+        shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
+        for epoch in shown:
             trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size, augment)
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
             run.history.append(row)
-            bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
+            shown.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")})
             run.save(checkpoint)
         posterior.warmup_seconds = run.step.prepare_seconds
     model.autocast, model.step = None, None
@@ -117,7 +119,7 @@ def _profile(model: Model, guide: AutoDelta) -> None:
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:
     """The validation metrics; `Diverged` where the last step has made the network's outputs overflow."""
     try:
-        judged = posterior.evaluate(validation)
+        judged = posterior.evaluate(validation, progress=False)  # the bar is that of the epochs
     except FloatingPointError:
         raise Diverged(len(run.history) + 1, steps, {"validation_nll": math.nan}, run.history) from None
     return {f"validation_{name}": value for name, value in judged.items()}
@@ -162,7 +164,9 @@ class _Run:
             last = {"a parameter after its update": math.nan}
             raise Diverged(len(self.history) + 1, len(terms), last, self.history)
         means = dict(zip(self.step.names, every.double().mean(0).tolist(), strict=True))
-        return {"seconds": seconds, "loss": sum(means.values()), **{f"loss_{k}": v for k, v in means.items()}}
+        moving = {"nll": means["likelihood"], "penalty": self.step.model.penalty(means)}  # no constants of densities
+        terms_of_loss = {f"loss_{name}": value for name, value in means.items()}
+        return {"seconds": seconds, "loss": sum(means.values()), **moving, **terms_of_loss}
 
     def _refuse_divergence(self, terms: Tensor) -> None:
         bad = (~terms.sum(1).isfinite()).nonzero()

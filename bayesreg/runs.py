@@ -136,8 +136,9 @@ def _execute(directory: Path, config: Config, model: Model, data: Data, options:
     outcome["device"] = str(choose_device(options.get("device")))
     try:
         posterior = fit(model, data.train, validation=data.validation, checkpoint=checkpoint, **options)
-        history, warmup = posterior.history, posterior.warmup_seconds
-        outcome["metrics"] = {"validation": _last(history), "test": posterior.evaluate(data.test)}
+        history, warmup = posterior.full_history, posterior.warmup_seconds
+        tested = posterior.evaluate(data.test, progress=options.get("progress", True))
+        outcome["metrics"] = {"validation": _last(history), "test": tested}
         posterior.save(directory / "posterior.pt")
     except Diverged as error:
         history, warmup = pd.DataFrame(error.history or {"epoch": [], "seconds": [], "loss": []}), 0.0

@@ -242,7 +242,7 @@ def test_fit_save_and_load(guide, tmp_path):
     posterior, x = fit(guide, epochs=20), images(torch.float32)
     loss = posterior.history["loss"]
     assert loss.iloc[-1] < loss.iloc[0]
-    assert {"loss_z", "loss_guide"} < set(posterior.history)
+    assert {"loss_z", "loss_guide"} < set(posterior.full_history)
     net = factor_model().float()
     again = br.Posterior.load(posterior.save(tmp_path / "posterior.pt"), net)
     data = br.Dataset(x, x)

@@ -215,7 +215,7 @@ def same(one, other, new):
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
     assert one.evaluate(new) == other.evaluate(new)
-    assert one.history.equals(other.history)
+    assert one.full_history.equals(other.full_history)
     assert one.guide_name == other.guide_name
     assert one.warmup_seconds == other.warmup_seconds
     assert one.model.size == other.model.size

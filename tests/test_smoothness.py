@@ -172,7 +172,7 @@ def test_a_network_on_tokens_is_fitted(guide):
     data = br.Dataset(torch.randint(0, 7, (20, 3)), torch.randint(0, 2, (20,)))
     model = br.Model(Words(), br.Smoothness(0.1) + br.L2(1.0), br.Categorical(), size=20)
     posterior = br.fit(model, data, guide=guide, epochs=4, batch_size=8, progress=False)
-    assert posterior.history["loss_smoothness"][0] > 0
+    assert posterior.full_history["loss_smoothness"][0] > 0
 
 
 # --- In the model: every k-th step ---
@@ -239,7 +239,7 @@ def test_images_of_any_size_are_fitted():
     data = br.Dataset(torch.randint(0, 256, (16, 3, 16, 16), dtype=torch.uint8), torch.randint(0, 3, (16,)))
     model = br.Model(resnet18(3, width=2).float(), br.Smoothness(1.0), br.Categorical(), size=16)
     posterior = br.fit(model, data, epochs=4, batch_size=8, progress=False)
-    assert posterior.history["loss_smoothness"].sum() > 0
+    assert posterior.full_history["loss_smoothness"].sum() > 0
 
 
 def test_straightens_a_curve():

@@ -14,12 +14,13 @@ from . import beijing, cifar, diabetes, digits, flowers, housing, imdb, mnist, s
 from .augment import flip_and_crop
 from .base import Data, Dataset
 from .files import Source
+from .given import as_dataset
 from .imbalance import imbalanced
 from .reconstruct import reconstruct
 from .windows import Windows
 
 __all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows"]
-__all__ += ["flip_and_crop", "imbalanced", "load", "reconstruct"]
+__all__ += ["as_dataset", "flip_and_crop", "imbalanced", "load", "reconstruct"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,
