@@ -98,7 +98,8 @@ def fit(
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
             run.history.append(row)
-            shown.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")})
+            named = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
+            shown.set_postfix(named, refresh=False)  # a refresh would not wait the two seconds
             run.save(checkpoint)
         posterior.warmup_seconds = run.step.prepare_seconds
     model.autocast, model.step = None, None

@@ -29,7 +29,7 @@ from bayesreg.progress import bar
 Done = Callable[[int], Any]  # told how many examples have been predicted
 SHOWN = ("epoch", "loss", "nll", "penalty", "validation_nll")
 CHUNK = 2**18  # numbers of x at a time: little memory, and images of which the caches hold the activations
-BAR: dict[str, Any] = {"unit_scale": True, "leave": False}
+BAR: dict[str, Any] = {"unit": " examples", "unit_scale": True, "leave": False}
 JUDGED = 2**24  # of x, times the draws: as many outputs, of an autoencoder, are there at once
 
 
@@ -94,7 +94,7 @@ class Posterior:
         seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
         thetas, x = self.draws(draws, seed), Dataset(x, x).x
-        with bar(total=_number(thetas) * len(x), desc="predict", unit="example", show=progress, **BAR) as shown:
+        with bar(total=_number(thetas) * len(x), desc="predict", show=progress, **BAR) as shown:
             return prediction.of(self._predictive(thetas, x, shown.update))
 
     def _predictive(self, thetas: Parameters, x: Tensor | Windows, done: Done, y: Tensor | None = None) -> Distribution:
@@ -118,10 +118,12 @@ class Posterior:
         dataset = as_dataset(dataset, "test")
         likelihood, thetas = self.model.likelihood, self.draws(draws, seed)
         some = max(1, JUDGED // (_number(thetas) * dataset.x[0].numel()))
-        points, targets, nll = [], [], 0.0
-        with bar(total=_number(thetas) * len(dataset), desc="evaluate", unit="example", show=progress, **BAR) as shown:
+        points: list[Tensor] = []
+        targets: list[Tensor] = []
+        nll = 0.0
+        with bar(total=_number(thetas) * len(dataset), desc="evaluate", show=progress, **BAR) as shown:
             for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
-                predictive = self._predictive(thetas, x, shown.update, dataset.y)
+                predictive = self._predictive(thetas, x, shown.update, None if targets else dataset.y)
                 targets.append(likelihood.target(y.to(self.device), predictive))
                 points.append(likelihood.point(predictive))
                 nll += METRICS["nll"](predictive, targets[-1]) * len(y) / len(dataset)

@@ -120,8 +120,11 @@ def test_likelihoods_and_priors_by_class_and_text():
     assert model(size=np.int64(N)).size == N
 
 
-def test_fewer_data_than_the_batch_are_one_batch():
-    same(fit(batch_size=10 * N), fit(batch_size=N))
+def test_fewer_data_than_the_batch_are_one_batch(caplog):
+    with caplog.at_level("INFO", "bayesreg"):
+        same(fit(batch_size=10 * N), fit(batch_size=N))
+    ours, expected = (line for line in caplog.messages if line.startswith("step: "))
+    assert ours == expected  # captured, or not, for the same batches
 
 
 def test_a_column_of_labels_is_labels_everywhere():

@@ -1,6 +1,7 @@
 """A prediction is Pyro's distribution in every respect, and says what it is."""
 
 import copy
+import importlib
 import pickle
 
 import byhand
@@ -38,7 +39,7 @@ def fit(likelihood, guide="delta", **options):
     return br.fit(model, case.data(N), guide=guide, **options), case.data(N)
 
 
-@pytest.mark.parametrize(("guide", "likelihood", "kind", "text"), CASES)
+@pytest.mark.parametrize(("guide", "likelihood", "kind", "text"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
 def test_a_prediction_says_its_kind_and_shape_and_is_still_the_distribution(guide, likelihood, kind, text):
     posterior, (x, y) = fit(likelihood, guide)
     predictive = posterior.predict(x, draws=5)
@@ -113,3 +114,30 @@ def test_while_it_trains_only_the_epochs_have_a_bar(monkeypatch):
     monkeypatch.setattr(module, "bar", Bar)
     fit("categorical", validation=byhand.LIKELIHOODS["categorical"].data(5), progress=True)
     assert [bar.show for bar in Bar.made] == [False]
+
+
+def test_the_bar_of_training_shows_what_can_move(monkeypatch):
+    shown = []
+
+    class Epochs(Bar):
+        def __init__(self, epochs, show, **options):
+            super().__init__(options["total"], "fit", show)
+            self.epochs = epochs
+
+        def __iter__(self):
+            return iter(self.epochs)
+
+        def set_postfix(self, named, refresh):
+            shown.append(named)
+
+    monkeypatch.setattr(importlib.import_module("bayesreg.fit"), "bar", Epochs)
+    posterior, _ = fit("categorical", epochs=2, validation=byhand.LIKELIHOODS["categorical"].data(5))
+    rows = posterior.history.to_dict("records")
+    assert shown == [{k: f"{row[k]:.4g}" for k in ("nll", "penalty", "validation_nll")} for row in rows]
+
+
+def test_what_is_quick_shows_no_bar(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    posterior, data = fit("categorical", epochs=3, progress=True)
+    posterior.evaluate(data)
+    assert capsys.readouterr().err == ""
