@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import math
+import os
+import warnings
+from numbers import Real
+from typing import Any
 
 import torch
 from pyro import poutine
+from torch import Tensor
+from torch.func import functional_call
 
-from bayesreg import guides, local
-from bayesreg.datasets import Dataset
+from bayesreg import guides, local, network
+from bayesreg.datasets import Dataset, as_dataset
 from bayesreg.device import choose_device
 from bayesreg.model import Model, to_unit
+from bayesreg.priors.base import whole
 from bayesreg.step import COMPILE
+
+THREADS = 64  # at most, or the number of cores: some thousand end the process
+SEEDS = 2**32  # PyTorch heeds no more bits of a seed
+
+
+def given(model: Model, guide: str, train: Any, validation: Any) -> tuple[str, Dataset, Dataset | None]:
+    """What `fit` is given, as it needs it: the guide's name in GUIDES, and Datasets in the precision of the network."""
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"fit(model={type(model).__name__}) is no br.Model; write "
+            "br.Model(net, br.L2(scale=1.0), br.Categorical(), size=len(data.train))"
+        )
+    validation = None if validation is None else _in_precision(model, as_dataset(validation, "validation"))
+    return guides.named(guide), _in_precision(model, as_dataset(train)), validation
+
+
+def _in_precision(model: Model, data: Dataset) -> Dataset:
+    x = model.in_precision(data.x) if isinstance(data.x, Tensor) else data.x
+    return data if x is data.x else Dataset(x, data.y)
 
 
 def check(
@@ -23,24 +49,20 @@ def check(
     batch_size: int,
     lr: float,
     device: str | None,
+    seed: int = 0,
     threads: int | None = None,
     compile: str = "auto",
     validation: Dataset | None = None,
 ) -> None:
     """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
-    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"fit({name}={value!r}): {name} must be a whole number of at least 1")
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise ValueError(f"fit(threads={threads!r}): a whole number of at least 1, or None to choose by the work")
+    whole("fit", epochs=epochs, batch_size=batch_size)
+    if threads is not None:
+        whole("fit", most=max(THREADS, os.cpu_count() or 1), threads=threads)
+    check_seed("fit", seed)
     if compile not in COMPILE:
         raise ValueError(f"fit(compile={compile!r}): one of {', '.join(COMPILE)}")
-    if not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"fit(lr={lr}): the learning rate must be finite and above 0, as 1e-3")
-    if batch_size > len(train):
-        raise ValueError(
-            f"fit(batch_size={batch_size}): larger than the {len(train)} training data; take at most {len(train)}"
-        )
+    if isinstance(lr, bool) or not isinstance(lr, Real) or not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"fit(lr={lr!r}): the learning rate must be a number, finite and above 0, as 1e-3")
     if model.size != len(train):
         raise ValueError(
             f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
@@ -52,17 +74,63 @@ def check(
     few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
     x, y = train.x[:few], train.y[:few]
     with torch.random.fork_rng([]):
-        try:
-            with torch.no_grad():
-                outputs = trial.net(to_unit(x))
-        except (RuntimeError, TypeError, ValueError) as error:
-            alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
-            raise ValueError(
-                f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{alone}"
-            ) from error
-        for data in (train, validation or train):
-            trial.likelihood.check(outputs, data.y)
+        with torch.no_grad():
+            outputs = _outputs(trial, train, few)
+            _warn_of_probabilities(trial, to_unit(x), outputs)
+            if validation is not None:
+                _check_validation(trial.eval(), validation)
+        trial.train()
         if trial.local:
             local.check(trial.net, to_unit(x))
         trial.step = 0
         poutine.block(trial)(x, y)
+
+
+def check_seed(owner: str, seed: int) -> None:
+    """Raise ValueError for what is no seed: two that PyTorch can't tell apart would pass for two runs."""
+    whole(owner, least=0, most=SEEDS - 1, seed=seed)
+
+
+def _outputs(trial: Model, data: Dataset, few: int) -> Tensor:
+    """The network's outputs for a few examples, from which the targets can come."""
+    alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
+    try:
+        outputs = network.outputs(trial.net, to_unit(data.x[:few]), alone)
+    except ValueError as error:
+        if _takes(trial, data.y[:few]):
+            raise ValueError(f"{error}; it takes y, so x and y may be in each other's place") from error
+        raise
+    trial.likelihood.check(outputs, data.y)
+    return outputs
+
+
+def _takes(trial: Model, x: Tensor) -> bool:
+    try:
+        network.outputs(trial.net, x)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_validation(trial: Model, validation: Dataset) -> None:
+    try:
+        _outputs(trial, validation, 2)
+    except ValueError as error:
+        raise ValueError(f"validation: {error}") from error
+    if len(validation) < 2 and "r2" in trial.likelihood.metrics(validation.y):
+        raise ValueError("validation has one example, and r2 needs a variance: give at least 2, or no validation")
+
+
+def _warn_of_probabilities(trial: Model, x: Tensor, outputs: Tensor) -> None:
+    """Warn of a network that ends in what the likelihood applies itself, softmax or sigmoid, at whatever parameters."""
+    name = trial.likelihood.squashed(outputs)
+    for _ in range(4 if name else 0):  # by chance a network without one gives such outputs once
+        theta = {name: torch.randn_like(p) for name, p in trial.net.named_parameters()}
+        if trial.likelihood.squashed(functional_call(trial.net, theta, (x,))) != name:
+            return
+    if name:
+        warnings.warn(
+            f"the network ends in a {name}, and {type(trial.likelihood).__name__}() applies one itself: let the "
+            f"network return its values before the {name}, or no prediction can be certain",
+            stacklevel=4,  # the line that calls `fit`
+        )

@@ -46,6 +46,10 @@ class Convergence:
         """Whether more epochs would gain little, or no more than chance explains."""
         return not self.fall * self.horizon > NEGLIGIBLE or self.fall <= 2 * self.error
 
+    def record(self) -> dict[str, Any]:
+        """Of a run: the judgement, its numbers and its words."""
+        return {"converged": self.converged, "fall": self.fall, "error": self.error, "message": str(self)}
+
     def __str__(self) -> str:
         if self.converged:
             return "converged: the loss was no longer falling"

@@ -24,7 +24,7 @@ def choose_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(str(name))
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has tensors, but no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device {name!r} is not available here ({reason}); use --device cpu") from None

@@ -15,16 +15,16 @@ import torch
 from pyro.infer.autoguide import AutoDelta
 from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
-from tqdm import tqdm
 
 from bayesreg import guides, schedule
 from bayesreg.checkpoint import Checkpoint
-from bayesreg.checks import check
+from bayesreg.checks import check, given
 from bayesreg.convergence import judge
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device, choose_threads, flops, surroundings
 from bayesreg.model import Model, Parameters
 from bayesreg.posterior import Posterior
+from bayesreg.progress import bar
 from bayesreg.step import Step
 from bayesreg.units import Rates, start_in_unit_of
 
@@ -45,14 +45,14 @@ class Diverged(ArithmeticError):
 
 def fit(
     model: Model,
-    train: Dataset,
+    train: Any,
     *,
     guide: str = "delta",
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float = schedule.LR,
     seed: int = 0,
-    validation: Dataset | None = None,
+    validation: Any = None,
     augment: Callable[[Tensor], Tensor] | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -63,12 +63,13 @@ def fit(
 ) -> Posterior:
     """The posterior of the model given the training data.
 
-    Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. guide: a name in
-    GUIDES, "delta" for MAP, "normal" for mean-field variational inference. epochs: None takes as many as make 4,000
-    steps; batch_size: None takes 16 to 128, by the number of data. `Posterior.convergence` says if that was enough.
-    seed: the order of the data and the guide's draws; the weights at the start are the network's own, where the noise
-    scale is learned with the last layer in the unit of y (see `units`). validation: judged after every epoch,
-    into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
+    Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. train: a Dataset, or
+    what `datasets.as_dataset` makes one of, as (x, y). guide: a name in GUIDES, "delta" for MAP, "normal" for
+    mean-field variational inference. epochs: None takes as many as make 4,000 steps; batch_size: None takes 32 to
+    128, by the number of data, and a batch is never larger than they are. `Posterior.convergence` says if that was
+    enough. seed: the order of the data and the guide's draws; the weights at the start are the network's own, where
+    the noise scale is learned with the last layer in the unit of y (see `units`). validation: as train, judged after
+    every epoch, into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
     `datasets.flip_and_crop`. checkpoint: a file from which this very fit, interrupted, goes on bit for bit; it is
     removed at the end.
 
@@ -79,11 +80,18 @@ def fit(
     The model and the network stay as they are. ValueError for what cannot work (see `check`), before
     training, among it a checkpoint of another fit; `Diverged` where the loss becomes NaN or infinite.
     """
+    guide, train, validation = given(model, guide, train, validation)
     batch_size = schedule.batch_size(len(train)) if batch_size is None else batch_size
-    epochs = schedule.epochs(len(train), batch_size) if epochs is None else epochs
-    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "device": device}
-    options |= {"threads": threads, "compile": compile}
+    options: dict[str, Any] = {
+        "epochs": 1 if epochs is None else epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "device": device,
+    }
+    options |= {"threads": threads, "compile": compile, "seed": seed}
     check(model, train, guide=guide, validation=validation, **options)
+    batch_size = min(batch_size, len(train))
+    epochs = schedule.epochs(len(train), batch_size) if epochs is None else epochs
     target = choose_device(device)
     model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None
@@ -98,9 +106,8 @@ def fit(
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(kept)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
-        hidden = None if progress else True  # None: where there is no terminal
-        bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
-        for epoch in bar:
+        shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
+        for epoch in shown:
             trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size, augment)
             if epoch + 1 == epochs and isinstance(run.guide, AutoDelta):
                 _profile(posterior, train)
@@ -108,7 +115,8 @@ def fit(
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
             run.history.append(row)
-            bar.set_postfix({k: f"{row[k]:.4g}" for k in row if k in ("loss", "validation_nll")})
+            named = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
+            shown.set_postfix(named, refresh=False)  # a refresh would not wait the two seconds
             run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
         posterior.convergence = judge(run.step, train, batch_size, epochs, work)
@@ -138,7 +146,7 @@ def _profile(posterior: Posterior, train: Dataset) -> None:
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:
     """The validation metrics; `Diverged` where the last step has made the network's outputs overflow."""
     try:
-        judged = posterior.evaluate(validation)
+        judged = posterior.evaluate(validation, progress=False)  # the bar is that of the epochs
     except FloatingPointError:
         raise Diverged(len(run.history) + 1, steps, {"validation_nll": math.nan}, run.history) from None
     return {f"validation_{name}": value for name, value in judged.items()}
@@ -183,7 +191,9 @@ class _Run:
             last = {"a parameter after its update": math.nan}
             raise Diverged(len(self.history) + 1, len(terms), last, self.history)
         means = dict(zip(self.step.names, every.double().mean(0).tolist(), strict=True))
-        return {"seconds": seconds, "loss": sum(means.values()), **{f"loss_{k}": v for k, v in means.items()}}
+        moving = {"nll": means["likelihood"], "penalty": self.step.model.penalty(means)}  # no constants of densities
+        terms_of_loss = {f"loss_{name}": value for name, value in means.items()}
+        return {"seconds": seconds, "loss": sum(means.values()), **moving, **terms_of_loss}
 
     def _refuse_divergence(self, terms: Tensor) -> None:
         bad = (~terms.sum(1).isfinite()).nonzero()

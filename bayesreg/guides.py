@@ -54,20 +54,22 @@ def normal(model: Model, init_scale: float = 0.01) -> AutoNormal:
 
 
 GUIDES: dict[str, Callable[[Model], AutoGuide]] = {"delta": delta, "normal": normal}
+ALIASES = {"map": "delta", "vi": "normal", "mean_field": "normal"}  # what the field calls the inference by them
 
 
 def create(name: str, model: Model) -> AutoGuide:
     """The guide of that name. ValueError for an unknown one, with the nearest known."""
-    check(name)
-    return GUIDES[name](model)
+    return GUIDES[named(name)](model)
 
 
-def check(name: str) -> None:
-    """Raise ValueError, with the nearest known one, unless there is a guide of that name."""
-    if name not in GUIDES:
-        near = difflib.get_close_matches(str(name).lower(), GUIDES, n=1, cutoff=0.4)
+def named(name: str) -> str:
+    """The name in GUIDES, of an alias too. ValueError for an unknown one, with the nearest known."""
+    known = ALIASES.get(str(name).lower(), str(name).lower())
+    if known not in GUIDES:
+        near = difflib.get_close_matches(known, GUIDES, n=1, cutoff=0.4) if isinstance(name, str) else []
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown guide {name!r}{hint} Guides: {', '.join(GUIDES)}")
+    return known
 
 
 def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:

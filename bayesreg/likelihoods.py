@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -72,6 +73,10 @@ class Likelihood(ABC):
     def check(self, f: Tensor, y: Tensor) -> None:
         """Raise ValueError where targets y [N, ...] cannot come from outputs like f [B, ...]."""
 
+    def squashed(self, f: Tensor) -> str | None:
+        """The function of which f could be the values, where this likelihood applies it itself: "softmax"."""
+        return None
+
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:
         """y in the shape of the predictive, [B] or [B, ...], so that nothing broadcasts by mistake."""
         return y.reshape(predictive.batch_shape + predictive.event_shape)
@@ -79,7 +84,7 @@ class Likelihood(ABC):
 
 @dataclass(frozen=True)
 class Categorical(Likelihood):
-    """y ~ Categorical(softmax f): f [B, C] logits, y [B] class numbers 0..C−1."""
+    """y ~ Categorical(softmax f): f [B, C] logits, y [B] (or [B, 1]) class numbers 0..C−1."""
 
     def metrics(self, y: Tensor) -> tuple[str, ...]:
         return CLASSIFICATION
@@ -92,6 +97,9 @@ class Categorical(Likelihood):
 
     def point(self, predictive: Distribution) -> Tensor:
         return predictive.probs
+
+    def squashed(self, f: Tensor) -> str | None:
+        return "softmax" if bool((f >= 0).all() and ((f.sum(-1) - 1).abs() < 1e-3).all()) else None
 
     def check(self, f: Tensor, y: Tensor) -> None:
         if f.dim() != 2 or f.shape[-1] < 2:
@@ -137,6 +145,9 @@ class Bernoulli(Likelihood):
     def metrics(self, y: Tensor) -> tuple[str, ...]:
         labels = y[0].numel() == 1 and bool(((y == 0) | (y == 1)).all())
         return CLASSIFICATION if labels else ("mse", "nll")
+
+    def squashed(self, f: Tensor) -> str | None:
+        return "sigmoid" if bool(((f >= 0) & (f <= 1)).all()) else None
 
     def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
         f = _drop_one(f, batch_dims)
@@ -265,6 +276,21 @@ def _mean_and_sd(y: Tensor) -> tuple[Tensor, Tensor] | None:
     sd = columns.std(0, correction=0)
     dtype = y.dtype if y.is_floating_point() else torch.get_default_dtype()
     return columns.mean(0).to(dtype), sd.where(sd > 0, torch.ones_like(sd)).to(dtype)
+
+
+def as_likelihood(value: Likelihood | type[Likelihood] | str) -> Likelihood:
+    """A likelihood by itself, its class or its name. ValueError for anything else."""
+    kind = LIKELIHOODS.get(value.lower()) if isinstance(value, str) else value
+    if isinstance(kind, type) and issubclass(kind, Likelihood):
+        return kind()
+    if not isinstance(kind, Likelihood):
+        near = difflib.get_close_matches(str(value).lower(), LIKELIHOODS, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ";"
+        raise ValueError(
+            f"Model(likelihood={value!r}): not a likelihood{hint} write br.Categorical() for classes, "
+            "br.Bernoulli() for two classes in one output, br.Gaussian() or br.Heteroscedastic() for numbers"
+        )
+    return kind
 
 
 def _drop_one(f: Tensor, batch_dims: int) -> Tensor:

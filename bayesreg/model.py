@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bayesreg.curvature import outputs_and_curvature
-from bayesreg.likelihoods import Likelihood
+from bayesreg.likelihoods import Likelihood, as_likelihood
 from bayesreg.local import Method, has_local_latents
-from bayesreg.priors import Batch, Prior, WeightPrior
+from bayesreg.network import copied
+from bayesreg.priors import Batch, Prior, WeightPrior, as_prior
+from bayesreg.priors.base import whole
 from bayesreg.priors.vector import FlatVector
 
 Parameters = dict[str, Tensor]
@@ -38,6 +40,15 @@ class Block:
     def size(self) -> int:
         """n, the number of parameters."""
         return sum(shape.numel() for shape in self.shapes.values())
+
+    @property
+    def constant(self) -> float:
+        """Of the log density, in nats: what is the same for every θ."""
+        return self.prior.constant(self.size) if self.prior else 0.0
+
+    def owns(self, site: str) -> bool:
+        """Whether that is the block's site, or one of its prior's own latents, as "precision.weights"."""
+        return site == self.site or site.endswith("." + self.site)
 
     def pack(self, named: Mapping[str, Tensor], prefix: str = "") -> Tensor:
         """{"fc1.weight": tensor, ...} as one vector [n]; the filters of images with their channels last.
@@ -63,36 +74,48 @@ class Model(nn.Module):
     """log p(y, θ | x) = Σ_i log p(y_i | f(x_i; θ)) + log p(θ), an ordinary Pyro model.
 
     net: any nn.Module; it is copied, so the caller's stays as it is. Parameters that do not require a
-    gradient stay fixed at their values. prior: a `Prior` or a sum. likelihood: p(y | f). size: N, the
-    number of data; a batch of B stands for all of them, scaled by N/B. Images of dtype uint8 are scaled to
-    [0, 1]. Hand it to Pyro's SVI, Predictive or MCMC(NUTS(...)) as it is, or to `bayesreg.fit`.
+    gradient stay fixed at their values. prior: a `Prior`, a sum, or its text, "l2:1e-4+entropic:0.1". likelihood:
+    p(y | f), itself, its class or its name in LIKELIHOODS. size: N, the number of data; a batch of B stands for all
+    of them, scaled by N/B. Images of dtype uint8 are scaled to [0, 1]. Hand it to Pyro's SVI, Predictive or
+    MCMC(NUTS(...)) as it is, or to `bayesreg.fit`.
 
     A network with latents z_i of each example (see `local`) adds Σ_i log p(z_i | x_i, θ), and f is at z_i; the
     curvature and the predictions stay those of its `forward`.
 
-    ValueError where a prior has no meaning here, where two weight priors claim one parameter, or where an
-    `on` matches none.
+    ValueError where a prior has no meaning here, where two weight priors claim one parameter, where an
+    `on` matches none, and for what is no network, prior, likelihood or size.
     """
 
-    def __init__(self, net: nn.Module, prior: Prior, likelihood: Likelihood, size: int) -> None:
+    def __init__(
+        self, net: nn.Module, prior: Prior | str, likelihood: Likelihood | type[Likelihood] | str, size: int
+    ) -> None:
         super().__init__()
-        if not isinstance(prior, Prior):
-            raise ValueError(f"Model(prior={prior!r}): not a prior; write br.L2(scale=1.0), or br.Flat() for none")
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"Model(size={size!r}): size is the number of data, len(data.train), at least 1")
-        for term in prior.terms:
-            term.check(net, likelihood)
-        self.prior, self.likelihood, self.size = prior, likelihood, size
-        self.net = copy.deepcopy(net)
+        try:
+            whole("Model", size=size)
+        except ValueError as error:
+            raise ValueError(f"{error}; it is the number of data, len(data.train)") from None
+        self.net = copied(net)
+        self.size = int(size)
+        self.prior = as_prior(prior, self.size)
+        self.likelihood = as_likelihood(likelihood)
+        for term in self.prior.terms:
+            term.check(self.net, self.likelihood)
         learned = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         if not learned:
             raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
-        self.blocks = _blocks(prior, learned)
+        self.blocks = _blocks(self.prior, learned)
         self.local = has_local_latents(self.net)
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
         self.start: Parameters = {}  # where the likelihood's latents start, where data have told
         self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
+
+    def __repr__(self) -> str:
+        count = sum(block.size for block in self.blocks)
+        return (
+            f"Model({type(self.net).__name__} of {count:,} parameters, prior: {self.prior}, "
+            f"likelihood: {self.likelihood}, N = {self.size:,})"
+        )
 
     def copy(self) -> Model:
         """The same model with a mode and buffers of its own; the network's weights, never written to, are shared."""
@@ -131,11 +154,10 @@ class Model(nn.Module):
             outputs, curvature = self._run(parameters, x)
         predictive = self.likelihood(outputs, parameters)
         batch = Batch(x, lambda x: self.outputs(parameters, x), predictive, self.size, curvature)
-        for number, term in enumerate(self.prior.terms):
+        for name, term in self._factors().items():
             factor = self._factor(term, batch)
             if factor is not None:  # outside the plate, which would scale it by N/B once more
-                repeats = [earlier.name for earlier in self.prior.terms[:number]].count(term.name)
-                pyro.factor(term.name + "_" * repeats, factor)
+                pyro.factor(name, factor)
         with data:
             observed = None if y is None else self.likelihood.target(y, predictive)
             return pyro.sample("y", predictive, obs=observed)
@@ -153,6 +175,23 @@ class Model(nn.Module):
     def phase(self) -> tuple[bool, ...] | None:
         """Which terms of the prior are due at this step of training; None outside of it, where all are."""
         return None if self.step is None else tuple(self.step % term.period == 0 for term in self.prior.terms)
+
+    def _factors(self) -> dict[str, Prior]:
+        """The terms of the prior by the site of their factors; a second one of the same name has a _ behind it."""
+        named: dict[str, Prior] = {}
+        for term in self.prior.terms:
+            repeats = [earlier.name for earlier in named.values()].count(term.name)
+            named[term.name + "_" * repeats] = term
+        return named
+
+    def penalty(self, terms: Mapping[str, float]) -> float:
+        """What the prior adds to the loss, strength × penalty in nats per datum, without its densities' constants.
+
+        terms: those of the objective by site, nats per datum. Under a guide with draws, their mean over the draws.
+        """
+        factors = self._factors()
+        ours = [t for site, t in terms.items() if site in factors or any(b.owns(site) for b in self.blocks)]
+        return sum(ours) + sum(block.constant for block in self.blocks) / self.size
 
     def _factor(self, term: Prior, batch: Batch) -> Tensor | None:
         """The term's value; while training on every `period`-th step only, and as much larger."""
@@ -176,6 +215,10 @@ class Model(nn.Module):
         )
         return outputs if sampled is None else sampled, curvature
 
+    def in_precision(self, x: Tensor) -> Tensor:
+        """x as it is where it is whole numbers, else in the dtype of the network: tables are often float64."""
+        return x.to(next(self.net.parameters()).dtype) if x.is_floating_point() else x
+
     def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
         """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""
         return self._call("forward", parameters, x)
@@ -194,7 +237,7 @@ class Model(nn.Module):
         named: Parameters = {}
         rest = dict(sites)
         for block in self.blocks:
-            for site in [s for s in sites if s == block.site or s.endswith("." + block.site)]:
+            for site in filter(block.owns, sites):
                 named |= block.unpack(rest.pop(site), site.removesuffix(block.site))
         return named | rest
 
@@ -203,7 +246,7 @@ class Model(nn.Module):
         self._check_names(parameters)
         sites: Parameters = {}
         for site in self.initial():
-            block = next((b for b in self.blocks if site == b.site or site.endswith("." + b.site)), None)
+            block = next((b for b in self.blocks if b.owns(site)), None)
             sites[site] = block.pack(parameters, site.removesuffix(block.site)) if block else parameters[site]
         return sites
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +15,45 @@ from pyro.infer.autoguide import AutoGuide
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from bayesreg import diagnostics, guides, priors
+from bayesreg import diagnostics, guides, network, prediction, priors
+from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
-from bayesreg.datasets import Dataset, Windows
+from bayesreg.datasets import Dataset, Windows, as_dataset
 from bayesreg.device import random_state_kept
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS
 from bayesreg.metrics import METRICS
 from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
+from bayesreg.priors.base import whole
+from bayesreg.progress import bar
 
+Done = Callable[[int], Any]  # told how many examples have been predicted
+SHOWN = ("epoch", "loss", "nll", "penalty", "validation_nll")
 CHUNK = 2**18  # numbers of x at a time: little memory, and images of which the caches hold the activations
+BAR: dict[str, Any] = {"unit": " examples", "unit_scale": True, "leave": False}
 JUDGED = 2**24  # of x, times the draws: as many outputs, of an autoencoder, are there at once
+
+
+class History(pd.DataFrame):
+    """A DataFrame that prints all its columns, in as many parts as the terminal is narrow."""
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame
+
+    def __repr__(self) -> str:
+        width = shutil.get_terminal_size().columns
+        return self.to_string(max_rows=60, line_width=width, float_format="{:.4g}".format, index=False)
 
 
 class Posterior:
     """A trained guide over a model. Made by `bayesreg.fit`, or by `Posterior.load`.
 
-    history: a pandas DataFrame, one row an epoch: seconds, loss and its terms in nats per datum, and the
-    validation metrics. convergence: whether the loss was still falling when training ended, in words if printed.
+    history: a pandas DataFrame, one row an epoch, that prints whole: the loss, −ELBO/N; of it what can move, the mean
+    nll and the penalty, what the prior adds without the constants of its densities; the validation metrics; every term
+    of the loss; all in nats per datum; and the seconds. convergence: whether the loss was still falling when training
+    ended, in words if printed.
     """
 
     def __init__(
@@ -43,11 +65,15 @@ class Posterior:
         self.convergence: Convergence | None = None  # of the fit that made it
 
     def __repr__(self) -> str:
-        return f"Posterior({self.model.prior}, guide={self.guide_name!r}, epochs={len(self._history)})"
+        last = self._history[-1] if self._history else {}
+        shown = "".join(f", {name} {last[name]:.4g}" for name in ("loss", "validation_nll") if name in last)
+        return f"Posterior({self.model}, guide={self.guide_name!r}, epochs={len(self._history)}{shown})"
 
     @property
     def history(self) -> pd.DataFrame:
-        return pd.DataFrame(self._history)
+        table = pd.DataFrame(self._history)
+        first = [name for name in SHOWN if name in table]
+        return History(table[first + [name for name in table if name not in first]])
 
     def parameters(self) -> Parameters:
         """θ by name, {"layer1.0.conv1.weight": tensor, ...}: the mode under delta, the median otherwise.
@@ -60,6 +86,8 @@ class Posterior:
 
     def draws(self, number: int = 16, seed: int = 0) -> Parameters:
         """Draws of θ by name, each [number, ...]; a delta guide has one draw, its mode, [1, ...]."""
+        whole("Posterior", draws=number)
+        check_seed("Posterior", seed)
         if self.guide_name == "delta":
             return {name: value[None] for name, value in self.parameters().items()}
         with random_state_kept(self.device), pyro.settings.context(module_local_params=True), torch.no_grad():
@@ -69,37 +97,47 @@ class Posterior:
         return self.model.unpack(stacked)
 
     @torch.no_grad()
-    def predict(self, x: Tensor | Windows, draws: int = 16, seed: int = 0) -> Distribution:
+    def predict(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        Under delta S = 1. The network is in eval mode. Where it has latents z of each example, f is its `forward`,
-        that of an autoencoder at the mean of q(z | x, θ). FloatingPointError where outputs are NaN or infinite.
+        x: whatever a Dataset takes. Under delta S = 1. The network is in eval mode. Where it has latents z of each
+        example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
+        seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        return self._predictive(self.draws(draws, seed), x)
+        thetas, x = self.draws(draws, seed), Dataset(x, x).x
+        with bar(total=_number(thetas) * len(x), desc="predict", show=progress, **BAR) as shown:
+            return prediction.of(self._predictive(thetas, x, shown.update))
 
-    def _predictive(self, thetas: Parameters, x: Tensor | Windows) -> Distribution:
-        number = len(next(iter(thetas.values())))
-        x = x if isinstance(x, Windows) else torch.as_tensor(x)
-        outputs = torch.stack([self._outputs({k: v[s] for k, v in thetas.items()}, x) for s in range(number)])
+    def _predictive(self, thetas: Parameters, x: Tensor | Windows, done: Done, y: Tensor | None = None) -> Distribution:
+        number, likelihood = _number(thetas), self.model.likelihood
+        outputs = torch.stack([self._outputs({k: v[s] for k, v in thetas.items()}, x, done) for s in range(number)])
         if not bool(outputs.isfinite().all()):
             raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
-        likelihood = self.model.likelihood
+        if y is not None:
+            likelihood.check(outputs[0], y)
         if number == 1:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
         return likelihood.mixture(outputs, thetas)
 
     @torch.no_grad()
-    def evaluate(self, dataset: Dataset, draws: int = 16, seed: int = 0) -> dict[str, float]:
-        """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}."""
+    def evaluate(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, float]:
+        """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}.
+
+        dataset: a Dataset, or what `datasets.as_dataset` makes one of; of a Data it is the test split. progress: a bar
+        from two seconds on. ValueError where the network does not take x, or y is not of its kind.
+        """
+        dataset = as_dataset(dataset, "test")
         likelihood, thetas = self.model.likelihood, self.draws(draws, seed)
-        number = len(next(iter(thetas.values())))
-        some = max(1, JUDGED // (number * dataset.x[0].numel()))
-        points, targets, nll = [], [], 0.0
-        for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
-            predictive = self._predictive(thetas, x)
-            targets.append(likelihood.target(y.to(self.device), predictive))
-            points.append(likelihood.point(predictive))
-            nll += METRICS["nll"](predictive, targets[-1]) * len(y) / len(dataset)
+        some = max(1, JUDGED // (_number(thetas) * dataset.x[0].numel()))
+        points: list[Tensor] = []
+        targets: list[Tensor] = []
+        nll = 0.0
+        with bar(total=_number(thetas) * len(dataset), desc="evaluate", show=progress, **BAR) as shown:
+            for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
+                predictive = self._predictive(thetas, x, shown.update, None if targets else dataset.y)
+                targets.append(likelihood.target(y.to(self.device), predictive))
+                points.append(likelihood.point(predictive))
+                nll += METRICS["nll"](predictive, targets[-1]) * len(y) / len(dataset)
         point, target = torch.cat(points), torch.cat(targets)
         names = likelihood.metrics(dataset.y)
         return {name: nll if name == "nll" else METRICS[name](point, target) for name in names}
@@ -172,14 +210,23 @@ class Posterior:
     def device(self) -> torch.device:
         return next(self.model.net.parameters()).device
 
-    def _outputs(self, parameters: Parameters, x: Any) -> Tensor:
+    def _outputs(self, parameters: Parameters, x: Any, done: Done = lambda examples: None) -> Tensor:
         was_training = self.model.training
         self.model.eval()
         try:
-            parts = x.split(max(1, CHUNK // x[0].numel()))
-            return torch.cat([self.model.outputs(parameters, part.to(self.device)) for part in parts])
+            outputs = []
+            for part in x.split(max(1, CHUNK // x[0].numel())):
+                part = self.model.in_precision(part.to(self.device))
+                outputs.append(network.outputs(lambda x: self.model.outputs(parameters, x), part))
+                done(len(part))
+            return torch.cat(outputs)
         finally:
             self.model.train(was_training)
+
+
+def _number(thetas: Parameters) -> int:
+    """S, how many draws these are."""
+    return len(next(iter(thetas.values())))
 
 
 def _without_callables(term: Prior, model: Model) -> dict[str, Any]:

@@ -101,7 +101,9 @@ def _execute(directory: Path, config: Config, model: Model, data: Data, options:
     try:
         posterior = _fit(directory / "checkpoint.pt", model, data, options)
         history, warmup = posterior.history, posterior.warmup_seconds
-        outcome["metrics"] = {"validation": _last(history), "test": posterior.evaluate(data.test)}
+        tested = posterior.evaluate(data.test, progress=options.get("progress", True))
+        outcome["metrics"] = {"validation": _last(history), "test": tested}
+        outcome["convergence"] = posterior.convergence and posterior.convergence.record()
         posterior.save(directory / "posterior.pt")
     except Diverged as error:
         history, warmup = pd.DataFrame(error.history or {"epoch": [], "seconds": [], "loss": []}), 0.0

@@ -132,19 +132,27 @@ class Experiment(ABC):
         return {}
 
     def build(self) -> Prepared:
-        """Load, build and check everything. ValueError or OSError for what cannot run, before any training."""
+        """Load, build and check everything. ValueError or OSError for what cannot run, before any training.
+
+        MemoryError for a network that is too large.
+        """
         import torch
 
         from bayesreg import guides
-        from bayesreg.checks import check
+        from bayesreg.checks import check, check_seed
         from bayesreg.model import Model
 
-        guides.check(self.guide)
+        guides.named(self.guide)
+        check_seed("fit", self.seed)
         self._text()
         data = self._data()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # the same weights for every prior
-            net = self.network(data)
+            try:
+                net = self.network(data)
+            except RuntimeError as error:  # PyTorch's allocator
+                why = str(error).partition("\n")[0]
+                raise MemoryError(f"the network cannot be made, {why}: make it smaller") from None
         model = Model(net, self._prior(len(data.train)), self.likelihood(), len(data.train))
         options = {k: getattr(self, k) for k in OPTIONS}
         check(model, data.train, validation=data.validation, **options)
@@ -155,7 +163,7 @@ class Experiment(ABC):
         """The run's own directory: --output, or one below the root, named after what it holds."""
         from bayesreg import runs
 
-        named = f"{config['prior'].replace(':', '=')}_{self.guide}_seed{self.seed}_{runs.key(config)}"
+        named = f"{config['prior'].replace(':', '=')}_{config['guide']}_seed{self.seed}_{runs.key(config)}"
         return self.output or Path(root) / self.name / named
 
     def run(self, root: str | Path = "runs") -> dict[str, Any]:
@@ -217,11 +225,12 @@ class Experiment(ABC):
         return priors.parse(self._text(), size, ard=asdict(self.ard), smoothness=asdict(self.smoothness))
 
     def _config(self, prior: Prior, size: int) -> dict[str, Any]:
-        from bayesreg import priors
+        from bayesreg import guides, priors
 
         own = {name: value for name, value in asdict(self).items() if name not in ELSEWHERE}
         return own | {
             "experiment": self.name,
+            "guide": guides.named(self.guide),
             "dataset": self.data_set,
             "net": self.net,
             "metric": self.metric,
@@ -264,7 +273,7 @@ def _run(experiment: Experiment) -> None:
         prepared = experiment.build()
         directory = experiment.directory(prepared.config)
         runs.prepare(directory, prepared.config)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         refuse(error)
     for term in prepared.model.prior.terms:
         print(summary.sentence(term.describe(prepared.model.size)))

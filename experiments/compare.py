@@ -25,6 +25,7 @@ STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every 
     "entropic": (0.1, 0.3, 1.0, 3.0),
     "ard": (1e-3, 1e-2, 1e-1, 1.0),
 }
+MOST_SEEDS = 1000
 OF_THE_GRID = ("prior", "strength", "guide", "seed", "output")  # what no experiment of a grid chooses for itself
 FOR_ALL = ("epochs", "train_size", "device", "data_dir")  # what the grid may choose for every experiment
 
@@ -73,14 +74,20 @@ class Compare:
 
     def runs(self) -> list[Experiment]:
         """Every run of the grid, once, the slowest first so that no worker is left with one at the end."""
-        if self.seeds < 1:
-            raise ValueError(f"--seeds {self.seeds}: at least 1")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise ValueError(f"--seeds {self.seeds}: at least 1, and at most {MOST_SEEDS}")
+        for option in ("experiments", "priors"):
+            if not getattr(self, option):
+                raise ValueError(f"--{option} names none: give at least one, or leave the option out")
         texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
         grid = itertools.product(map(self._experiment, self.experiments), texts, range(self.seeds))
         return list(dict.fromkeys(replace(one, prior=text, seed=seed) for one, text, seed in grid))
 
     def _experiment(self, line: str) -> Experiment:
-        name, *options = shlex.split(line)
+        try:
+            name, *options = shlex.split(line)
+        except ValueError as error:  # an unclosed quotation mark, or nothing at all
+            raise ValueError(f"--experiments {line!r} is no name with options ({error})") from None
         kind = load(name)
         one: Experiment = tyro.cli(kind, args=options, prog=f"python -m experiments.{name}")
         for option in OF_THE_GRID:

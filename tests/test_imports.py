@@ -1,10 +1,10 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-files, progress, schedule → likelihoods, local, curvature, graph, nets, datasets, metrics → priors → model → device →
-units → guides → objective → step → checks, convergence → posterior, diagnostics, checkpoint → fit, claims → runs →
-sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns a Posterior, and so
-imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files and
-progress: a cache and a download must not leave half a file, nor be silent.
+files, progress, schedule → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction → priors
+→ model → device → units → guides → objective → step → checks, convergence → posterior, diagnostics, checkpoint → fit,
+claims → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns a
+Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
+package but files and progress: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"files", "progress", "schedule"},
-    {"graph", "likelihoods", "local", "curvature", "nets", "datasets", "metrics"},
+    {"graph", "likelihoods", "local", "curvature", "nets", "network", "datasets", "metrics", "prediction"},
     {"priors"},
     {"model"},
     {"device"},
@@ -32,6 +32,7 @@ LAYERS = [
     {"experiments"},
 ]
 ALONE = {"nets", "datasets", "metrics", "files", "progress", "graph", "likelihoods", "local", "curvature"}
+ALONE |= {"network", "prediction"}
 LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 SAME_LAYER = {("posterior", "diagnostics"), ("report", "statistics")}  # and not the other way round
 

@@ -35,7 +35,7 @@ __all__ = [
     "Sum",
     "WeightPrior",
 ]
-__all__ += ["from_records", "parse", "split", "text"]
+__all__ += ["as_prior", "from_records", "parse", "split", "text"]
 
 
 def split(text: str) -> list[tuple[str, float | None]]:
@@ -70,6 +70,17 @@ def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:
             strength = PRIORS[name].default_strength
         prior = prior + PRIORS[name].from_strength(strength, size, **options.get(name, {}))
     return prior
+
+
+def as_prior(value: Prior | str, size: int) -> Prior:
+    """A prior by itself or by its text, for N = size data. ValueError for anything else."""
+    if isinstance(value, str):
+        return parse(value, size)
+    if not isinstance(value, Prior):
+        raise ValueError(
+            f'Model(prior={value!r}): not a prior; write br.L2(scale=1.0), its text as "l2:1e-4", or br.Flat() for none'
+        )
+    return value
 
 
 def text(prior: Prior, size: int) -> str:

@@ -64,6 +64,9 @@ class ARD(WeightPrior):
             weights = pyro.sample(site, OfPrecision(precision))
         return {site: weights, f"precision.{site}": precision}
 
+    def constant(self, size: int) -> float:
+        return self.temper * (Precisions.constant(size, self.a, self.b) + OfPrecision.constant(size))
+
     def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
         mean = {f"precision.{site}": (self.a + 0.5) / (self.b + initial**2 / 2)}
         return {site: initial} | (self.profile(site, initial) if self.a > 0.5 else mean)
@@ -80,9 +83,12 @@ class Precisions(Vector):
         super().__init__(dist.Gamma(shape, rate, validate_args=False))
         self.a, self.b = a, b
 
+    @staticmethod
+    def constant(size: int, a: float, b: float) -> float:
+        return size * (a * math.log(b) - math.lgamma(a))
+
     def log_prob(self, value: Tensor) -> Tensor:
-        constant = value.shape[-1] * (self.a * math.log(self.b) - math.lgamma(self.a))
-        rest = value.sum(-1) * -self.b + constant
+        rest = value.sum(-1) * -self.b + self.constant(value.shape[-1], self.a, self.b)
         return rest if self.a == 1 else rest + value.log().sum(-1) * (self.a - 1)
 
 
@@ -93,6 +99,10 @@ class OfPrecision(Vector):
         super().__init__(dist.Normal(0.0, precision.rsqrt(), validate_args=False))
         self.precision = precision
 
+    @staticmethod
+    def constant(size: int) -> float:
+        return -size * math.log(2 * math.pi) / 2
+
     def log_prob(self, value: Tensor) -> Tensor:
         terms = torch.addcmul(self.precision.log(), self.precision, value**2, value=-1)
-        return 0.5 * terms.sum(-1) - value.shape[-1] * math.log(2 * math.pi) / 2
+        return 0.5 * terms.sum(-1) + self.constant(value.shape[-1])

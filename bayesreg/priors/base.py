@@ -7,6 +7,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -27,6 +28,16 @@ def positive(owner: str, **values: float) -> None:
             raise ValueError(
                 f"{owner}({name}={value}): {name} must be finite and above 0; for no prior at all use none, Flat()"
             )
+
+
+def whole(owner: str, least: int = 1, most: int | None = None, **values: Any) -> None:
+    """Raise ValueError unless every value is a whole number of at least `least`, and of at most `most`."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise ValueError(f"{owner}({name}={value!r}): {name} must be a whole number of at least {least}")
+        if int(value) < least or (most is not None and int(value) > most):
+            bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise ValueError(f"{owner}({name}={value}): {name} must be a whole number {bounds}")
 
 
 @dataclass(frozen=True)
@@ -188,6 +199,10 @@ class WeightPrior(Prior):
     def profile(self, site: str, weights: Tensor) -> dict[str, Tensor]:
         """The maximum of the prior's own latents given θ, where it has a closed form: {site: value, ...}."""
         return {}
+
+    def constant(self, size: int) -> float:
+        """What is the same for every θ of log p(θ), in nats, for n = size parameters: no part of the penalty."""
+        return 0.0
 
     def claims(self, name: str, parameter: Tensor) -> bool:
         """Whether this prior is the density of that parameter of the network."""

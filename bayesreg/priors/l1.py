@@ -39,6 +39,9 @@ class L1(WeightPrior):
         zero = initial.new_zeros(()).expand(initial.shape)
         return {site: pyro.sample(site, LaplaceVector(zero, self.scale))}
 
+    def constant(self, size: int) -> float:
+        return LaplaceVector.constant(size, self.scale)
+
 
 class LaplaceVector(Vector):
     """Laplace(0, b) for each of n numbers: log p = −‖θ‖₁/b − n log 2b."""
@@ -47,5 +50,9 @@ class LaplaceVector(Vector):
         super().__init__(dist.Laplace(zero, scale, validate_args=False))
         self.scale = scale
 
+    @staticmethod
+    def constant(size: int, scale: float) -> float:
+        return -size * math.log(2 * scale)
+
     def log_prob(self, value: Tensor) -> Tensor:
-        return value.abs().sum(-1) / -self.scale - value.shape[-1] * math.log(2 * self.scale)
+        return value.abs().sum(-1) / -self.scale + self.constant(value.shape[-1], self.scale)

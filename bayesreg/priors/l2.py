@@ -40,6 +40,9 @@ class L2(WeightPrior):
         zero = initial.new_zeros(()).expand(initial.shape)
         return {site: pyro.sample(site, NormalVector(zero, self.scale))}
 
+    def constant(self, size: int) -> float:
+        return NormalVector.constant(size, self.scale)
+
 
 class NormalVector(Vector):
     """Normal(0, σ) for each of n numbers: log p = −‖θ‖²/(2σ²) − n log σ√2π."""
@@ -48,6 +51,9 @@ class NormalVector(Vector):
         super().__init__(dist.Normal(zero, scale, validate_args=False))
         self.scale = scale
 
+    @staticmethod
+    def constant(size: int, scale: float) -> float:
+        return -size * (math.log(scale) + math.log(2 * math.pi) / 2)
+
     def log_prob(self, value: Tensor) -> Tensor:
-        constant = value.shape[-1] * (math.log(self.scale) + math.log(2 * math.pi) / 2)
-        return square_sum(value) * (-0.5 / self.scale**2) - constant
+        return square_sum(value) * (-0.5 / self.scale**2) + self.constant(value.shape[-1], self.scale)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bayesreg.curvature import Share, zero_curvature
 from bayesreg.likelihoods import Likelihood
-from bayesreg.priors.base import Batch, FunctionPrior
+from bayesreg.priors.base import Batch, FunctionPrior, whole
 
 MOST = 256  # coordinates: beyond this the exact sum over all of them, one pass each, would take hours
 
@@ -37,9 +37,9 @@ class Smoothness(FunctionPrior):
         super().__post_init__()
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise ValueError(f"Smoothness(fraction={self.fraction}): a share of the batch, above 0 and at most 1")
-        for name, value in {"every": self.every, "coordinates": self.coordinates}.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"Smoothness({name}={value!r}): {name} must be a whole number of at least 1")
+        whole("Smoothness", every=self.every)
+        if self.coordinates is not None:
+            whole("Smoothness", coordinates=self.coordinates)
 
     @property
     def period(self) -> int:

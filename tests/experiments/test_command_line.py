@@ -96,7 +96,6 @@ BAD = [
     (["--prior", "ard", "--ard.b", "-1"], "b=-1.0.*above 0"),
     (["--prior", "entropic", "--noise", "1"], "entropy.*constant"),
     (["--noise", "0"], "noise scale must be"),
-    (["--batch-size", "5000"], "batch_size=5000.*larger than the 266"),
     (["--epochs", "0"], "epochs=0.*at least 1"),
     (["--lr", "nan"], "lr=nan"),
     (["--train-size", "9999"], "train_size is 9999"),

@@ -1,0 +1,76 @@
+"""The user's own network: any nn.Module that can be copied, takes x and gives one tensor."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+
+def copied(net: nn.Module) -> nn.Module:
+    """A copy of the network. ValueError for what is no network, or cannot be copied as it is."""
+    if isinstance(net, type) and issubclass(net, nn.Module):
+        raise ValueError(f"Model(net={net.__name__}) is a class: make a network of it, {net.__name__}(...)")
+    if not isinstance(net, nn.Module):
+        raise ValueError(
+            f"Model(net={net!r}): {type(net).__name__} is no network; give a torch.nn.Module, "
+            "as br.nets.mlp(inputs=64, outputs=10)"
+        )
+    owner = f"Model(net={type(net).__name__})"
+    lazy = [name for name, p in (*net.named_parameters(), *net.named_buffers()) if is_lazy(p)]
+    if lazy:
+        raise ValueError(f"{owner}: {lazy[0]} of a lazy layer has no shape yet; call the network once, net(x[:2])")
+    try:
+        return copy.deepcopy(net)
+    except (RuntimeError, TypeError) as error:
+        why = _computed(net) or f"{str(error).splitlines()[0]}; keep in it only what copy.deepcopy takes"
+        raise ValueError(f"{owner}: the network cannot be copied: {why}") from error
+
+
+def _computed(net: nn.Module) -> str:
+    """Which of its tensors is computed from others and so cannot be copied; nothing where there is none."""
+    for path, module in net.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                return (
+                    f"{path}.{name}".lstrip(".") + " is computed from other tensors, as by the old "
+                    "torch.nn.utils.weight_norm; use torch.nn.utils.parametrizations.weight_norm"
+                )
+    return ""
+
+
+def outputs(call: Callable[[Any], Any], x: Any, hint: str = "") -> Tensor:
+    """call(x), the outputs for x [B, ...]. ValueError where the network does not take x or gives no tensor [B, ...]."""
+    try:
+        f = call(x)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        hint += "" if x.is_floating_point() else "; whole numbers are tokens; write x.float() where they are quantities"
+        raise ValueError(f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{hint}") from error
+    if not isinstance(f, Tensor):
+        raise ValueError(f"the network returns {_kind(f)}, not a tensor [B, ...]: {_remedy(f)}")
+    if f.dim() == 0 or len(f) != len(x):
+        raise ValueError(
+            f"the network gives outputs of shape {list(f.shape)} for {len(x)} examples: the first dimension must be "
+            f"theirs, [{len(x)}, ...]"
+        )
+    return f
+
+
+def _kind(value: Any) -> str:
+    """In words: a tuple of Tensor, Tensor; a dict of logits; None."""
+    parts = value if isinstance(value, dict) else [type(part).__name__ for part in value] if _several(value) else ()
+    return "None" if value is None else f"a {type(value).__name__}" + " of " * bool(parts) + ", ".join(map(str, parts))
+
+
+def _remedy(value: Any) -> str:
+    if not value or not _several(value):
+        return "let its forward return the outputs alone"
+    which = next(iter(value)) if isinstance(value, dict) else 0
+    return f"put it into a module whose forward does `return self.net(x)[{which!r}]`"
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, dict | tuple | list)
