@@ -4,6 +4,9 @@ The learning rate falls to 0, so every loss is flat in the end, and much of its 
 tells is the gradient g of the whole objective at the end: Adam, at its first learning rate, would go S · lr · g / √v in
 an epoch of S steps. Parts of that way are gone one after the other, smaller ones where the objective rises, until the
 steep directions are done; what it falls by in the last, over the part that this was of an epoch, is what is left.
+
+A fit of a few hundred steps is judged by its history alone: Adam's way from the middle of training to its end, by the
+half cosine of the rate, is as long as that of 0.09 E epochs at the first rate.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +31,9 @@ TRIALS = 8  # parts of an epoch's way, each over two sets of batches
 FIRST, SMALLER = 1 / 4, 1 / 4  # the first part, and how much smaller the next is where the objective rises
 SHARE = 400  # one step in so many of the fit's is made again in each trial,
 CHEAP = 5e8  # or as many as these floating-point operations are worth
+
+
+WAY = 0.09  # of the epochs
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class Convergence:
 
     @property
     def converged(self) -> bool:
-        """Whether more epochs would gain little, or no more than chance explains."""
-        return not self.fall * self.horizon > NEGLIGIBLE or self.fall <= 2 * self.error
+        """Whether more epochs would gain little, or no more than chance explains; False where nothing is known."""
+        return self.fall * self.horizon <= NEGLIGIBLE or self.fall <= 2 * self.error
 
     def record(self) -> dict[str, Any]:
         """Of a run: the judgement, its numbers and its words."""
@@ -53,19 +60,26 @@ class Convergence:
     def __str__(self) -> str:
         if self.converged:
             return "converged: the loss was no longer falling"
+        if math.isnan(self.fall):
+            return f"not known to have converged: {self.epochs} epochs of few steps cannot tell; train for more"
         return (
             f"not converged: the loss was still falling by {self.fall:.2g} nats an epoch after {self.epochs} epochs; "
             "train for more epochs, or with a higher learning rate"
         )
 
 
-def judge(step: Step, train: Dataset, batch_size: int, epochs: int, work: float) -> Convergence:
+def judge(step: Step, train: Dataset, batch_size: int, losses: list[float], work: float) -> Convergence:
     """The judgement of a fit that `step` has made; parameters, buffers and random state stay as they are.
+
+    losses: the mean of each epoch.
 
     The gradient is a mean over some batches, and the objective that over others, each with draws of its own, so that
     what is only noise of the one is none in the other. work: floating-point operations of a forward pass on a batch.
     """
-    size, an_epoch = len(train), math.ceil(len(train) / batch_size)
+    epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
+    horizon = max(epochs, schedule.epochs(size, batch_size))
+    if step.is_short:
+        return Convergence(*_by_history(losses), epochs, horizon)
     number = min(an_epoch, max(1, epochs * an_epoch // SHARE, int(CHEAP // max(1.0, work))))
 
     def over(seed: int, measure: Callable[[Dataset, list[Tensor]], Any]) -> Any:
@@ -91,4 +105,16 @@ def judge(step: Step, train: Dataset, batch_size: int, epochs: int, work: float)
         step.put(end)
     sampled = max(0.0, 1 - number / an_epoch)  # nothing is left to chance where all batches are there
     error = math.sqrt(sampled / len(rate)) * float(rate.std(correction=0))
-    return Convergence(float((weights * rate).sum()), error, epochs, max(epochs, schedule.epochs(size, batch_size)))
+    return Convergence(float((weights * rate).sum()), error, epochs, horizon)
+
+
+def _by_history(losses: list[float]) -> tuple[float, float]:
+    """What the loss fell by an epoch at the first rate, middle to end, and the error; NaN below 3 epochs."""
+    epochs = len(losses)
+    if epochs < 3:
+        return math.nan, math.nan
+    tenth = max(1, round(epochs / 10))
+    first = (epochs - tenth) // 2
+    middle, end = (np.array(part) for part in (losses[first : first + tenth], losses[-tenth:]))
+    error = math.sqrt((middle.var() + end.var()) / tenth)
+    return float(middle.mean() - end.mean()) / (WAY * epochs), error / (WAY * epochs)

@@ -119,7 +119,7 @@ def fit(
             shown.set_postfix(named, refresh=False)  # a refresh would not wait the two seconds
             run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
-        posterior.convergence = judge(run.step, train, batch_size, epochs, work)
+        posterior.convergence = judge(run.step, train, batch_size, [row["loss"] for row in run.history], work)
     model.autocast, model.step = None, None
     log.log(logging.INFO if posterior.convergence.converged else logging.WARNING, "%s", posterior.convergence)
     return posterior

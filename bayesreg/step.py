@@ -163,6 +163,11 @@ class Step:
             parameter.copy_(value)
 
     @property
+    def is_short(self) -> bool:
+        """Whether there are too few steps for capturing to pay."""
+        return self.steps < WORTH_CAPTURING
+
+    @property
     def cycle(self) -> int:
         """After so many steps the same terms of the prior are due again."""
         return math.lcm(*(term.period for term in self.model.prior.terms))
