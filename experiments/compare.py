@@ -8,23 +8,13 @@ import logging
 import shlex
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import tyro
 
+from experiments import options
 from experiments.base import Experiment, command, load, refuse
-
-STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every prior that has one
-    "none": (None,),
-    "l1": (1e-4, 1e-3, 1e-2, 1e-1),
-    "l2": (1e-3, 1e-2, 1e-1, 1.0),
-    "smoothness": (1e-2, 1e-1, 1.0, 10.0),
-    "entropic": (0.1, 0.3, 1.0, 3.0),
-    "ard": (1e-3, 1e-2, 1e-1, 1.0),
-}
-OF_THE_GRID = ("prior", "strength", "guide", "seed", "output")  # what no experiment of a grid chooses for itself
-FOR_ALL = ("epochs", "train_size", "device", "data_dir")  # what the grid may choose for every experiment
 
 
 @dataclass(frozen=True)
@@ -56,17 +46,17 @@ class Compare:
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
     output: Path = Path("runs/compare")
     """Where the runs go, a directory each."""
-    report: Path = Path("reports/compare")
-    """Where the report goes: index.html and its pictures."""
+    report: Path | None = None
+    """Where the report goes, index.html and its pictures; None takes report/ below --output."""
 
     def texts(self) -> list[str]:
         """The priors of the grid, each with a strength where it has one. ValueError for one that is mistyped."""
-        from bayesreg.priors import parse
+        from bayesreg.priors import PRIORS, parse
 
-        wanted = list(STRENGTHS) if self.priors == ["all"] else self.priors
+        wanted = list(PRIORS) if self.priors == ["all"] else self.priors
         for text in wanted:
             parse(text, size=1)
-        grids = [STRENGTHS.get(text, (None,)) for text in wanted]
+        grids = [PRIORS[text].grid if text in PRIORS else (None,) for text in wanted]
         return [t if s is None else f"{t}:{s:g}" for t, grid in zip(wanted, grids, strict=True) for s in grid]
 
     def runs(self) -> list[Experiment]:
@@ -74,19 +64,23 @@ class Compare:
         if self.seeds < 1:
             raise ValueError(f"--seeds {self.seeds}: at least 1")
         texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
-        grid = itertools.product(map(self._experiment, self.experiments), texts, range(self.seeds))
-        return [replace(one, prior=text, seed=seed) for one, text, seed in grid]
+        grid = itertools.product([self._experiment(line, texts) for line in self.experiments], texts, range(self.seeds))
+        return [one.under(text, seed) for one, text, seed in grid]
 
-    def _experiment(self, line: str) -> Experiment:
-        name, *options = shlex.split(line)
+    def _experiment(self, line: str, texts: list[str]) -> Experiment:
+        from bayesreg.priors import split
+
+        name, *arguments = shlex.split(line)
         kind = load(name)
-        one: Experiment = tyro.cli(kind, args=options, prog=f"python -m experiments.{name}")
-        for option in OF_THE_GRID:
-            if getattr(one, option) != getattr(kind(), option):
+        one: Experiment = tyro.cli(kind, args=arguments, prog=f"python -m experiments.{name}")
+        for option in options.of_the_grid(kind):
+            if option in options.changed(one):
                 raise ValueError(
                     f"--experiments {line!r}: --{option} is the same for the whole grid; leave it out there"
                 )
-        given = {o: value for o in FOR_ALL if (value := getattr(self, o)) is not None}
+        options.refuse_unused(one, " ".join(self.priors), [name for text in texts for name, _ in split(text)])
+        names = {field.name for field in fields(self)} & set(options.said(kind)) - set(options.of_the_grid(kind))
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.train_size is not None:
             given |= {"batch_size": min(one.batch_size, self.train_size)}
         return replace(one, guide=self.guide, **given)
@@ -104,7 +98,7 @@ def refusals(runs: list[Experiment]) -> dict[Experiment, str]:
         try:
             first.build()
         except ValueError as error:
-            replace(first, prior="none").build()
+            first.under("none").build()
             refused |= dict.fromkeys([first, *others], str(error))
     return refused
 
@@ -151,7 +145,8 @@ def main() -> None:
         refused = refusals(runs)
         if len(refused) == len(runs):
             raise ValueError("\n".join(dict.fromkeys(refused.values())))
-        make_writable(compare.output, compare.report)
+        to = compare.report or compare.output / "report"
+        make_writable(compare.output, to)
         for run, reason in refused.items():
             run.refuse(reason, compare.output)
     except (ValueError, OSError) as error:
@@ -164,7 +159,7 @@ def main() -> None:
 
     table = report.load(compare.output)
     print(report.terminal(table))
-    print(report.write(compare.output, compare.report, table))
+    print(report.write(compare.output, to, table))
     for message in failed:
         print(f"failed: {message}", file=sys.stderr)
     sys.exit(1 if failed else 0)

@@ -10,16 +10,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from bayesreg import statistics
 from bayesreg.report import tables
-from bayesreg.report.style import ink, look
+from bayesreg.report.style import ink, look, verbatim
 
 CMAP = matplotlib.colormaps["viridis"]
 INK, FAINT = "#222222", "#dddddd"
 
 
+@verbatim
 def heatmap(results: pd.DataFrame) -> Figure:
     """Figure 1: rows of tasks, columns of priors; colour the normalised score, text mean ± sd on test.
 
@@ -83,11 +84,12 @@ def legend(figure: Figure, axes: list[Any]) -> None:
         [handles[name] for name in names],
         names,
         loc="outside lower center",
-        ncols=min(6, len(names)),
+        ncols=max(1, min(6, len(names))),
         frameon=False,
     )
 
 
+@verbatim
 def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
     """Figure 2: validation headline metric by epoch, or over the "seconds" of training; mean over seeds, ±1 sd."""
     if histories.empty:
@@ -136,6 +138,7 @@ def _cut(ax: Any, rows: pd.DataFrame) -> None:
         ax.set_ylim(late.min() - room, late.max() + room)
 
 
+@verbatim
 def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
     """Validation headline metric by strength; a ring marks the chosen one, a cross one that diverged."""
     known = (candidates["strength"] > 0) & (candidates["status"] == "done")
@@ -145,10 +148,13 @@ def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
     figure, axes = panels(len(tasks))
     for ax, task in zip(axes, tasks, strict=True):
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set(title=task, xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}")
         rows = candidates[candidates["task"] == task]
         for prior in statistics.ordered(rows["prior_name"]):
-            _strengths(ax, prior, rows[rows["prior_name"] == prior].sort_values("strength"))
+            for _, own in rows[rows["prior_name"] == prior].groupby("variant"):
+                _strengths(ax, prior, own.sort_values("strength"))
         for row in results[(results["task"] == task) & (results["strength"] > 0)].to_dict("records"):
             ring: dict[str, Any] = {
                 "markerfacecolor": "none",
