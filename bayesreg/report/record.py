@@ -30,13 +30,16 @@ def record(folder: Path) -> Run:
             "config.json was made by another version, and does not say what tells runs apart (it lacks the groups "
             "task, candidate and replicate)"
         )
-    roles = {role: outside.options(config[role], f"{role} in config.json") for role in ROLES}
-    return Run(**roles, row=_identity(**roles) | _result(result) | _options(roles) | {"path": str(folder)})
+    groups = {role: outside.table(config[role], f"{role} in config.json") for role in ROLES}
+    identity = _identity(**groups)
+    roles = {role: outside.options(own, f"{role} in config.json") for role, own in groups.items()}
+    return Run(**roles, row=identity | _result(result) | _options(roles) | {"path": str(folder)})
 
 
 def _identity(task: dict[str, Any], candidate: dict[str, Any], replicate: dict[str, Any]) -> dict[str, Any]:
     """What every run must have, by its type."""
-    outside.name(task.get("dataset"), "task.dataset in config.json")
+    for option in ("dataset", "net", "guide"):
+        outside.name(task.get(option), f"task.{option} in config.json")
     return {
         "metric": outside.metric(task.get("metric"), "task.metric in config.json"),
         "prior_name": outside.name(candidate.get("prior_name"), "candidate.prior_name in config.json"),

@@ -1,6 +1,7 @@
 """How the pictures look: one colour, marker and line for a prior everywhere, and text that can be read."""
 
 import io
+import textwrap
 import warnings
 
 import matplotlib
@@ -12,6 +13,11 @@ from bayesreg.priors import PRIORS, Look, Prior
 
 # A name from outside is shown as it is: $ in it is no mathematics.
 verbatim = matplotlib.rc_context({"text.parse_math": False})
+
+
+def lines(text: str, width: int = 28) -> str:
+    """A name in three lines at most, so that a long one leaves room for the picture."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=3, placeholder=" …"))
 
 
 def look(prior: str) -> Look:
