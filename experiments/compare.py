@@ -79,7 +79,7 @@ class Compare:
                     f"--experiments {line!r}: --{option} is the same for the whole grid; leave it out there"
                 )
         options.refuse_unused(one, " ".join(self.priors), [name for text in texts for name, _ in split(text)])
-        names = {field.name for field in fields(self)} & set(options.said(kind)) - set(options.of_the_grid(kind))
+        names = {field.name for field in fields(self)} & set(options.annotated(kind)) - set(options.of_the_grid(kind))
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.train_size is not None:
             given |= {"batch_size": min(one.batch_size, self.train_size)}

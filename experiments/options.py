@@ -53,25 +53,25 @@ class Smoothness:
     """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
 
 
-def said(kind: type[Any]) -> dict[str, tuple[Any, ...]]:
-    """What is said of each option: {name: (role, ...)}."""
+def annotated(kind: type[Any]) -> dict[str, tuple[Any, ...]]:
+    """What each option is annotated with: {name: (role, ...)}."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: getattr(hints[field.name], "__metadata__", ()) for field in fields(kind)}
 
 
-def role(words: tuple[Any, ...]) -> Role:
-    """The role among what is said of an option."""
-    return next((word for word in words if isinstance(word, Role)), TASK)
+def role(own: tuple[Any, ...]) -> Role:
+    """The role among the annotations of an option."""
+    return next((one for one in own if isinstance(one, Role)), TASK)
 
 
 def with_role(options: Any, wanted: Role) -> dict[str, Any]:
     """The options of that role, with their values."""
-    return {name: getattr(options, name) for name, words in said(type(options)).items() if role(words) is wanted}
+    return {name: getattr(options, name) for name, own in annotated(type(options)).items() if role(own) is wanted}
 
 
 def of_the_grid(kind: type[Any]) -> list[str]:
     """The options that no experiment of a comparison chooses for itself."""
-    return [name for name, words in said(kind).items() if GRID in words]
+    return [name for name, own in annotated(kind).items() if GRID in own]
 
 
 def of_priors(options: Any) -> dict[str, Any]:

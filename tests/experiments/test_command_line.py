@@ -240,7 +240,7 @@ def test_an_option_of_one_prior_tells_its_candidates_apart_and_leaves_the_others
 def test_every_option_has_a_role_and_where_a_run_runs_is_not_recorded():
     for name in EXPERIMENTS:
         kind = base.load(name)
-        roles = {option: options.role(words) for option, words in options.said(kind).items()}
+        roles = {option: options.role(own) for option, own in options.annotated(kind).items()}
         where = {option for option, role in roles.items() if role is options.WHERE}
         assert where == {"device", "threads", "compile", "data_dir", "output", "diagnostics"}
         assert {option for option, role in roles.items() if role is options.REPLICATE} == {"seed"}
