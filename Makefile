@@ -7,10 +7,14 @@ TORCH ?= torch
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: compare test lint format clean
+.PHONY: compare reports test lint format clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.compare
+
+# What is committed in reports/: make reports NAME=tasks makes another than reports/compare
+reports: $(READY)
+	$(BIN)/python -m experiments.reports $(NAME)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

@@ -80,9 +80,17 @@ def _configure(path: Path, config: Config) -> None:
         raise ValueError(f"{error}: move the directory away, or choose another") from None
     ours = json.loads(json.dumps(config))
     if there != ours:
-        differ = [name for name in there.keys() | ours.keys() if there.get(name) != ours.get(name)]
-        first = sorted(differ)[0]
+        there, ours = flat(there), flat(ours)
+        first = min(name for name in there.keys() | ours.keys() if there.get(name) != ours.get(name))
         raise ValueError(
             f"output directory {path.parent} holds the run of another configuration "
             f"({first}: {there.get(first)} there, {ours.get(first)} here): choose another with --output"
         )
+
+
+def flat(config: Config, above: str = "") -> Config:
+    """The options in all groups as one table, with dotted names."""
+    found: Config = {}
+    for name, value in config.items():
+        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return found

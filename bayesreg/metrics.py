@@ -5,6 +5,7 @@ predictions and data are not of matching shapes, every function raises ValueErro
 """
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -87,7 +88,34 @@ def r2(mean: Tensor, y: Tensor) -> float:
     return _mean(torch.where(constant, (residual == 0).double(), 1 - residual / total.where(~constant, 1.0)))
 
 
-METRICS: dict[str, Callable[..., float]] = {f.__name__: f for f in (accuracy, macro_f1, nll, brier, ece, mse, rmse, r2)}
+class Metric(NamedTuple):
+    """A function of predictions and data, by name, and whether more of it is better."""
+
+    name: str
+    function: Callable[..., float]
+    higher_is_better: bool
+
+    def __call__(self, *arguments: Any) -> float:
+        return self.function(*arguments)
+
+    def beats(self, score: float, other: float) -> bool:
+        """Whether a score is better than another one; equal is not better."""
+        return score > other if self.higher_is_better else score < other
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", accuracy, higher_is_better=True),
+        Metric("macro_f1", macro_f1, higher_is_better=True),
+        Metric("nll", nll, higher_is_better=False),
+        Metric("brier", brier, higher_is_better=False),
+        Metric("ece", ece, higher_is_better=False),
+        Metric("mse", mse, higher_is_better=False),
+        Metric("rmse", rmse, higher_is_better=False),
+        Metric("r2", r2, higher_is_better=True),
+    )
+}
 
 
 def _mean(values: Tensor) -> float:

@@ -1,6 +1,8 @@
 """One directory a run: its configuration, its progress, its result.
 
-config.json     the whole configuration, written first
+config.json     the whole configuration, written first: {"task": …, "candidate": …, "replicate": …}, each a table of
+                options. Runs that differ in one of the task are other tasks, of the candidate other candidates
+                for it, of the replicate repeats of one candidate
 checkpoint.pt   from which an interrupted run goes on
 history.csv     one row an epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`

@@ -1,7 +1,9 @@
 """The comparison of priors: each chosen on validation, reported on test, paired by seed.
 
 A *task* is one thing that priors are compared on: a data set, network and guide with the same settings.
-A *candidate* is one prior at one strength on one task, with a run for every seed.
+A *candidate* is one prior at one strength, with the same options of its own, on one task, with a run for every seed.
+Which options make tasks, candidates and seeds (*replicates*) is declared on the options and said in the labels `task`,
+`candidate` and `replicate` of a run. `variant` is the candidate without its strength.
 
     candidates(runs) → choose(runs) → select(runs) → summarise(selected) → results(runs)
 """
@@ -11,58 +13,24 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-PRIORS = ("none", "l1", "l2", "ard", "entropic", "smoothness")
-TASK: tuple[str, ...] = ("dataset", "net", "guide", "experiment", "metric", "train_size", "imbalance", "epochs")
-TASK += ("batch_size", "lr", "words", "length", "image_size", "latent")
-TASK += ("width", "hidden", "noise", "heteroscedastic", "augment")
-CANDIDATE = ["task", "prior_name", "prior", "strength"]
-HIGHER = ("accuracy", "macro_f1", "r2")
-LOWER = ("nll", "brier", "ece", "rmse", "mse")
+from bayesreg.metrics import METRICS
+from bayesreg.priors import PRIORS
+
+RUN = ["task", "candidate", "replicate"]  # the labels that identify a run
+CANDIDATE = ["task", "candidate"]
+DESCRIBED = ["prior_name", "variant", "prior", "strength"]  # what a candidate's label is made from
 FAILED = ("incomplete", "diverged", "refused")  # of several that say why a prior has no result, the first
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Priors in the order of every table and picture: none, the known ones, then sums by name."""
-    return sorted(set(names), key=lambda name: (PRIORS.index(name) if name in PRIORS else len(PRIORS), name))
-
-
-def tasks(runs: pd.DataFrame) -> pd.Series:
-    """A label for the task of each run: the data set, and what tells it from others on the same data."""
-    keys = [column for column in TASK if column in runs]
-    values = runs[keys].astype(object).where(runs[keys].notna(), None)
-    rows = list(values.itertuples(index=False, name=None))
-    labels: dict[tuple, str] = {}
-    for dataset in {row[0] for row in rows}:
-        labels |= _labels(keys, {row for row in rows if row[0] == dataset})
-    return pd.Series([labels[row] for row in rows], index=runs.index, dtype=object)
-
-
-def _labels(keys: list[str], rows: set[tuple]) -> dict[tuple, str]:
-    labels = {row: str(row[0]) for row in rows}
-    for i, key in enumerate(keys):
-        if len(set(labels.values())) == len(rows):
-            break
-        if len({row[i] for row in rows}) > 1:
-            word = "" if key in TASK[1:4] else f"{key} "
-            text = {row: f"{v:g}" if isinstance(v := row[i], float) else v for row in rows}
-            labels |= {row: f"{labels[row]} · {word}{text[row]}" for row in rows if row[i] is not None}
-    return labels
-
-
-def labelled(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with their `task`, kept where it is already there: a part of the runs keeps its labels."""
-    task = runs["task"] if "task" in runs else tasks(runs)
-    return runs.assign(task=task, strength=runs["strength"].astype(float))
+    """Priors in the order of every table and picture: that of PRIORS, then sums by name."""
+    known = list(PRIORS)
+    return sorted(set(names), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
 def sense(metric: str) -> int:
     """1 where more of a metric is better, −1 where less is."""
-    return -1 if metric in LOWER else 1
-
-
-def beats(metric: str, score: float, other: float) -> bool:
-    """Whether a score is better than another one of the same metric; equal is not better."""
-    return sense(metric) * score > sense(metric) * other
+    return 1 if METRICS[metric].higher_is_better else -1
 
 
 def headline(runs: pd.DataFrame, split: str) -> pd.Series:
@@ -74,12 +42,12 @@ def headline(runs: pd.DataFrame, split: str) -> pd.Series:
     return score.where(np.isfinite(score))
 
 
-def seeds(task: pd.DataFrame) -> set[int]:
+def seeds(task: pd.DataFrame) -> set[str]:
     """The seeds of a task: those that at least half of its priors ran.
 
     One stray run with a new seed must not turn every other prior into one with a missing seed.
     """
-    priors = task.groupby("seed")["prior_name"].nunique()
+    priors = task.groupby("replicate")["prior_name"].nunique()
     shared = priors[2 * priors >= task["prior_name"].nunique()]
     return set(shared.index if len(shared) else priors.index)
 
@@ -91,20 +59,20 @@ def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     has no meaning is `refused`, and `reason` says why.
     Columns of the test split are dropped before anything is computed.
     """
-    runs = labelled(runs)
     runs = runs[[column for column in runs if not str(column).startswith("test_")]].reset_index(drop=True)
     runs = runs.assign(score=headline(runs, "validation").where(runs["status"] == "done"))
     rows = []
     for _, task in runs.groupby("task"):
         wanted, metric = seeds(task), task["metric"].iloc[0]
-        for key, group in task.groupby(CANDIDATE, dropna=False):
-            rows.append(dict(zip(CANDIDATE, key, strict=True)) | {"metric": metric} | _candidate(group, wanted))
+        for _, group in task.groupby("candidate"):
+            row = dict(group.iloc[0][[*CANDIDATE, *DESCRIBED]])
+            rows.append(row | {"metric": metric} | _candidate(group, wanted))
     return pd.DataFrame(rows)
 
 
-def _candidate(group: pd.DataFrame, wanted: set[int]) -> dict[str, object]:
-    group = group[group["seed"].isin(wanted)].sort_values(["seed", "path"] if "path" in group else ["seed"])
-    missing = wanted - set(group["seed"])
+def _candidate(group: pd.DataFrame, wanted: set[str]) -> dict[str, object]:
+    group = group[group["replicate"].isin(wanted)].sort_values("replicate")
+    missing = wanted - set(group["replicate"])
     refused = group[group["status"] == "refused"]
     status = "diverged" if group["score"].isna().any() else "incomplete" if missing else "done"
     return {
@@ -130,26 +98,32 @@ def choose(runs: pd.DataFrame) -> pd.DataFrame:
 def _choice(group: pd.DataFrame) -> dict[str, object]:
     row = dict(group.iloc[0][["task", "prior_name", "seeds"]])
     strengths = group["strength"].dropna().unique()
-    row |= {"strengths": len(group), "prior": None, "strength": np.nan, "edge": False, "reason": None}
+    row |= {
+        "strengths": len(group),
+        "candidate": None,
+        "prior": None,
+        "strength": np.nan,
+        "edge": False,
+        "reason": None,
+    }
     done = group[group["status"] == "done"]
     if done.empty:
         worst = min(group.to_dict("records"), key=lambda row: FAILED.index(row["status"]))
         return row | {"status": worst["status"], "reason": worst["reason"]}
     # Rounded, so that two equal means do not differ by the order in which the seeds were added.
     ranked = done.assign(rank=-done["validation_mean"].round(12) * done["metric"].map(sense))
-    best = ranked.sort_values(["rank", "strength", "prior"]).iloc[0]
+    best = ranked.sort_values(["rank", "strength", "candidate"]).iloc[0]
     edge = len(strengths) > 1 and best["strength"] in (strengths.min(), strengths.max())
-    kept = ["status", "prior", "strength", "validation_mean", "validation_sd"]
+    kept = ["status", "candidate", "variant", "prior", "strength", "validation_mean", "validation_sd"]
     return row | dict(best[kept]) | {"edge": bool(edge)}
 
 
 def select(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs of the chosen candidates: the only ones whose test metrics are ever reported."""
-    runs = labelled(runs)
     chosen = choose(runs).query("status == 'done'")[CANDIDATE]
     wanted = {(task, seed) for task, group in runs.groupby("task") for seed in seeds(group)}
-    kept = runs[[pair in wanted for pair in zip(runs["task"], runs["seed"], strict=True)]]
-    return _in_order(kept.merge(chosen, on=CANDIDATE), "seed")
+    kept = runs[[pair in wanted for pair in zip(runs["task"], runs["replicate"], strict=True)]]
+    return _in_order(kept.merge(chosen, on=CANDIDATE), "seed", "replicate")
 
 
 def _in_order(frame: pd.DataFrame, *last: str) -> pd.DataFrame:
@@ -166,8 +140,8 @@ def summarise(selected: pd.DataFrame) -> pd.DataFrame:
     names = {c: c.removeprefix("test_") for c in map(str, selected) if c.startswith(("test_", "seconds_"))}
     values = selected[list(names)].rename(columns=names).assign(score=headline(selected, "test"))
     rows = []
-    for key, group in selected.groupby(CANDIDATE, dropna=False, sort=False):
-        row = dict(zip(CANDIDATE, key, strict=True)) | {"seeds": len(group)}
+    for _, group in selected.groupby(CANDIDATE, sort=False):
+        row = dict(group.iloc[0][[*CANDIDATE, *DESCRIBED]]) | {"seeds": len(group)}
         row |= {"natural": group["natural"].iloc[0]} if "natural" in group else {}
         part = values.loc[group.index, ["score", *names.values()]].astype(float)
         for name in part:
@@ -177,13 +151,15 @@ def summarise(selected: pd.DataFrame) -> pd.DataFrame:
 
 
 def results(runs: pd.DataFrame) -> pd.DataFrame:
-    """`choose` and `summarise` side by side: a row for every task and prior, NaN where none qualified."""
-    runs = labelled(runs)
-    about = runs[[c for c in ("task", "dataset", "net", "guide", "metric") if c in runs]]
+    """`choose` and `summarise` side by side: a row for every task and prior, NaN where none qualified.
+
+    With the options of its task, `task.<name>`.
+    """
+    about = runs[["task", "metric", *(c for c in map(str, runs) if c.startswith("task."))]]
     chosen, selected = choose(runs).merge(about.drop_duplicates("task"), on="task"), select(runs)
     if selected.empty:
         return chosen.assign(score_mean=np.nan, score_sd=np.nan)
-    summary = summarise(selected).drop(columns=["prior", "strength", "seeds"])
+    summary = summarise(selected).drop(columns=["candidate", "variant", "prior", "strength", "seeds"])
     return chosen.merge(summary, on=["task", "prior_name"], how="left")
 
 
@@ -213,7 +189,7 @@ def paired(selected: pd.DataFrame, baseline: str = "none") -> pd.DataFrame:
     """Mean, sd (ddof = 1) and n of d_s = score_s(prior) − score_s(baseline) on test, s the seeds of both."""
     rows = []
     for task, group in selected.assign(score=headline(selected, "test")).groupby("task", sort=False):
-        table = group.pivot(index="seed", columns="prior_name", values="score")
+        table = group.pivot(index="replicate", columns="prior_name", values="score")
         for name in ordered(set(map(str, table)) - {baseline}) if baseline in table else []:
             d = (table[name] - table[baseline]).dropna()
             rows.append((task, name, d.mean(), d.std(ddof=1), len(d)))

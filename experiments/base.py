@@ -12,11 +12,12 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, Self
 
 import tyro
 
-from experiments import EXPERIMENTS, summary
+from experiments import EXPERIMENTS, options, summary
+from experiments.options import CANDIDATE, GRID, REPLICATE, TASK, WHERE, Ard, Smoothness
 from experiments.stopping import stoppable
 
 if TYPE_CHECKING:
@@ -27,31 +28,7 @@ if TYPE_CHECKING:
     from bayesreg.model import Model
     from bayesreg.priors import Prior
 
-OPTIONS = ("guide", "epochs", "batch_size", "lr", "device", "threads", "compile")  # as `bayesreg.fit` calls them
-ELSEWHERE = ("device", "threads", "compile", "data_dir", "output", "diagnostics")  # they do not change the result
 MAKE_ROOM = "nothing that was finished is lost: make room, and the same command goes on"
-
-
-@dataclass(frozen=True)
-class Ard:
-    """Hyperparameters of the ARD prior, α ~ Gamma(a, b)."""
-
-    a: float = 1.0
-    """Shape a of the Gamma; above 0.5 under MAP."""
-    b: float = 1.0
-    """Rate b of the Gamma."""
-
-
-@dataclass(frozen=True)
-class Smoothness:
-    """How the smoothness prior is estimated while training, without bias."""
-
-    fraction: float | None = None
-    """The share of each batch that it is computed from; None takes a sixteenth, but at least 8 examples."""
-    every: int = 4
-    """On every so many steps, and weighted by as much."""
-    coordinates: int | None = None
-    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
 
 
 class Prepared(NamedTuple):
@@ -71,15 +48,15 @@ class Experiment(ABC):
     net: ClassVar[str]
     metric: ClassVar[str]
 
-    prior: str = "none"
+    prior: Annotated[str, CANDIDATE, GRID] = "none"
     """none, l1, l2, smoothness, entropic or ard; with a strength per datum, l2:1e-4; or a sum, l2:1e-4+entropic:0.1."""
-    guide: str = "delta"
+    guide: Annotated[str, TASK, GRID] = "delta"
     """delta is MAP; normal is mean-field variational inference."""
-    strength: float | None = None
+    strength: Annotated[float | None, CANDIDATE, GRID] = None
     """The strength of --prior per datum, as in weight decay: loss = mean NLL + strength × penalty."""
-    ard: Ard = field(default_factory=Ard)
-    smoothness: Smoothness = field(default_factory=Smoothness)
-    seed: int = 0
+    ard: Annotated[Ard, CANDIDATE] = field(default_factory=Ard)
+    smoothness: Annotated[Smoothness, CANDIDATE] = field(default_factory=Smoothness)
+    seed: Annotated[int, REPLICATE, GRID] = 0
     """Of the initial weights, the order of the data and the guide's draws."""
     epochs: int = 30
     """Passes over the training data."""
@@ -89,19 +66,19 @@ class Experiment(ABC):
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
     """Train on that many examples only, and validate on as many at most; None takes all. Test stays whole."""
-    device: str | None = None
+    device: Annotated[str | None, WHERE] = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
-    threads: int | None = None
+    threads: Annotated[int | None, WHERE] = None
     """Threads of the CPU; None takes one for a small network and all for a large one."""
-    compile: Literal["never", "auto", "always"] = "auto"
+    compile: Annotated[Literal["never", "auto", "always"], WHERE] = "auto"
     """Compile the step with torch.compile; auto does where it pays for itself."""
     bfloat16: bool = False
     """Compute the network alone in bfloat16 while training; densities and parameters stay in float32."""
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, WHERE] = None
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
-    output: Path | None = None
+    output: Annotated[Path | None, WHERE, GRID] = None
     """The run's own directory; else one below runs/, named after what it holds."""
-    diagnostics: bool = False
+    diagnostics: Annotated[bool, WHERE] = False
     """Draw the learned precisions α by layer (without ARD the weights) into diagnostics/ of the run."""
 
     @property
@@ -123,6 +100,20 @@ class Experiment(ABC):
     def likelihood(self) -> Likelihood:
         """p(y | f)."""
 
+    def check(self) -> None:
+        """Raise ValueError for options that contradict each other, or play no part beside the others."""
+        from bayesreg import priors
+
+        options.refuse_unused(self, self.prior, [name for name, _ in priors.split(self._text())])
+
+    def under(self, prior: str, seed: int = 0) -> Self:
+        """The same experiment under another prior, without the options that only other priors take."""
+        from bayesreg import priors
+
+        names = [name for name, _ in priors.split(prior)]
+        unused = {name: type(value)() for name, value in options.of_priors(self).items() if name not in names}
+        return replace(self, prior=prior, seed=seed, **unused)
+
     def augmentation(self) -> Any:
         """What is done to x of each training batch; None: nothing."""
         return None
@@ -140,11 +131,12 @@ class Experiment(ABC):
 
         from bayesreg import guides
         from bayesreg.checks import check, check_seed
+        from bayesreg.fit import fit
         from bayesreg.model import Model
 
         guides.named(self.guide)
         check_seed("fit", self.seed)
-        self._text()
+        self.check()
         data = self._data()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # the same weights for every prior
@@ -154,16 +146,16 @@ class Experiment(ABC):
                 why = str(error).partition("\n")[0]
                 raise MemoryError(f"the network cannot be made, {why}: make it smaller") from None
         model = Model(net, self._prior(len(data.train)), self.likelihood(), len(data.train))
-        options = {k: getattr(self, k) for k in OPTIONS}
-        check(model, data.train, validation=data.validation, **options)
-        options |= {"seed": self.seed, "bfloat16": self.bfloat16, "augment": self.augmentation()}
-        return Prepared(self._config(model.prior, model.size), model, data, options)
+        check(model, data.train, validation=data.validation, **options.taken_by(check, self))
+        to_fit = options.taken_by(fit, self) | {"augment": self.augmentation()}
+        return Prepared(self._config(model.prior, model.size), model, data, to_fit)
 
     def directory(self, config: dict[str, Any], root: str | Path = "runs") -> Path:
         """The run's own directory: --output, or one below the root, named after what it holds."""
         from bayesreg import runs
 
-        named = f"{config['prior'].replace(':', '=')}_{config['guide']}_seed{self.seed}_{runs.key(config)}"
+        prior = config["candidate"]["prior"].replace(":", "=")
+        named = f"{prior}_{config['task']['guide']}_seed{self.seed}_{runs.key(config)}"
         return self.output or Path(root) / self.name / named
 
     def run(self, root: str | Path = "runs") -> dict[str, Any]:
@@ -180,9 +172,9 @@ class Experiment(ABC):
         from bayesreg import diagnostics, runs
         from experiments import baseline_cache
 
-        config, model, data, options = prepared
+        config, model, data, to_fit = prepared
         directory = self.directory(config, root)
-        outcome = runs.execute(directory, config, model, data, wait=wait, progress=progress, **options)
+        outcome = runs.execute(directory, config, model, data, wait=wait, progress=progress, **to_fit)
         if self.diagnostics and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
         shared = None if self.output else Path(root) / "baselines"
@@ -222,21 +214,25 @@ class Experiment(ABC):
     def _prior(self, size: int) -> Prior:
         from bayesreg import priors
 
-        return priors.parse(self._text(), size, ard=asdict(self.ard), smoothness=asdict(self.smoothness))
+        own = {name: asdict(value) for name, value in options.of_priors(self).items()}
+        return priors.parse(self._text(), size, **own)
 
     def _config(self, prior: Prior, size: int) -> dict[str, Any]:
+        """What is recorded, in groups by its role: `bayesreg.runs` says what they are."""
         from bayesreg import guides, priors
 
-        own = {name: value for name, value in asdict(self).items() if name not in ELSEWHERE}
-        return own | {
-            "experiment": self.name,
-            "guide": guides.named(self.guide),
-            "dataset": self.data_set,
-            "net": self.net,
-            "metric": self.metric,
+        kind = {"dataset": self.data_set, "net": self.net, "guide": None, "experiment": self.name}
+        described = {
             "prior": priors.text(prior, size),
             "prior_name": "+".join(term.name for term in prior.terms),
             "strength": prior.terms[0].describe(size)["strength"] if len(prior.terms) == 1 else None,
+        }
+        names = {term.name for term in prior.terms}
+        own = {name: asdict(value) for name, value in options.of_priors(self).items() if name in names}
+        return {
+            TASK: kind | {"metric": self.metric} | options.with_role(self, TASK) | {"guide": guides.named(self.guide)},
+            CANDIDATE: described | own,
+            REPLICATE: options.with_role(self, REPLICATE),
         }
 
 

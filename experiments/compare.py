@@ -14,20 +14,11 @@ from pathlib import Path
 
 import tyro
 
+from experiments import options
 from experiments.base import MAKE_ROOM, Experiment, command, load, refuse
 from experiments.stopping import stoppable
 
-STRENGTHS: dict[str, tuple[float | None, ...]] = {  # the same number for every prior that has one
-    "none": (None,),
-    "l1": (1e-4, 1e-3, 1e-2, 1e-1),
-    "l2": (1e-3, 1e-2, 1e-1, 1.0),
-    "smoothness": (1e-2, 1e-1, 1.0, 10.0),
-    "entropic": (0.1, 0.3, 1.0, 3.0),
-    "ard": (1e-3, 1e-2, 1e-1, 1.0),
-}
 MOST_SEEDS = 1000
-OF_THE_GRID = ("prior", "strength", "guide", "seed", "output")  # what no experiment of a grid chooses for itself
-FOR_ALL = ("epochs", "train_size", "device", "data_dir")  # what the grid may choose for every experiment
 
 
 @dataclass(frozen=True)
@@ -59,17 +50,17 @@ class Compare:
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
     output: Path = Path("runs/compare")
     """Where the runs go, a directory each."""
-    report: Path = Path("reports/compare")
-    """Where the report goes: index.html and its pictures."""
+    report: Path | None = None
+    """Where the report goes, index.html and its pictures; None takes report/ below --output."""
 
     def texts(self) -> list[str]:
         """The priors of the grid, each with a strength where it has one. ValueError for one that is mistyped."""
-        from bayesreg.priors import parse
+        from bayesreg.priors import PRIORS, parse
 
-        wanted = list(STRENGTHS) if self.priors == ["all"] else self.priors
+        wanted = list(PRIORS) if self.priors == ["all"] else self.priors
         for text in wanted:
             parse(text, size=1)
-        grids = [STRENGTHS.get(text, (None,)) for text in wanted]
+        grids = [PRIORS[text].grid if text in PRIORS else (None,) for text in wanted]
         return [t if s is None else f"{t}:{s:g}" for t, grid in zip(wanted, grids, strict=True) for s in grid]
 
     def runs(self) -> list[Experiment]:
@@ -80,22 +71,26 @@ class Compare:
             if not getattr(self, option):
                 raise ValueError(f"--{option} names none: give at least one, or leave the option out")
         texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
-        grid = itertools.product(map(self._experiment, self.experiments), texts, range(self.seeds))
-        return list(dict.fromkeys(replace(one, prior=text, seed=seed) for one, text, seed in grid))
+        grid = itertools.product([self._experiment(line, texts) for line in self.experiments], texts, range(self.seeds))
+        return list(dict.fromkeys(one.under(text, seed) for one, text, seed in grid))
 
-    def _experiment(self, line: str) -> Experiment:
+    def _experiment(self, line: str, texts: list[str]) -> Experiment:
+        from bayesreg.priors import split
+
         try:
-            name, *options = shlex.split(line)
+            name, *arguments = shlex.split(line)
         except ValueError as error:  # an unclosed quotation mark, or nothing at all
             raise ValueError(f"--experiments {line!r} is no name with options ({error})") from None
         kind = load(name)
-        one: Experiment = tyro.cli(kind, args=options, prog=f"python -m experiments.{name}")
-        for option in OF_THE_GRID:
-            if getattr(one, option) != getattr(kind(), option):
+        one: Experiment = tyro.cli(kind, args=arguments, prog=f"python -m experiments.{name}")
+        for option in options.of_the_grid(kind):
+            if option in options.changed(one):
                 raise ValueError(
                     f"--experiments {line!r}: --{option} is the same for the whole grid; leave it out there"
                 )
-        given = {o: value for o in FOR_ALL if (value := getattr(self, o)) is not None}
+        options.refuse_unused(one, " ".join(self.priors), [name for text in texts for name, _ in split(text)])
+        names = {field.name for field in fields(self)} & set(options.annotated(kind)) - set(options.of_the_grid(kind))
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.train_size is not None:
             given |= {"batch_size": min(one.batch_size, self.train_size)}
         return replace(one, guide=self.guide, **given)
@@ -116,7 +111,7 @@ def refusals(runs: list[Experiment]) -> tuple[dict[Experiment, str], dict[Experi
             try:
                 first.build()
             except ValueError as error:
-                replace(first, prior="none").build()
+                first.under("none").build()
                 refused |= dict.fromkeys([first, *others], str(error))
         except (ValueError, OSError):
             raise
@@ -147,10 +142,9 @@ def make_writable(*directories: Path) -> None:
 
 def named(run: Experiment) -> str:
     """A run in a few words: its experiment, the options of it that are not the default, its prior and seed."""
-    default = type(run)()
-    own = {f.name: value for f in fields(run) if (value := getattr(run, f.name)) != getattr(default, f.name)}
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in own.items() if name not in OF_THE_GRID]
-    return " ".join([run.name, *options, run.prior, f"seed {run.seed}"])
+    own = {name: value for name, value in options.changed(run).items() if name not in options.of_the_grid(type(run))}
+    given = [f"--{name.replace('_', '-')} {value}" for name, value in own.items()]
+    return " ".join([run.name, *given, run.prior, f"seed {run.seed}"])
 
 
 def sweep(runs: list[Experiment], output: Path, workers: int | None, failed: list[str]) -> None:
@@ -171,13 +165,13 @@ def sweep(runs: list[Experiment], output: Path, workers: int | None, failed: lis
                 failed.append(f"{named(run)}: {in_words(outcome.error)}")
 
 
-def show(compare: Compare) -> None:
+def show(compare: Compare, to: Path) -> None:
     """Print the table and write the report of all that is in --output."""
     from bayesreg import report
 
     table = report.load(compare.output)
     print(report.terminal(table))
-    print(report.write(compare.output, compare.report, table))
+    print(report.write(compare.output, to, table))
 
 
 def main() -> None:
@@ -202,7 +196,8 @@ def _run(compare: Compare, failed: list[str]) -> None:
         refused, broken = refusals(runs)
         if len(refused) == len(runs):
             raise ValueError("\n".join(dict.fromkeys(refused.values())))
-        make_writable(compare.output, compare.report)
+        to = compare.report or compare.output / "report"
+        make_writable(compare.output, to)
         for run, reason in refused.items():
             run.refuse(reason, compare.output)
     except (ValueError, OSError) as error:
@@ -215,7 +210,7 @@ def _run(compare: Compare, failed: list[str]) -> None:
             run.refuse(reason, compare.output)
     sweep([run for run in runs if run not in refused | broken], compare.output, compare.workers, failed)
     try:
-        show(compare)
+        show(compare, to)
     except ValueError as error:  # nothing was finished
         failed.append(f"the report: {error}")
 

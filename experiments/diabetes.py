@@ -29,6 +29,11 @@ class Diabetes(Experiment):
     heteroscedastic: bool = False
     """Let the network give each example a noise scale of its own, in place of --noise."""
 
+    def check(self) -> None:
+        super().check()
+        if self.heteroscedastic and self.noise is not None:
+            raise ValueError(f"--noise {self.noise} beside --heteroscedastic plays no part: leave one of them out")
+
     def network(self, data: Data) -> Any:
         from bayesreg import nets
 

@@ -15,8 +15,8 @@ class Report:
 
     runs: Positional
     """The directory below which the runs are."""
-    output: Path = Path("reports/compare")
-    """Where the report goes: index.html and its pictures."""
+    output: Path | None = None
+    """Where the report goes, index.html and its pictures; None takes report/ below the runs."""
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
 
     try:
         runs = report.load(asked.runs)
-        page = report.write(asked.runs, asked.output, runs)
+        page = report.write(asked.runs, asked.output or asked.runs / "report", runs)
     except (ValueError, OSError) as error:
         refuse(error)
     print(report.terminal(runs))

@@ -29,8 +29,8 @@ def metrics(outcome: dict[str, Any]) -> str:
 
 def unbeaten(name: str, baseline: dict[str, float], test: dict[str, float]) -> str:
     """In which metrics the network does not beat a baseline; nothing where it does in all."""
-    from bayesreg.statistics import beats
+    from bayesreg.metrics import METRICS
 
     shared = [metric for metric in test if metric in baseline]
-    lost = [m for m in shared if not beats(m, test[m], baseline[m])]
+    lost = [m for m in shared if not METRICS[m].beats(test[m], baseline[m])]
     return f"does not beat the baseline {name} in {' and '.join(lost)}" if lost else ""

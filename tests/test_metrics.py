@@ -213,4 +213,17 @@ def test_half_precision_and_gradients_do_not_matter():
 
 def test_every_metric_has_its_name():
     assert list(METRICS) == ["accuracy", "macro_f1", "nll", "brier", "ece", "mse", "rmse", "r2"]
-    assert METRICS["ece"] is ece
+    assert METRICS["ece"].function is ece
+
+
+def test_each_metric_says_whether_more_is_better():
+    probs, y = draw(0, 50, 3)
+    sure, unsure = torch.eye(3, dtype=torch.float64)[y], probs
+    better = {"nll": (nll(Categorical(0.9 * sure + 0.1 / 3), y), nll(Categorical(probs), y))}
+    better |= {f.__name__: (f(sure, y), f(unsure, y)) for f in CLASSIFICATION}
+    better |= {f.__name__: (f(y.double(), y.double()), f(y + 0.5, y.double())) for f in REGRESSION}
+    assert set(better) == set(METRICS)
+    for name, (good, bad) in better.items():
+        assert METRICS[name].beats(good, bad)
+        assert not METRICS[name].beats(bad, good)
+        assert not METRICS[name].beats(good, good)

@@ -71,6 +71,12 @@ def test_another_configuration_is_refused_and_leaves_the_run_as_it_was(tmp_path,
     assert (tmp_path / "result.json").read_bytes() == before
 
 
+def test_the_option_that_differs_is_named_in_its_group(tmp_path):
+    runs.prepare(tmp_path, {"candidate": {"prior": "ard", "ard": {"a": 1.0}}, "replicate": {"seed": 0}})
+    with pytest.raises(ValueError, match=r"another configuration \(candidate.ard.a: 1.0 there, 2.0 here\)"):
+        runs.prepare(tmp_path, {"candidate": {"prior": "ard", "ard": {"a": 2.0}}, "replicate": {"seed": 0}})
+
+
 def test_a_directory_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="holds other files"):

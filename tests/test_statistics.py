@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from bayesreg import statistics
+from bayesreg.priors import PRIORS
 
 
-def run(prior="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", **more):
-    """A row as report.load makes it; validation None is a run that diverged."""
+def run(prior="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", variant="", **more):
+    """A row as report.load makes it; validation None is a run that diverged; variant: what else tells it apart."""
+    text = prior if strength is None else f"{prior}:{strength:g}"
     return {
-        "experiment": dataset,
-        "dataset": dataset,
-        "net": "mlp",
-        "guide": "delta",
+        "task": dataset,
+        "variant": prior + variant,
+        "candidate": text + variant,
+        "replicate": str(seed),
         "metric": "accuracy",
-        "prior": prior if strength is None else f"{prior}:{strength:g}",
+        "prior": text,
         "prior_name": prior,
         "strength": math.nan if strength is None else strength,
         "seed": seed,
@@ -198,37 +200,28 @@ def test_nothing_is_paired_without_the_baseline():
     assert statistics.paired(statistics.select(frame(run()))).empty
 
 
-def labels(*runs):
-    return statistics.tasks(frame(*runs)).tolist()
+def test_candidates_that_differ_in_more_than_strength_are_not_mixed():
+    runs = frame(
+        *(
+            run("ard", 0.1, seed, validation, test=validation, variant=f" · a {a}")
+            for a, validation in ((1, 0.8), (2, 0.9))
+            for seed in (0, 1)
+        )
+    )
+    row = chosen(runs)
+    assert (row["candidate"], row["variant"], row["strengths"], row["seeds"]) == ("ard:0.1 · a 2", "ard · a 2", 2, 2)
+    assert set(statistics.select(runs)["candidate"]) == {"ard:0.1 · a 2"}
+    (result,) = statistics.results(runs).to_dict("records")
+    assert (result["candidate"], result["score_mean"]) == ("ard:0.1 · a 2", 0.9)
 
 
-def test_tasks_are_labelled_with_what_tells_them_apart():
-    both = {"net": "resnet18", "dataset": "cifar10"}
-    assert labels(run(**both), run(dataset="digits")) == ["cifar10", "digits"]
-    assert labels(run(**both), run(guide="normal", **both)) == ["cifar10 · delta", "cifar10 · normal"]
-    assert labels(run(**both), run(guide="normal", **both), run(dataset="cifar10")) == [
-        "cifar10 · resnet18 · delta",
-        "cifar10 · resnet18 · normal",
-        "cifar10 · mlp · delta",
-    ]
-    assert labels(run(train_size=None), run(train_size=200)) == ["digits", "digits · train_size 200"]
-
-
-@pytest.mark.parametrize(("option", "values"), [("words", (100, 200)), ("heteroscedastic", (False, True))])
-def test_runs_on_other_data_or_another_likelihood_are_not_mixed(option, values):
-    runs = [run(**{option: value}) for value in values]
-    assert labels(*runs) == [f"digits · {option} {value}" for value in values]
-    assert labels(runs[0], run(dataset="imdb")) == ["digits", "imdb"]
-
-
-def test_runs_with_other_epochs_are_not_mixed():
-    runs = frame(*(run("l2", 1e-4, i, epochs=e, test=e / 100) for i in range(2) for e in (10, 30)))
-    results = statistics.results(runs)
-    assert results["task"].tolist() == ["digits · epochs 10", "digits · epochs 30"]
-    assert results["score_mean"].tolist() == [0.1, 0.3]
+def test_repeats_are_paired_by_all_that_tells_them_apart():
+    scores = {("none", "0"): 0.5, ("none", "0 · fold 1"): 0.6, ("l2", "0"): 0.6, ("l2", "0 · fold 1"): 0.9}
+    runs = frame(*(run(p, None, 0, test=v, replicate=r) for (p, r), v in scores.items()))
+    (row,) = statistics.paired(statistics.select(runs)).to_dict("records")
+    assert (row["n"], row["mean"]) == (2, pytest.approx(0.2))
 
 
 def test_priors_have_one_order():
     names = ["l2+entropic", "smoothness", "none", "ard", "ard+l1", "l2", "entropic", "l1"]
-    known = ["none", "l1", "l2", "ard", "entropic", "smoothness"]
-    assert statistics.ordered(names) == [*known, "ard+l1", "l2+entropic"]
+    assert statistics.ordered(names) == [*PRIORS, "ard+l1", "l2+entropic"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bayesreg.priors.ard import ARD
-from bayesreg.priors.base import Batch, Flat, FunctionPrior, Prior, Sum, WeightPrior, from_natural
+from bayesreg.priors.base import Batch, Flat, FunctionPrior, Look, Prior, Sum, WeightPrior, from_natural
 from bayesreg.priors.entropic import Entropic
 from bayesreg.priors.l1 import L1
 from bayesreg.priors.l2 import L2
@@ -30,6 +30,7 @@ __all__ = [
     "Entropic",
     "Flat",
     "FunctionPrior",
+    "Look",
     "Prior",
     "Smoothness",
     "Sum",

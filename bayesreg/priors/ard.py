@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import pyro
 import pyro.distributions as dist
@@ -12,7 +12,7 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
-from bayesreg.priors.base import On, WeightPrior, positive
+from bayesreg.priors.base import Look, On, WeightPrior, positive
 from bayesreg.priors.vector import Vector
 
 
@@ -32,6 +32,8 @@ class ARD(WeightPrior):
     own, only a and b; a `strength` other than 1/N is temper = N·strength, the paper's λ.
     """
 
+    grid: ClassVar[tuple[float | None, ...]] = (1e-3, 1e-2, 1e-1, 1.0)
+    look: ClassVar[Look] = Look("#CC79A7", "D")
     a: float = 1.0
     b: float = 1.0
     temper: float = 1.0

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -56,15 +56,29 @@ class Batch:
     curvature: Tensor | None = None
 
 
+class Look(NamedTuple):
+    """What tells a prior from the others in a picture, with colour and without: matplotlib's colour, marker and line.
+
+    The colours are those of Okabe & Ito (2008), told apart by readers of every kind of colour vision.
+    """
+
+    colour: str
+    marker: str
+    line: str | tuple = "-"
+
+
 class Prior:
     """A term of log p(θ) on the scale of the whole data set.
 
     Subclass `FunctionPrior` and define `log_factor` for a term that depends on the network's function, or
-    `WeightPrior` and its `sample` for a density on the weights. `name` is what the command line calls it.
+    `WeightPrior` and its `sample` for a density on the weights. `name` is what the command line calls it, `grid` the
+    strengths that a comparison tries (None: the default one), `look` how its lines are drawn.
     """
 
     name: ClassVar[str]
     default_strength: ClassVar[float | None] = None
+    grid: ClassVar[tuple[float | None, ...]] = (None,)
+    look: ClassVar[Look] = Look("#56B4E9", "X")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -147,6 +161,7 @@ class Flat(Prior):
     """The prior "none": log p(θ) = 0, an improper flat density. Under MAP it is maximum likelihood."""
 
     name: ClassVar[str] = "none"
+    look: ClassVar[Look] = Look("#000000", "o", (0, (4, 2)))
 
     @classmethod
     def from_strength(cls, strength: float | None = None, size: int = 1) -> Self:

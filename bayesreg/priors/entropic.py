@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bayesreg.likelihoods import Likelihood
-from bayesreg.priors.base import Batch, FunctionPrior
+from bayesreg.priors.base import Batch, FunctionPrior, Look
 
 
 class Entropic(FunctionPrior):
@@ -15,6 +15,8 @@ class Entropic(FunctionPrior):
     """
 
     default_strength: ClassVar[float] = 0.3
+    grid: ClassVar[tuple[float | None, ...]] = (0.1, 0.3, 1.0, 3.0)
+    look: ClassVar[Look] = Look("#009E73", "v")
 
     def check(self, net: nn.Module, likelihood: Likelihood) -> None:
         if likelihood.constant_entropy:

@@ -8,7 +8,7 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from bayesreg.priors.base import On, WeightPrior, positive
+from bayesreg.priors.base import Look, On, WeightPrior, positive
 from bayesreg.priors.vector import Vector
 
 
@@ -20,6 +20,8 @@ class L1(WeightPrior):
     """
 
     default_strength: ClassVar[float] = 1e-4
+    grid: ClassVar[tuple[float | None, ...]] = (1e-4, 1e-3, 1e-2, 1e-1)
+    look: ClassVar[Look] = Look("#E69F00", "s")
     scale: float = 1.0
     on: On = "weights"
 

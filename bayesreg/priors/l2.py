@@ -8,7 +8,7 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from bayesreg.priors.base import On, WeightPrior, positive
+from bayesreg.priors.base import Look, On, WeightPrior, positive
 from bayesreg.priors.vector import Vector, square_sum
 
 
@@ -21,6 +21,8 @@ class L2(WeightPrior):
     """
 
     default_strength: ClassVar[float] = 1e-3
+    grid: ClassVar[tuple[float | None, ...]] = (1e-3, 1e-2, 1e-1, 1.0)
+    look: ClassVar[Look] = Look("#0072B2", "^")
     scale: float = 1.0
     on: On = "weights"
 

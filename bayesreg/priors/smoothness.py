@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bayesreg.curvature import Share, zero_curvature
 from bayesreg.likelihoods import Likelihood
-from bayesreg.priors.base import Batch, FunctionPrior, whole
+from bayesreg.priors.base import Batch, FunctionPrior, Look, whole
 
 MOST = 256  # coordinates: beyond this the exact sum over all of them, one pass each, would take hours
 
@@ -29,6 +29,8 @@ class Smoothness(FunctionPrior):
     """
 
     default_strength: ClassVar[float] = 1e-2
+    grid: ClassVar[tuple[float | None, ...]] = (1e-2, 1e-1, 1.0, 10.0)
+    look: ClassVar[Look] = Look("#D55E00", "P")
     fraction: float | None = None
     every: int = 4
     coordinates: int | None = None

@@ -8,7 +8,8 @@ write("runs", "reports/mine")   # reports/mine/index.html, results.csv, selected
 """
 
 from bayesreg.report.baselines import baselines
-from bayesreg.report.load import histories, left_out, load
+from bayesreg.report.histories import histories
+from bayesreg.report.load import left_out, load
 from bayesreg.report.page import write
 from bayesreg.report.terminal import terminal
 

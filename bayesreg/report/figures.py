@@ -1,7 +1,6 @@
 """The pictures of the report, without pyplot's global state. One prior, one look, everywhere."""
 
 import math
-import textwrap
 from typing import Any
 
 import matplotlib
@@ -10,16 +9,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from bayesreg import statistics
 from bayesreg.report import tables
-from bayesreg.report.style import ink, look
+from bayesreg.report.style import ink, lines, look, verbatim
 
 CMAP = matplotlib.colormaps["viridis"]
 INK, FAINT = "#222222", "#dddddd"
 
 
+@verbatim
 def heatmap(results: pd.DataFrame) -> Figure:
     """Figure 1: rows of tasks, columns of priors; colour the normalised score, text mean ± sd on test.
 
@@ -38,9 +38,9 @@ def heatmap(results: pd.DataFrame) -> Figure:
         for x, (value, cell) in enumerate(zip(values, cells[2:], strict=True)):
             _cell(axes, x, y, float(value), cell)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(places[-1] + 0.5, -0.5))
-    names = [f"{row[0].text}\ntest {row[1].text}" for row in table.rows[:-1]] + ["average\nnormalised score"]
+    names = [f"{lines(row[0].text)}\ntest {row[1].text}" for row in table.rows[:-1]] + ["average\nnormalised score"]
     axes.set_yticks(places, names)
-    axes.set_xticks(range(width), columns, fontweight="bold")
+    axes.set_xticks(range(width), [lines(name, 14) for name in columns], fontweight="bold")
     axes.tick_params(length=0, labelcolor=INK, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CMAP), ax=axes, ticks=[0, 0.5, 1], aspect=28, pad=0.02)
@@ -57,7 +57,7 @@ def _cell(axes: Any, x: float, y: float, value: float, cell: tables.Cell) -> Non
         axes.add_patch(frame)
     weight = "bold" if cell.marked else "normal"
     text = cell.text.replace(" (", "\n(") + tables.DAGGER * cell.unbeaten
-    text = "\n".join(textwrap.fill(line, 14) for line in text.split("\n"))
+    text = "\n".join(lines(line, 14) for line in text.split("\n"))
     axes.text(x, y, text, ha="center", va="center", fontsize=9, color=ink(colour[:3]), fontweight=weight)
 
 
@@ -81,13 +81,14 @@ def legend(figure: Figure, axes: list[Any]) -> None:
     names = statistics.ordered(handles)
     figure.legend(
         [handles[name] for name in names],
-        names,
+        [lines(name) for name in names],
         loc="outside lower center",
-        ncols=min(6, len(names)),
+        ncols=max(1, min(6, len(names))),
         frameon=False,
     )
 
 
+@verbatim
 def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
     """Figure 2: validation headline metric by epoch, or over the "seconds" of training; mean over seeds, ±1 sd."""
     if histories.empty:
@@ -103,7 +104,7 @@ def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
             x = epochs["elapsed"].mean()
             _line(ax, prior, epochs["score"].mean().set_axis(x), epochs["score"].std(ddof=1).set_axis(x))
         label = "epoch" if over == "epoch" else "seconds of training"
-        ax.set(title=task, xlabel=label, ylabel=f"validation {tables.metric_of(rows, task)}")
+        ax.set(title=lines(task), xlabel=label, ylabel=f"validation {tables.metric_of(rows, task)}")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=over == "epoch"))
         ax.margins(x=0.02)
         _cut(ax, rows)
@@ -136,6 +137,7 @@ def _cut(ax: Any, rows: pd.DataFrame) -> None:
         ax.set_ylim(late.min() - room, late.max() + room)
 
 
+@verbatim
 def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
     """Validation headline metric by strength; a ring marks the chosen one, a cross one that diverged."""
     known = (candidates["strength"] > 0) & (candidates["status"] == "done")
@@ -145,10 +147,13 @@ def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
     figure, axes = panels(len(tasks))
     for ax, task in zip(axes, tasks, strict=True):
         ax.set_xscale("log")
-        ax.set(title=task, xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(title=lines(task), xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}")
         rows = candidates[candidates["task"] == task]
         for prior in statistics.ordered(rows["prior_name"]):
-            _strengths(ax, prior, rows[rows["prior_name"] == prior].sort_values("strength"))
+            for _, own in rows[rows["prior_name"] == prior].groupby("variant"):
+                _strengths(ax, prior, own.sort_values("strength"))
         for row in results[(results["task"] == task) & (results["strength"] > 0)].to_dict("records"):
             ring: dict[str, Any] = {
                 "markerfacecolor": "none",

@@ -1,6 +1,7 @@
 """One page from a folder of runs: index.html, its pictures, and the numbers as CSV."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -9,14 +10,14 @@ import jinja2
 import pandas as pd
 
 from bayesreg import statistics
-from bayesreg.report import figures, tables, words
+from bayesreg.metrics import METRICS
+from bayesreg.report import figures, outside, tables, words
 from bayesreg.report.baselines import against, baselines
-from bayesreg.report.load import Problem, histories, left_out, load
+from bayesreg.report.histories import histories
+from bayesreg.report.load import Problem, left_out, load
 from bayesreg.report.style import svg
 
-MEASURED = ("validation_", "test_", "seconds_")
-NOT_SETTINGS = {"task", "prior", "prior_name", "strength", "seed", "status", "message", "natural", "path"}
-ABOUT = {"versions", "machine", "device"}
+FORMULA = re.compile(r"[=+\-@\t\r]")  # where a cell begins so, a spreadsheet runs it (OWASP, CSV injection)
 
 
 def write(runs_root: str | Path, output: str | Path, runs: pd.DataFrame | None = None) -> Path:
@@ -61,7 +62,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path) -> dict[str, bytes]:
     return {
         **{name: image for name, (image, _) in pictures.items()},
         "results.csv": _csv(results),
-        "selected.csv": _csv(selected.assign(path=[_relative(path, root) for path in selected["path"]])),
+        "selected.csv": _csv(_placed_runs(selected, root).drop(columns="baselines")),
         "index.html": _render(context),
     }
 
@@ -75,7 +76,19 @@ def _render(context: dict) -> bytes:
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False).encode()
+    texts = {name: frame[name].map(_harmless) for name in frame if frame[name].map(type).eq(str).any()}
+    return frame.assign(**texts).to_csv(index=False).encode()
+
+
+def _harmless(value: object) -> object:
+    """A text that a spreadsheet would run as a formula behind an apostrophe; numbers as they are."""
+    if not isinstance(value, str) or not FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame) -> dict[str, tuple[bytes, str]]:
@@ -86,18 +99,19 @@ def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame)
         for r in scored
     )
     chosen = "; ".join(
-        f"{r['task']}, {r['prior_name']} {r['strength']:g}" for r in scored if r["strength"] == r["strength"]
+        f"{r['task']}, {r['prior_name']} {tables.strength(r)}" for r in scored if r["strength"] == r["strength"]
     )
     last = "; ".join(f"{r['task']}, {r['prior_name']} {tables.number(r['validation_mean'])}" for r in scored)
+    epochs = histories(selected)
     drawn = {
         "scores.svg": (figures.heatmap(results), f"Heatmap of mean test scores by task and prior. {scores}."),
         "curves.svg": (
-            figures.curves(histories(selected)),
+            figures.curves(epochs),
             "Lines of the validation metric by epoch, one a prior, with a band of one standard deviation "
             f"over seeds. Validation scores in the end: {last}.",
         ),
         "seconds.svg": (
-            figures.curves(histories(selected), over="seconds"),
+            figures.curves(epochs, over="seconds"),
             "Lines of the validation metric by seconds of training, one a prior, with a band of one standard deviation "
             f"over seeds. Validation scores in the end: {last}.",
         ),
@@ -125,9 +139,10 @@ def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, 
         "seconds": tables.seconds(results),
         "budget": tables.budget(results),
         "unequal": _unequal(results),
-        "edges": [f"{r['prior_name']} on {r['task']} ({r['strength']:g})" for r in _rows(results, "edge")],
-        "settings": _settings(runs, [c for c in map(str, runs) if _is_setting(c)]),
-        "about": _settings(runs, [c for c in map(str, runs) if c in ABOUT]),
+        "higher": words.several([metric.name for metric in METRICS.values() if metric.higher_is_better]),
+        "edges": [f"{r['prior_name']} on {r['task']} ({tables.strength(r)})" for r in _rows(results, "edge")],
+        "settings": [*_settings(runs, "task."), *_settings(runs, "candidate."), *_settings(runs, "replicate.")],
+        "about": _settings(runs, "about."),
     }
 
 
@@ -141,13 +156,10 @@ def _unequal(results: pd.DataFrame) -> bool:
     return bool((tuned.groupby("task")["strengths"].nunique() > 1).any())
 
 
-def _is_setting(column: str) -> bool:
-    return column not in NOT_SETTINGS | ABOUT and not column.startswith(MEASURED)
-
-
-def _settings(runs: pd.DataFrame, columns: list[str]) -> list[tuple[str, str]]:
-    """Each setting with its values; where tasks differ, the tasks that have each."""
-    return [(column, text) for column in columns if (text := _setting(runs, column))]
+def _settings(runs: pd.DataFrame, group: str) -> list[tuple[str, str]]:
+    """Each setting of a group with its values; where tasks differ, the tasks that have each."""
+    columns = [column for column in map(str, runs) if column.startswith(group)]
+    return [(column.removeprefix(group), text) for column in columns if (text := _setting(runs, column))]
 
 
 def _setting(runs: pd.DataFrame, column: str) -> str:
@@ -169,20 +181,24 @@ def _text(value: object) -> str:
 
 
 def _diverged(runs: pd.DataFrame, root: Path) -> list[dict]:
-    rows = runs[runs["status"] == "diverged"].to_dict("records")
-    return [row | {"path": _relative(row["path"], root), "message": row["message"] or ""} for row in rows]
+    return _placed_runs(runs[runs["status"] == "diverged"], root).to_dict("records")
+
+
+def _placed_runs(runs: pd.DataFrame, root: Path) -> pd.DataFrame:
+    return runs.assign(path=[_relative(path, root) for path in runs["path"]])
 
 
 def _placed(problem: Problem, root: Path) -> Problem:
-    """The problem with paths below the root only: a report is read on other machines."""
-    return problem._replace(path=_relative(problem.path, root), reason=problem.reason.replace(f"{root}{os.sep}", ""))
+    """The problem with its path below the root only: a report is read on other machines."""
+    return problem._replace(path=_relative(problem.path, root))
 
 
 def _diagnostics(runs: pd.DataFrame, root: Path, output: Path) -> list[tuple[str, str]]:
     """(name, link) of each picture in a run's own diagnostics folder."""
     found = [file for path in runs["path"] for file in sorted(Path(path, "diagnostics").glob("*.png"))]
-    return [(_relative(str(file), root), quote(os.path.relpath(file, output).replace(os.sep, "/"))) for file in found]
+    links = [os.fsencode(os.path.relpath(file, output).replace(os.sep, "/")) for file in found]
+    return [(_relative(str(file), root), quote(link)) for file, link in zip(found, links, strict=True)]
 
 
 def _relative(path: str, root: Path) -> str:
-    return Path(path).relative_to(root).as_posix()
+    return outside.prose(Path(path).relative_to(root).as_posix())

@@ -1,38 +1,29 @@
 """How the pictures look: one colour, marker and line for a prior everywhere, and text that can be read."""
 
 import io
-from typing import NamedTuple
+import textwrap
+import warnings
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from bayesreg.priors import PRIORS, Look, Prior
 
-class Look(NamedTuple):
-    """What tells a prior from the others, with colour and without."""
-
-    colour: str
-    marker: str
-    line: str | tuple
+# A name from outside is shown as it is: $ in it is no mathematics.
+verbatim = matplotlib.rc_context({"text.parse_math": False})
 
 
-# Okabe & Ito (2008): told apart by readers of every kind of colour vision.
-LOOKS = {
-    "none": Look("#000000", "o", (0, (4, 2))),
-    "l1": Look("#E69F00", "s", "-"),
-    "l2": Look("#0072B2", "^", "-"),
-    "ard": Look("#CC79A7", "D", "-"),
-    "entropic": Look("#009E73", "v", "-"),
-    "smoothness": Look("#D55E00", "P", "-"),
-}
-OTHER = Look("#56B4E9", "X", "-")
+def lines(text: str, width: int = 28) -> str:
+    """A name in three lines at most, so that a long one leaves room for the picture."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=3, placeholder=" …"))
 
 
 def look(prior: str) -> Look:
     """The colour, marker and line of a prior; a sum has its first term's colour and its last one's marker."""
     if "+" not in prior:
-        return LOOKS.get(prior, OTHER)
+        return PRIORS.get(prior, Prior).look
     terms = [term.strip() for term in prior.split("+")]
     return Look(look(terms[0]).colour, look(terms[-1]).marker, (0, (5, 1, 1, 1)))
 
@@ -40,7 +31,8 @@ def look(prior: str) -> Look:
 def svg(figure: Figure) -> bytes:
     """The picture as SVG whose text is text; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bayesreg"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bayesreg"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # the reader's browser has other fonts
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 

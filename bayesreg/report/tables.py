@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bayesreg import statistics
+from bayesreg.metrics import METRICS
 
 NOTHING = "–"
 DAGGER = "†"  # stands behind a score that does not beat the baseline
@@ -121,9 +122,8 @@ def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
     """Every test metric of one task, with the chosen strength in both conventions; last its baselines."""
     rows, others = results[results["task"] == task], baselines[baselines["task"] == task]
     names = [c.removesuffix("_mean") for c in map(str, rows) if c.endswith("_mean") and rows[c].notna().any()]
-    names = [n for n in names if n not in ("score", "validation") and not n.startswith("seconds_")]
-    first = [metric_of(rows, task), *statistics.HIGHER, *statistics.LOWER]
-    names = sorted(names, key=lambda name: first.index(name) if name in first else len(first))
+    names = [name for name in names if name in METRICS]
+    names.sort(key=[metric_of(rows, task), *METRICS].index)
     body = []
     for row in rows.to_dict("records"):
         cells = [row["prior_name"], strength(row), row.get("natural") or NOTHING, str(row["seeds"])]
@@ -138,17 +138,17 @@ def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
 
 def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -> Cell:
     mean, column = row[f"{name}_mean"], rows[f"{name}_mean"]
-    best = column.max() if name in statistics.HIGHER else column.min() if name in statistics.LOWER else None
+    best = column.max() if METRICS[name].higher_is_better else column.min()
     rivals: list[float] = list(baselines[name].dropna()) if name in baselines and math.isfinite(mean) else []
-    unbeaten = any(not statistics.beats(name, mean, rival) for rival in rivals)
+    unbeaten = any(not METRICS[name].beats(mean, rival) for rival in rivals)
     return Cell(spread(mean, row[f"{name}_sd"]), bool(mean == best), unbeaten)
 
 
 def strength(row: dict) -> str:
-    """The strength per datum; the text of a prior that has several; nothing for none."""
+    """The strength per datum and what else tells the candidate apart; the text of several; nothing for none."""
     if math.isfinite(row["strength"]):
-        return f"{row['strength']:g}"
-    return row["prior"] if ":" in str(row["prior"]) else NOTHING
+        return f"{row['strength']:g}{str(row['variant']).removeprefix(row['prior_name'])}"
+    return row["candidate"] if row["candidate"] != row["prior_name"] else NOTHING
 
 
 def differences(paired: pd.DataFrame) -> Table:

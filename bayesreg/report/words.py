@@ -41,7 +41,7 @@ def _overall(scored: pd.DataFrame, found: dict[str, str], rivals: dict[str, list
     names = statistics.ordered(compared.values())
     wins = {name: [task for task, winner in compared.items() if winner == name] for name in names}
     order = sorted(names, key=lambda name: -len(wins[name]))
-    first = _list([f"to {name} on {_list(wins[name])}" for name in order])
+    first = several([f"to {name} on {several(wins[name])}" for name in order])
     text = f"The best test score went {first}. {_clearly(compared, rivals)}"
     return text if len(compared) < 2 else f"{text} {_average(scored)}"
 
@@ -54,7 +54,7 @@ def _clearly(compared: dict[str, str], rivals: dict[str, list[dict]]) -> str:
         return "No lead over the others is larger than its own standard deviation over seeds: no clear winner."
     larger = "larger than its own standard deviation over seeds."
     if len(clear) < len(compared):
-        return f"Only on {_list(clear)} is the lead over every other prior {larger}"
+        return f"Only on {several(clear)} is the lead over every other prior {larger}"
     return f"{'Each time' if len(clear) > 1 else 'There'} the lead over every other prior is {larger}"
 
 
@@ -83,7 +83,7 @@ def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
         text += f", then {_behind(rivals[0])}; one seed leaves open whether that is chance."
     elif close:
         are = "is" if len(close) == 1 else "are"
-        text += f", but {_list([_behind(row) for row in close])} {are} within one standard deviation of it."
+        text += f", but {several([_behind(row) for row in close])} {are} within one standard deviation of it."
     else:
         text += f", then {_behind(rivals[0])}."
     return " ".join(filter(None, [text, _against_none(winner, rivals), _against_baseline(best)]))
@@ -114,5 +114,6 @@ def refusals(results: pd.DataFrame) -> list[str]:
     return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
-def _list(items: list[str]) -> str:
+def several(items: list[str]) -> str:
+    """One, two and three."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -39,7 +39,7 @@ def test_runs_on_equal_data_compute_them_once_and_each_keeps_them(tmp_path, call
     expected = [baselines.baseline(load("digits", train_size=n)) for n in (200, 200, 300, 300)]
     assert [outcome["baselines"] for outcome in outcomes] == expected * 2
     for path in (tmp_path / "digits").iterdir():
-        size = json.loads((path / "config.json").read_text())["train_size"]
+        size = json.loads((path / "config.json").read_text())["task"]["train_size"]
         assert json.loads((path / "baselines.json").read_text()) == expected[size // 100 - 1]
 
 

@@ -1,11 +1,11 @@
 """The command line: what it runs, what it leaves, and what it says to bad input (exit status 2, no traceback)."""
 
 import errno
-import importlib
 import json
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pandas as pd
 import pytest
@@ -13,7 +13,9 @@ import torch
 from filelock import FileLock
 
 from bayesreg import files, sweep
-from experiments import EXPERIMENTS, base, compare, report
+from bayesreg.priors import PRIORS
+from bayesreg.report import load
+from experiments import EXPERIMENTS, base, compare, options, report
 from experiments.diabetes import Diabetes
 
 SHORT = ["--epochs", "1"]
@@ -48,10 +50,10 @@ def test_an_experiment_runs_and_leaves_one_directory(command, tmp_path, name):
     (folder,) = (tmp_path / "runs" / name).iterdir()
     assert str(folder.relative_to(tmp_path)) in out
     config = json.loads((folder / "config.json").read_text())
-    assert (config["prior"], config["prior_name"], config["strength"]) == ("l2:0.001", "l2", 0.001)
+    assert config["candidate"] == {"prior": "l2:0.001", "prior_name": "l2", "strength": 0.001}
     result = json.loads((folder / "result.json").read_text())
     assert set(result["metrics"]["test"]) == set(result["metrics"]["validation"]) != set()
-    assert config["metric"] in result["metrics"]["test"]
+    assert config["task"]["metric"] in result["metrics"]["test"]
     assert len(pd.read_csv(folder / "history.csv")) == 1
     assert "strength 0.001 per datum" in out
     assert "scale" in out
@@ -95,6 +97,10 @@ BAD = [
     (["--prior", "ard", "--ard.a", "0.5"], r"ARD\(a=0.5\) has no MAP.*--ard.a 1.*--guide normal"),
     (["--prior", "ard", "--ard.b", "-1"], "b=-1.0.*above 0"),
     (["--prior", "entropic", "--noise", "1"], "entropy.*constant"),
+    (["--prior", "l2", "--ard.a", "2"], "--ard.a 2.0 beside --prior l2 plays no part: leave it out, or.*--prior ard"),
+    (["--prior", "l2", "--smoothness.every", "2"], "--smoothness.every 2 beside --prior l2 plays no part"),
+    (["--prior", "ard+entropic", "--smoothness.every", "2"], "--smoothness.every 2 beside --prior ard.entropic"),
+    (["--noise", "1", "--heteroscedastic"], "--noise 1.0 beside --heteroscedastic plays no part: leave one"),
     (["--noise", "0"], "noise scale must be"),
     (["--epochs", "0"], "epochs=0.*at least 1"),
     (["--lr", "nan"], "lr=nan"),
@@ -148,9 +154,9 @@ def test_compare_and_report(command, tmp_path):
     options = ["--experiments", "diabetes", "--priors", "none", "l2", "--seeds", "2", *SHORT]
     status, out, err = command(compare.main, *options)
     assert status == 0, err
-    assert "reports/compare/index.html" in out
-    assert (tmp_path / "reports/compare/index.html").exists()
-    assert len(list((tmp_path / "runs/compare/diabetes").iterdir())) == 2 * (1 + len(compare.STRENGTHS["l2"]))
+    assert "runs/compare/report/index.html" in out
+    assert (tmp_path / "runs/compare/report/index.html").exists()
+    assert len(list((tmp_path / "runs/compare/diabetes").iterdir())) == 2 * (1 + len(PRIORS["l2"].grid))
     status, again, _ = command(report.main, "runs", "--output", "reports/again")
     assert status == 0
     table = [line for line in out.splitlines() if line.startswith("diabetes")]
@@ -164,6 +170,8 @@ def test_compare_and_report(command, tmp_path):
         (["--experiments", "digit"], "did you mean 'digits'"),
         (["--experiments", "digits --output x"], "--output is the same for the whole grid"),
         (["--experiments", "digits --prior l2"], "--prior is the same for the whole grid"),
+        (["--experiments", "digits --ard.a 2", "--priors", "l2", "none"], "--ard.a 2.0 beside --prior l2 none plays"),
+        (["--experiments", "diabetes --noise 1 --heteroscedastic"], "--noise 1.0 beside --heteroscedastic"),
         (["--priors", "l2:-1"], "strength=-1.0"),
         (["--priors", "l3"], "unknown prior"),
         (["--seeds", "0"], "at least 1"),
@@ -186,10 +194,10 @@ def test_a_cell_without_meaning_is_refused_and_the_grid_goes_on(command, tmp_pat
     reason = "the entropic prior does nothing under Gaussian"
     status, again, _ = command(report.main, "runs", "--output", "reports/again")
     assert status == 0
-    for said, page in ((out, "compare"), (again, "again")):
+    for said, page in ((out, "runs/compare/report"), (again, "reports/again")):
         assert f"Refused: entropic on diabetes: {reason}" in said
-        assert f"<li>entropic on diabetes: {reason}" in (tmp_path / f"reports/{page}/index.html").read_text()
-        rows = pd.read_csv(tmp_path / f"reports/{page}/results.csv", keep_default_na=False).set_index("prior_name")
+        assert f"<li>entropic on diabetes: {reason}" in (tmp_path / page / "index.html").read_text()
+        rows = pd.read_csv(tmp_path / page / "results.csv", keep_default_na=False).set_index("prior_name")
         assert rows["status"].to_dict() == {"none": "done", "entropic": "refused"}
         assert reason in rows.loc["entropic", "reason"]
 
@@ -213,7 +221,8 @@ def test_only_what_the_prior_cannot_do_is_refused():
     assert not broken
     assert [(run.prior, run.seed) for run in refused] == [("smoothness:1", 0), ("smoothness:1", 1)]
     assert all("curvature is zero" in reason for reason in refused.values())
-    refused, _ = compare.refusals([Piecewise(prior=prior, ard=base.Ard(a=0.5)) for prior in ("l2", "ard")])
+    half = Piecewise(ard=base.Ard(a=0.5))
+    refused, _ = compare.refusals([half.under(prior) for prior in ("l2", "ard")])
     (reason,) = refused.values()
     assert "ARD(a=0.5) has no MAP estimate" in reason
     with pytest.raises(ValueError, match="epochs=0"):
@@ -302,6 +311,40 @@ def test_what_is_asked_for_twice_is_done_once():
     assert [(run.prior, run.seed) for run in asked.runs()] == [("none", 0), ("none", 1), ("l2:0.1", 0), ("l2:0.1", 1)]
 
 
+def test_an_option_of_one_prior_tells_its_candidates_apart_and_leaves_the_others_alone(command, tmp_path):
+    for option in ([], ["--ard.a", "2"]):
+        assert command(experiment("diabetes"), *SHORT, "--prior", "ard", *option)[0] == 0
+    for seed in (0, 1):
+        assert command(experiment("diabetes"), *SHORT, "--seed", seed, "--bfloat16")[0] == 0
+    runs = load("runs")
+    assert sorted(runs["candidate"]) == [f"ard:{1 / 266:.6g} · a 1", f"ard:{1 / 266:.6g} · a 2", "none", "none"]
+    assert sorted(set(runs["task"])) == ["diabetes · bfloat16 False", "diabetes · bfloat16 True"]
+    grid = compare.Compare(experiments=["digits --ard.a 2"], priors=["l2:1", "ard:1"], seeds=1).runs()
+    assert [(run.prior, run.ard.a) for run in grid] == [("l2:1", 1), ("ard:1", 2)]
+
+
+def test_every_option_has_a_role_and_where_a_run_runs_is_not_recorded():
+    for name in EXPERIMENTS:
+        kind = base.load(name)
+        roles = {option: options.role(own) for option, own in options.annotated(kind).items()}
+        where = {option for option, role in roles.items() if role is options.WHERE}
+        assert where == {"device", "threads", "compile", "data_dir", "output", "diagnostics"}
+        assert {option for option, role in roles.items() if role is options.REPLICATE} == {"seed"}
+    config = base.load("diabetes")(prior="ard", device="cpu", threads=1).build().config
+    assert list(config) == ["task", "candidate", "replicate"]
+    assert config["candidate"]["ard"] == {"a": 1.0, "b": 1.0}
+    assert config["replicate"] == {"seed": 0}
+    assert not where & set(config["task"])
+
+
+def test_an_option_that_nobody_has_heard_of_tells_tasks_apart():
+    @dataclass(frozen=True)
+    class Novel(base.load("diabetes")):
+        flavour: str = "plain"
+
+    assert Novel(flavour="other").build().config["task"]["flavour"] == "other"
+
+
 def test_each_experiment_of_a_grid_may_have_options_of_its_own():
     lines = ["digits", "beijing --net transformer --width 16", "cifar --dataset cifar100 --epochs 2"]
     digits, beijing, cifar = compare.Compare(experiments=lines, priors=["l2:1"], seeds=1, train_size=100).runs()
@@ -342,8 +385,7 @@ def test_report_of_nothing(command):
 
 
 def test_every_prior_has_the_same_budget():
-    assert {len(grid) for name, grid in compare.STRENGTHS.items() if name != "none"} == {4}
-    assert set(compare.STRENGTHS) == set(importlib.import_module("bayesreg.priors").PRIORS)
+    assert {len(prior.grid) for name, prior in PRIORS.items() if name != "none"} == {4}
 
 
 @pytest.mark.parametrize("name", [*EXPERIMENTS, "compare", "report"])

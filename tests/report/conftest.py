@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from bayesreg import report
+from bayesreg import report, runs
 
 
 @pytest.fixture
@@ -17,25 +17,19 @@ def root(tmp_path):
 
 @pytest.fixture
 def make(root):
-    """make(prior, strength, seed, validation, test, ...) writes one run directory and returns it."""
+    """make(prior, strength, seed, validation, test, ...) writes one run directory and returns it.
 
-    def make(prior="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", **more):
+    own: options of the candidate; everything else that is named is an option of the task.
+    """
+
+    def make(prior="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", own=None, **more):
         metric = more.setdefault("metric", "accuracy")
         text = prior if strength is None else f"{prior}:{strength:g}"
-        config = {
-            "experiment": dataset,
-            "dataset": dataset,
-            "net": "mlp",
-            "guide": "delta",
-            "prior": text,
-            "prior_name": prior,
-            "strength": strength,
-            "seed": seed,
-            "epochs": 4,
-            "batch_size": 128,
-            "lr": 0.001,
-        } | more
-        folder = root / "-".join(str(config[k]) for k in ("dataset", "net", "guide", "prior", "seed"))
+        task = {"dataset": dataset, "net": "mlp", "guide": "delta", "experiment": dataset} | more
+        task |= {"epochs": 4, "batch_size": 128, "lr": 0.001} | more
+        candidate = {"prior": text, "prior_name": prior, "strength": strength} | (own or {})
+        config = {"task": task, "candidate": candidate, "replicate": {"seed": seed}}
+        folder = root / "-".join([dataset, task["net"], task["guide"], text, str(seed), runs.key(config)])
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(config))
         done = validation is not None

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,12 +19,11 @@ KNOWN = {
 
 
 @pytest.fixture
-def judged(comparison):
+def judged(comparison, root):
     """The comparison, with baselines of both tasks: digits has 0.71, 0.81 and 0.91, diabetes 0.31 and 0.28."""
     for run in comparison.to_dict("records"):
-        with open(f"{run['path']}/baselines.json", "w") as file:
-            json.dump(KNOWN[run["dataset"]], file)
-    return comparison
+        Path(run["path"], "baselines.json").write_text(json.dumps(KNOWN[run["task"]]))
+    return report.load(root)
 
 
 def test_one_row_a_task_and_baseline(judged):
@@ -126,10 +126,10 @@ def test_the_page_and_the_numbers_have_them(judged, root, tmp_path):
     ]
 
 
-def test_a_winner_that_does_not_beat_its_baseline_is_told(judged):
-    for path in judged.loc[judged["dataset"] == "diabetes", "path"]:
-        with open(f"{path}/baselines.json", "w") as file:
-            json.dump({"ridge": {"r2": 0.4}}, file)
+def test_a_winner_that_does_not_beat_its_baseline_is_told(judged, root):
+    for path in judged.loc[judged["task"] == "diabetes", "path"]:
+        Path(path, "baselines.json").write_text(json.dumps({"ridge": {"r2": 0.4}}))
+    judged = report.load(root)
     _, sentences = words.answer(results(judged), statistics.select(judged))
     told = dict(sentences)
     assert told["diabetes"].endswith("none does not beat the baseline without a network, ridge with 0.400.")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bayesreg import report, statistics
+from bayesreg.priors import PRIORS
 from bayesreg.report import figures, style
 
 
@@ -28,9 +29,9 @@ def test_contrast_of_known_colours():
 
 
 def test_looks_are_fixed_and_distinct():
-    names = [*statistics.PRIORS, "l2+entropic", "l1+entropic", "l2+ard", "spike"]
+    names = [*PRIORS, "l2+entropic", "l1+entropic", "l2+ard", "spike"]
     assert len({style.look(name) for name in names}) == len(names)
-    for a, b in itertools.combinations(statistics.PRIORS, 2):
+    for a, b in itertools.combinations(PRIORS, 2):
         assert style.look(a).colour != style.look(b).colour
         assert style.look(a).marker != style.look(b).marker
 

@@ -13,7 +13,7 @@ def test_one_row_a_run(make, root):
     folder = make("l2", 1e-4, 3, validation=0.875, test=0.75)
     make("none", None, 3)
     row = report.load(root).set_index("prior_name").loc["l2"]
-    assert (row["dataset"], row["strength"], row["seed"], row["status"]) == ("digits", 1e-4, 3, "done")
+    assert (row["task.dataset"], row["strength"], row["seed"], row["status"]) == ("digits", 1e-4, 3, "done")
     assert (row["validation_accuracy"], row["test_accuracy"], row["test_nll"]) == (0.875, 0.75, 0.25)
     assert (row["seconds_epoch"], row["seconds_warmup"]) == (0.25, 1.5)
     assert (row["path"], row["task"], row["natural"]) == (str(folder), "digits", "scale=0.5")
@@ -55,7 +55,7 @@ def test_broken_json_costs_one_run_and_one_line(make, root, caplog, name, fault)
         runs = report.load(root)
     assert runs["seed"].tolist() == [1]
     (record,) = caplog.records
-    assert str(file) in record.getMessage()
+    assert f"{file.parent}: {name} " in record.getMessage()
     assert "\n" not in record.getMessage()
 
 
@@ -65,7 +65,9 @@ def test_result_of_another_shape_is_broken_too(make, root, fault):
     make(seed=1)
     file.write_text(BROKEN[fault](file.read_text()))
     assert report.load(root)["seed"].tolist() == [1]
-    assert str(file) in report.left_out(root)[0].reason
+    (problem,) = report.left_out(root)
+    assert problem.path == str(file.parent)
+    assert "result.json" in problem.reason
 
 
 def test_bytes_that_are_no_text_are_broken(make, root):
@@ -81,7 +83,7 @@ def test_same_run_twice_counts_once(make, root, caplog):
     for file in first.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     assert report.load(root)["path"].tolist() == [str(first)]
-    assert "zcopy repeats another run" in caplog.text
+    assert "zcopy: repeats another run" in caplog.text
 
 
 @pytest.mark.parametrize("unfinished", [False, True])
@@ -134,9 +136,9 @@ def test_sum_of_priors_may_have_no_single_strength(make, root):
     several = {
         "prior": "l2:0.1+entropic:1",
         "prior_name": "l2+entropic",
-        "strength": {"l2": 0.1, "entropic": 1},
+        "strength": None,
     }
-    (folder / "config.json").write_text(json.dumps(config | several))
+    (folder / "config.json").write_text(json.dumps(config | {"candidate": several}))
     (row,) = report.load(root).to_dict("records")
     assert np.isnan(row["strength"])
     assert row["prior_name"] == "l2+entropic"

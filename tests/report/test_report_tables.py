@@ -5,6 +5,7 @@ import math
 import pytest
 
 from bayesreg import report, statistics
+from bayesreg.priors import PRIORS
 from bayesreg.report import tables, words
 
 
@@ -86,7 +87,7 @@ def test_terminal_table(comparison):
 
 def test_terminal_table_is_aligned_and_narrow(make, root):
     for dataset in ("synthetic", "digits", "diabetes"):
-        for prior in statistics.PRIORS:
+        for prior in PRIORS:
             for seed in (0, 1):
                 score = 0.5 + 0.01 * len(prior) + 0.02 * seed
                 make(prior, None if prior == "none" else 1e-3, seed, score, score, dataset)

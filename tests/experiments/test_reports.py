@@ -1,0 +1,113 @@
+"""The committed reports: made by one command, and known as stale when the code has moved on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tyro
+
+from bayesreg.metrics import METRICS, Metric, mse
+from bayesreg.priors import PRIORS
+from bayesreg.report import wording
+from experiments import reports
+from experiments.compare import Compare
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", reports.COMPARISONS)
+def test_the_committed_report_is_as_new_as_the_code(name):
+    parts = reports.stale(name, ROOT / "reports" / name)
+    assert not parts, f"reports/{name} is older than the code ({', '.join(parts)}): make reports NAME={name}"
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A folder whose report is as new as the code."""
+    (tmp_path / reports.MADE).write_text(json.dumps(reports.made(reports.COMPARISONS["compare"])))
+    assert reports.stale("compare", tmp_path) == []
+    return tmp_path
+
+
+def test_another_prior_or_strength_makes_it_stale(fresh, monkeypatch):
+    monkeypatch.setitem(PRIORS, "l1", type("Other", (PRIORS["l1"],), {"grid": (0.5,), "name": "l1"}))
+    assert reports.stale("compare", fresh) == ["grid"]
+    monkeypatch.undo()
+    monkeypatch.setitem(PRIORS, "spike", PRIORS["l1"])
+    assert reports.stale("compare", fresh) == ["grid"]
+
+
+def test_another_default_of_an_experiment_makes_it_stale(fresh, monkeypatch):
+    monkeypatch.setitem(reports.COMPARISONS, "compare", Compare(epochs=7))
+    assert reports.stale("compare", fresh) == ["grid"]
+
+
+def test_another_metric_makes_it_stale(fresh, monkeypatch):
+    monkeypatch.setitem(METRICS, "other", Metric("other", mse, higher_is_better=False))
+    assert reports.stale("compare", fresh) == ["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("words.py", "Nothing is compared yet", "Nothing is compared so far", ["wording"]),
+        ("page.html", "What failed", "What went wrong", ["wording"]),
+        ("statistics.py", '"validation_mean"', '"validation_average"', ["wording"]),
+        ("tables.py", "def spread", "# A comment.\ndef spread", []),
+        ("tables.py", '"""Tables of', '"""Some tables of', []),
+    ],
+)
+def test_another_sentence_or_column_makes_it_stale_and_a_comment_does_not(fresh, monkeypatch, file, old, new, stale):
+    copy = fresh / "report"
+    copy.mkdir()
+    for source in [*wording.HERE.glob("*.*"), wording.HERE.parent / "statistics.py"]:
+        text = source.read_text()
+        assert source.name != file or old in text
+        place = copy.parent if source.name == "statistics.py" else copy
+        (place / source.name).write_text(text.replace(old, new) if source.name == file else text)
+    monkeypatch.setattr(wording, "HERE", copy)
+    assert reports.stale("compare", fresh) == stale
+
+
+def test_a_report_is_made_by_a_comparison_and_fresh_then(tmp_path, monkeypatch, capsys):
+    """The command is that of a comparison, read here as `experiments.compare` reads it."""
+    few = Compare(experiments=["diabetes --epochs 1", "digits"], priors=["none", "l2"], seeds=2)
+    monkeypatch.setattr(reports, "COMPARISONS", {"few": few})
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def call(line):
+        assert line[1:3] == ["-m", "experiments.compare"]
+        asked.append(tyro.cli(Compare, args=line[3:]))
+        asked[-1].report.mkdir(parents=True)
+        return 0
+
+    monkeypatch.setattr(reports.subprocess, "call", call)
+    for arguments, status in ((["few"], 0), (["--check"], 0)):
+        monkeypatch.setattr("sys.argv", ["reports", *arguments])
+        with pytest.raises(SystemExit) as end:
+            reports.main()
+        assert end.value.code == status
+    (compare,) = asked
+    assert compare.runs() == few.runs()
+    assert compare.report == Path("reports/few")
+    assert compare.output.parent == Path("runs/reports")
+    (tmp_path / "reports/few/made.json").unlink()
+    with pytest.raises(SystemExit) as end:
+        reports.main()
+    assert end.value.code == 1
+    assert "make reports NAME=few" in capsys.readouterr().out
+
+
+def test_a_report_that_failed_is_not_fresh(tmp_path, monkeypatch):
+    monkeypatch.setattr(reports.subprocess, "call", lambda line: 1)
+    assert reports.make("compare", tmp_path, tmp_path / "runs") == 1
+    assert reports.stale("compare", tmp_path / "compare")
+
+
+def test_an_unknown_report_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["reports", "nosuch"])
+    with pytest.raises(SystemExit) as end:
+        reports.main()
+    assert end.value.code == 2
+    assert "Reports: compare, tasks, performance, smoothness" in capsys.readouterr().err
