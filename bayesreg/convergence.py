@@ -12,6 +12,7 @@ half cosine of the rate, is as long as that of 0.09 E epochs at the first rate.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from bayesreg import schedule
 from bayesreg.datasets import Dataset
 from bayesreg.device import random_state_kept
 from bayesreg.step import Step
+
+log = logging.getLogger(__name__)
 
 NEGLIGIBLE = 0.3  # nats per datum at that pace over as many epochs again, or those of the default schedule
 TRIALS = 8  # parts of an epoch's way, each over two sets of batches
@@ -56,6 +59,10 @@ class Convergence:
     def record(self) -> dict[str, Any]:
         """Of a run: the judgement, its numbers and its words."""
         return {"converged": self.converged, "fall": self.fall, "error": self.error, "message": str(self)}
+
+    def say(self) -> None:
+        """Into the log: a warning where the fit has not converged."""
+        log.log(logging.INFO if self.converged else logging.WARNING, "%s", self)
 
     def __str__(self) -> str:
         if self.converged:

@@ -121,7 +121,7 @@ def fit(
         posterior.warmup_seconds = run.step.prepare_seconds
         posterior.convergence = judge(run.step, train, batch_size, [row["loss"] for row in run.history], work)
     model.autocast, model.step = None, None
-    log.log(logging.INFO if posterior.convergence.converged else logging.WARNING, "%s", posterior.convergence)
+    posterior.convergence.say()
     return posterior
 
 

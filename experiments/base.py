@@ -172,6 +172,7 @@ class Experiment(ABC):
         from bayesreg import diagnostics, runs
         from experiments import baseline_cache
 
+        logging.getLogger("bayesreg.convergence").setLevel(logging.ERROR)  # summary and report say what it would
         config, model, data, to_fit = prepared
         directory = self.directory(config, root)
         outcome = runs.execute(directory, config, model, data, wait=wait, progress=progress, **to_fit)

@@ -22,6 +22,8 @@ def metrics(outcome: dict[str, Any]) -> str:
         cells = [f"{values[metric]:.4f}" if metric in values else "–" for values in columns.values()]
         lines.append(f"{metric:12}" + "".join(f"  {c:>{max(10, len(n))}}" for n, c in zip(columns, cells, strict=True)))
     lines += [line for name, values in baselines.items() if (line := unbeaten(name, values, test))]
+    judged = outcome.get("convergence") or {}
+    lines += [] if judged.get("converged", True) else [judged["message"]]
     return "\n".join(
         [*lines, f"{outcome['seconds']['epoch']:.3g} s an epoch on {outcome['device']}", outcome["directory"]]
     )

@@ -86,9 +86,18 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
         },
         "seconds_epoch": outside.number(seconds.get("epoch"), "seconds.epoch in result.json"),
         "seconds_warmup": outside.number(seconds.get("warmup"), "seconds.warmup in result.json"),
+        **_convergence(outside.table(result.get("convergence"), "convergence in result.json")),
         "natural": natural(result.get("priors") or [result.get("prior") or {}]),
         **{f"about.{name}": value for name, value in about.items()},
     }
+
+
+def _convergence(judged: dict[str, Any]) -> dict[str, Any]:
+    """Whether the loss had stopped falling, None where nobody judged, and what it fell by, nats an epoch."""
+    converged = judged.get("converged")
+    if converged is not None and not isinstance(converged, bool):
+        raise ValueError("convergence.converged in result.json is neither true nor false")
+    return {"converged": converged, "falling": outside.number(judged.get("fall"), "convergence.fall in result.json")}
 
 
 def unfinished(config: Path) -> str:

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from bayesreg import statistics
 from bayesreg.report.baselines import results as read_results
 from bayesreg.report.tables import DAGGER, Cell, scores, seeds
-from bayesreg.report.words import refusals
+from bayesreg.report.words import refusals, unconverged
 
 
 def terminal(runs: pd.DataFrame) -> str:
@@ -26,6 +27,7 @@ def terminal(runs: pd.DataFrame) -> str:
         "Average: scores scaled by row, the best prior 1, the worst 0.",
         *_baselines(results),
         *(f"Refused: {line}" for line in refusals(results)),
+        *(f"Not converged: {line}" for line in unconverged(statistics.select(runs))),
     ]
     return "\n".join([header, rule, *body, rule, average, *notes])
 

@@ -114,6 +114,18 @@ def refusals(results: pd.DataFrame) -> list[str]:
     return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
+def unconverged(selected: pd.DataFrame) -> list[str]:
+    """Which of the reported runs had not converged when they ended: one line a prior and task."""
+    rows = []
+    for (task, prior), runs in selected.groupby(["task", "prior_name"], sort=False):
+        falling = runs[runs["converged"].eq(False)]
+        if len(falling):
+            most = falling["falling"].max()
+            by = f", by up to {tables.number(most)} nats an epoch" if most == most else ""
+            rows.append(f"{prior} on {task}: the loss of {len(falling)} of {len(runs)} runs was still falling{by}")
+    return rows
+
+
 def several(items: list[str]) -> str:
     """One, two and three."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -142,3 +142,18 @@ def test_sum_of_priors_may_have_no_single_strength(make, root):
     (row,) = report.load(root).to_dict("records")
     assert np.isnan(row["strength"])
     assert row["prior_name"] == "l2+entropic"
+
+
+def test_runs_that_had_not_converged_are_named(make, root):
+    judged = {"converged": False, "fall": 0.0125, "error": 0.0, "message": "not converged: …"}
+    for seed, convergence in enumerate([judged, judged | {"fall": 0.5}, judged | {"converged": True}, None]):
+        file = make("none", None, seed) / "result.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"convergence": convergence}))
+        make("l2", 1e-3, seed)
+    runs = report.load(root)
+    line = "none on digits: the loss of 2 of 4 runs was still falling, by up to 0.500 nats an epoch"
+    assert [said for said in report.terminal(runs).splitlines() if "converged" in said] == [f"Not converged: {line}"]
+    page = report.write(root, root / "report", runs).read_text()
+    assert f"<li>{line}</li>" in page
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"convergence": {"converged": "no"}}))
+    assert len(report.load(root)) == len(runs) - 1  # it costs its own row
