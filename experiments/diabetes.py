@@ -18,6 +18,8 @@ class Diabetes(Experiment):
     name: ClassVar[str] = "diabetes"
     net: ClassVar[str] = "mlp"
     metric: ClassVar[str] = "r2"
+    epochs: int = 200
+    """Passes over the training data."""
     lr: float = 3e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     batch_size: int = 32

@@ -18,6 +18,8 @@ class Synthetic(Experiment):
     name: ClassVar[str] = "synthetic"
     net: ClassVar[str] = "mlp"
     metric: ClassVar[str] = "accuracy"
+    epochs: int = 90
+    """Passes over the training data."""
     lr: float = 3e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     width: int = 128
