@@ -51,6 +51,16 @@ def give_back() -> None:
 
 
 @contextmanager
+def only_new_garbage() -> Iterator[None]:
+    """Within, `gc.collect` looks at what was made within: to look at all of PyTorch and Pyro takes 0.2 s."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def surroundings(device: torch.device, seed: int, threads: int) -> Iterator[None]:
     """The random state and the threads of a run; the caller's come back afterwards."""
     before = torch.get_num_threads()
