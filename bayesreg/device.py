@@ -43,6 +43,11 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
         yield
 
 
+def random_state(device: torch.device) -> Tensor:
+    """The device's, as bytes: how many random numbers were drawn shows in it."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
 def give_back() -> None:
     """Return freed memory to the system. glibc keeps what lies between live tensors, half as much as they hold."""
     gc.collect()

@@ -17,7 +17,7 @@ from pyro.infer.autoguide import AutoDelta, AutoGuide
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bayesreg.device import give_back, only_new_garbage, random_state_kept
+from bayesreg.device import give_back, only_new_garbage, random_state, random_state_kept
 from bayesreg.graph import attributes, reason, simplify, trace
 from bayesreg.model import Model
 from bayesreg.priors.vector import square_sum
@@ -156,9 +156,8 @@ class Gradient:
             give_back()
             with self._kept(x):
                 terms, *gradients = run(x, y)
-                results.append(
-                    ([terms.clone()], list(map(_some, gradients)), [b.clone() for b in self.buffers.values()])
-                )
+                buffers = [b.clone() for b in self.buffers.values()]
+                results.append(([terms.clone()], list(map(_some, gradients)), buffers, [random_state(x.device)]))
             del gradients
         give_back()
         for name, value in attributes(self.objective.model.net).items():
