@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyro
 import torch
 from pyro.infer.autoguide import AutoDelta
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from bayesreg import guides
 from bayesreg.checks import check
 from bayesreg.datasets import Dataset
-from bayesreg.device import choose_device, choose_threads, flops, surroundings
+from bayesreg.device import choose_device, choose_threads, flops, random_stream, seed_of, surroundings
 from bayesreg.files import write_atomically
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
@@ -65,7 +64,8 @@ def fit(
     GUIDES, "delta" for MAP, "normal" for mean-field variational inference. seed: the order of the data and
     the guide's draws; the weights at the start are the network's own. validation: judged after every epoch,
     into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
-    `datasets.flip_and_crop`. checkpoint: a file from which an interrupted run goes on, bit for bit.
+    `datasets.flip_and_crop`; PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so
+    that all methods see the same. checkpoint: a file from which an interrupted run goes on, bit for bit.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
     compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
@@ -83,7 +83,7 @@ def fit(
     work = flops(model, train.x[:batch_size])
     with surroundings(target, seed, threads or choose_threads(work)):
         steps = math.ceil(len(train) / batch_size)
-        run = _Run(model, guides.create(guide, model), lr, epochs * steps)
+        run = _Run(model, guides.create(guide, model), lr, epochs * steps, seed, augment)
         train = train.to(target)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(checkpoint)  # Adam's moments are the last to take memory
@@ -91,7 +91,7 @@ def fit(
         hidden = None if progress else True  # None: where there is no terminal
         bar = tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=hidden)
         for epoch in bar:
-            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size, augment)
+            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
@@ -125,15 +125,16 @@ def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> 
 
 def order(size: int, seed: int, epoch: int) -> Tensor:
     """The order of the data in one epoch: it depends on the seed and the epoch alone."""
-    mixed = np.random.SeedSequence((seed % 2**32, epoch)).generate_state(1)  # torch heeds only 32 bits of a seed
-    return torch.randperm(size, generator=torch.Generator().manual_seed(int(mixed[0])))
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
 
 
 class _Run:
     """What changes while a model is trained, and what a checkpoint therefore holds."""
 
-    def __init__(self, model: Model, guide: Any, lr: float, steps: int) -> None:
-        self.guide = guide
+    def __init__(
+        self, model: Model, guide: Any, lr: float, steps: int, seed: int, augment: Callable[[Tensor], Tensor] | None
+    ) -> None:
+        self.guide, self.seed, self.augment = guide, seed, augment
         self.step = Step(model, guide, lr, steps)
         self.history: list[dict[str, float]] = []
         self._saved_at = time.monotonic()
@@ -141,20 +142,27 @@ class _Run:
     def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
         """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
         full, rest = divmod(len(train), batch_size)
-        how = self.step.prepare(train.x[:batch_size], train.y[:batch_size], epochs * full, work, compile)
+        rows = torch.arange(batch_size, device=train.y.device)  # an index, for the layout that an epoch's batches have
+        x, y = self._augmented(train.x[rows], 0, 0), train.y[rows]
+        how = self.step.prepare(x, y, epochs * full, work, compile)
         if rest:
-            self.step.prepare(train.x[:rest], train.y[:rest], epochs, work * rest / batch_size, "never")
+            self.step.prepare(x[:rest], y[:rest], epochs, work * rest / batch_size, "never")
         return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations a forward pass)"
 
-    def epoch(
-        self, train: Dataset, order: Tensor, batch_size: int, augment: Callable[[Tensor], Tensor] | None = None
-    ) -> dict[str, float]:
+    def _augmented(self, x: Tensor, epoch: int, number: int) -> Tensor:
+        """x after `augment`, whose random numbers are those of this step, whatever the prior and the guide draw."""
+        if self.augment is None:
+            return x
+        with random_stream(x.device, self.seed, epoch, number):
+            return self.augment(x)
+
+    def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
         start = time.perf_counter()
         terms = []
-        for batch in order.split(batch_size):
-            x = train.x[batch]
-            terms.append(self.step(x if augment is None else augment(x), train.y[batch]))
+        for number, batch in enumerate(order.split(batch_size), start=1):  # 0 is the order's own
+            x = self._augmented(train.x[batch], len(self.history), number)
+            terms.append(self.step(x, train.y[batch]))
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
         self._refuse_divergence(every)

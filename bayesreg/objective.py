@@ -78,8 +78,8 @@ def _at_draw(q: TorchDistribution, draw: Tensor) -> Tensor:
 class Gradient:
     """(x, y) → the terms of the objective [T], and its gradient for each of `parameters`, as fast as can be had.
 
-    Pyro's handlers run in Python on every call. `prepare` runs them once, for one shape of batch, and keeps the
-    tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other shape runs
+    Pyro's handlers run in Python on every call. `prepare` runs them once, for one kind of batch, and keeps the
+    tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other kind runs
     plain. What comes back is valid until the next call.
     """
 
@@ -97,8 +97,8 @@ class Gradient:
         return self._steps.get(self.kind(x, y), self.plain)(x, y)
 
     def kind(self, x: Tensor, y: Tensor) -> Any:
-        """What one graph is good for: a shape of batch, and which terms of the prior are due."""
-        return x.shape, y.shape, self.objective.model.phase
+        """What one graph is good for: a shape, type and layout of batch, and which terms of the prior are due."""
+        return *((t.shape, t.dtype, t.stride()) for t in (x, y)), self.objective.model.phase
 
     def plain(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """By Pyro and PyTorch's autograd."""
