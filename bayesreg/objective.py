@@ -150,19 +150,22 @@ class Gradient:
 
     def _verify(self, step: Compute, x: Tensor, y: Tensor) -> None:
         """Raise ArithmeticError unless the step does to this batch what plain Pyro does, as far as can be seen."""
-        results = []
+        results, states = [], []
         before = attributes(self.objective.model.net)
         for run in (self.plain, step):
             give_back()
             with self._kept(x):
                 terms, *gradients = run(x, y)
                 buffers = [b.clone() for b in self.buffers.values()]
-                results.append(([terms.clone()], list(map(_some, gradients)), buffers, [random_state(x.device)]))
+                results.append(([terms.clone()], list(map(_some, gradients)), buffers))
+                states.append(random_state(x.device))
             del gradients
         give_back()
         for name, value in attributes(self.objective.model.net).items():
             if value != before.get(name):
                 raise ArithmeticError(f"its attribute {name} changes from call to call: keep it in a buffer")
+        if not torch.equal(*states):
+            raise ArithmeticError("it draws more or fewer random numbers than plain Pyro")
         if not all(_agree(ours, plain) for plain, ours in zip(*results, strict=True)):
             raise ArithmeticError(
                 "it gives other numbers than plain Pyro for the first batch: is it another function on every call, or "

@@ -9,7 +9,13 @@ from typing import Any
 
 from torch import fx, nn
 
-BY_VALUES = ("DataDependent", "DynamicOutputShape", "SymInt", "FakeTensor", ".numpy()")  # what PyTorch's own words hold then
+BY_VALUES = (
+    "DataDependent",
+    "DynamicOutputShape",
+    "SymInt",
+    "FakeTensor",
+    ".numpy()",
+)  # what PyTorch's own words hold then
 CALLING = ("_wrapped_call_impl", "_call_impl")
 
 
