@@ -152,7 +152,8 @@ CAPTURED = {
     "batch norm without statistics": (around(lambda: nn.BatchNorm1d(4, track_running_stats=False)), ROWS),
     "alpha dropout": (around(lambda: nn.AlphaDropout(0.5)), ROWS),
     "feature dropout": (around(lambda: nn.FeatureAlphaDropout(0.5)), ROWS),
-    "channel dropout": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.Dropout2d(0.5), nn.Flatten(), nn.Linear(27, 3)), IMAGES),
+    "channel dropout": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.Dropout2d(0.5), nn.Flatten(), nn.Linear(27, 3)), IMAGES),
     "random pooling": (lambda: nn.Sequential(nn.FractionalMaxPool2d(2, 2), nn.Flatten(), nn.Linear(8, 3)), IMAGES),
     "weight norm": (normed(nn.utils.parametrizations.weight_norm), ROWS),
     "spectral norm": (normed(nn.utils.parametrizations.spectral_norm), ROWS),
@@ -266,7 +267,7 @@ def test_what_cannot_be_captured_says_why_in_words_and_runs_plain(name):
     make, shape, why = REFUSED[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's own, of what it meets on its way
-        gradient, said, x, y = prepared(make, shape)
+        gradient, said, *_ = prepared(make, shape)
     assert said.startswith("plain Pyro, since it cannot be captured (")
     assert re.search(why, said), said
     assert not gradient._steps

@@ -29,7 +29,7 @@ def recurrent(func: Any, x: Any, state: Any, weights: Any, biased: Any, layers: 
     if rest or x.dim() != 3 or len(weights) != layers * (1 + both_ways) * kinds:
         raise NotImplementedError(f"curvature has no rule for a packed or projected {name}; pass padded sequences")
     states = [list(each.unbind()) for each in (state if name == "lstm" else (state,))]
-    if any(isinstance(each, Jet) for each in sum(states, [])):
+    if any(isinstance(start, Jet) for starts in states for start in starts):
         raise NotImplementedError(f"curvature has no rule for {name} with an initial state that depends on its input")
     for layer in range(layers):
         ways = []

@@ -132,12 +132,16 @@ def test_other_seeds_epochs_and_steps_see_others():
 
 
 def test_a_stream_leaves_the_random_state_as_it_was_also_when_it_fails():
+    def fails():
+        with random_stream(torch.device("cpu"), 1, 2, 3):
+            torch.rand(7)
+            raise Interrupted
+
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with pytest.raises(Interrupted), random_stream(torch.device("cpu"), 1, 2, 3):
-        torch.rand(7)
-        raise Interrupted
+    with pytest.raises(Interrupted):
+        fails()
     assert torch.equal(torch.rand(3), expected)
 
 
