@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,14 @@ class Convergence:
         )
 
 
-def judge(step: Step, train: Dataset, batch_size: int, losses: list[float], work: float) -> Convergence:
+def judge(
+    step: Step,
+    train: Dataset,
+    batch_size: int,
+    losses: list[float],
+    work: float,
+    augment: Callable[[Tensor], Tensor] | None = None,
+) -> Convergence:
     """The judgement of a fit that `step` has made; parameters, buffers and random state stay as they are.
 
     losses: the mean of each epoch.
@@ -92,10 +99,11 @@ def judge(step: Step, train: Dataset, batch_size: int, losses: list[float], work
         return Convergence(*_by_history(losses), epochs, horizon)
     number = min(an_epoch, max(1, epochs * an_epoch // SHARE, int(CHEAP // max(1.0, work))))
 
-    def over(seed: int, measure: Callable[[Dataset, list[Tensor]], Any]) -> Any:
+    def over(seed: int, measure: Callable[[Iterator[tuple[Tensor, Tensor]]], Any]) -> Any:
         torch.manual_seed(seed)
-        batches = torch.randperm(size).to(train.y.device).split(batch_size)
-        return measure(train, list(itertools.islice(itertools.cycle(batches), math.ceil(number / cycle) * cycle)))
+        batches = itertools.cycle(torch.randperm(size).to(train.y.device).split(batch_size))
+        some = itertools.islice(batches, math.ceil(number / cycle) * cycle)
+        return measure((augment(train.x[b]) if augment else train.x[b], train.y[b]) for b in some)
 
     cycle, part, rate, gradient = step.cycle, FIRST, torch.zeros(1, dtype=torch.float64), None
     with step.model.buffers_kept(), random_state_kept(train.y.device):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyro
 import torch
 from pyro.infer.autoguide import AutoDelta
@@ -21,12 +20,12 @@ from bayesreg.checkpoint import Checkpoint
 from bayesreg.checks import check, given
 from bayesreg.convergence import judge
 from bayesreg.datasets import Dataset
-from bayesreg.device import choose_device, choose_threads, flops, surroundings
+from bayesreg.device import choose_device, choose_threads, flops, random_stream, seed_of, surroundings
 from bayesreg.model import Model, Parameters
 from bayesreg.posterior import Posterior
 from bayesreg.progress import bar
 from bayesreg.step import Step
-from bayesreg.units import Rates, start_in_unit_of
+from bayesreg.units import start_in_unit_of
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +69,9 @@ def fit(
     enough. seed: the order of the data and the guide's draws; the weights at the start are the network's own, where
     the noise scale is learned with the last layer in the unit of y (see `units`). validation: as train, judged after
     every epoch, into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
-    `datasets.flip_and_crop`. checkpoint: a file from which this very fit, interrupted, goes on bit for bit; it is
-    removed at the end.
+    `datasets.flip_and_crop`; PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so
+    that all methods see the same. checkpoint: a file from which this very fit, interrupted, goes on bit for bit; it
+    is removed at the end.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
     compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
@@ -102,13 +102,14 @@ def fit(
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
-        run = _Run(model, guides.create(guide, model), lr, epochs * steps, rates)
+        q = guides.create(guide, model)
+        run = _Run(q, Step(model, q, lr, epochs * steps, rates), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(kept)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
-            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size, augment)
+            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)
             if epoch + 1 == epochs and isinstance(run.guide, AutoDelta):
                 _profile(posterior, train)
             row = {"epoch": epoch + 1, **trained}
@@ -119,7 +120,7 @@ def fit(
             shown.set_postfix(named, refresh=False)  # a refresh would not wait the two seconds
             run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
-        posterior.convergence = judge(run.step, train, batch_size, [row["loss"] for row in run.history], work)
+        posterior.convergence = judge(run.step, train, batch_size, [row["loss"] for row in run.history], work, augment)
     model.autocast, model.step = None, None
     posterior.convergence.say()
     return posterior
@@ -154,36 +155,41 @@ def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> 
 
 def order(size: int, seed: int, epoch: int) -> Tensor:
     """The order of the data in one epoch: it depends on the seed and the epoch alone."""
-    mixed = np.random.SeedSequence((seed % 2**32, epoch)).generate_state(1)  # torch heeds only 32 bits of a seed
-    return torch.randperm(size, generator=torch.Generator().manual_seed(int(mixed[0])))
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
 
 
 class _Run:
     """What changes while a model is trained, and what a checkpoint therefore holds."""
 
-    def __init__(self, model: Model, guide: Any, lr: float, steps: int, rates: Rates) -> None:
-        self.guide = guide
-        self.step = Step(model, guide, lr, steps, rates)
+    def __init__(self, guide: Any, step: Step, seed: int, augment: Callable[[Tensor], Tensor] | None) -> None:
+        self.guide, self.step, self.seed, self.augment = guide, step, seed, augment
         self.history: list[dict[str, float]] = []
         self._saved_at = time.monotonic()
 
     def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
         """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
         full, rest = divmod(len(train), batch_size)
-        how = self.step.prepare(train.x[:batch_size], train.y[:batch_size], epochs * full, work, compile)
+        rows = torch.arange(batch_size, device=train.y.device)  # an index, for the layout that an epoch's batches have
+        x, y = self._augmented(train.x[rows], 0, 0), train.y[rows]
+        how = self.step.prepare(x, y, epochs * full, work, compile)
         if rest:
-            self.step.prepare(train.x[:rest], train.y[:rest], epochs, work * rest / batch_size, "never")
+            self.step.prepare(x[:rest], y[:rest], epochs, work * rest / batch_size, "never")
         return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations a forward pass)"
 
-    def epoch(
-        self, train: Dataset, order: Tensor, batch_size: int, augment: Callable[[Tensor], Tensor] | None = None
-    ) -> dict[str, float]:
+    def _augmented(self, x: Tensor, epoch: int, number: int) -> Tensor:
+        """x after `augment`, whose random numbers are those of this step, whatever the prior and the guide draw."""
+        if self.augment is None:
+            return x
+        with random_stream(x.device, self.seed, epoch, number):
+            return self.augment(x)
+
+    def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
         start = time.perf_counter()
         terms = []
-        for batch in order.split(batch_size):
-            x = train.x[batch]
-            terms.append(self.step(x if augment is None else augment(x), train.y[batch]))
+        for number, batch in enumerate(order.split(batch_size), start=1):  # 0 is the order's own
+            x = self._augmented(train.x[batch], len(self.history), number)
+            terms.append(self.step(x, train.y[batch]))
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
         self._refuse_divergence(every)

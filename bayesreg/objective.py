@@ -17,8 +17,8 @@ from pyro.infer.autoguide import AutoDelta, AutoGuide
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bayesreg.device import give_back, random_state_kept
-from bayesreg.graph import simplify, trace
+from bayesreg.device import give_back, only_new_garbage, random_state, random_state_kept
+from bayesreg.graph import attributes, reason, simplify, trace
 from bayesreg.model import Model
 from bayesreg.priors.vector import square_sum
 
@@ -78,8 +78,8 @@ def _at_draw(q: TorchDistribution, draw: Tensor) -> Tensor:
 class Gradient:
     """(x, y) → the terms of the objective [T], and its gradient for each of `parameters`, as fast as can be had.
 
-    Pyro's handlers run in Python on every call. `prepare` runs them once, for one shape of batch, and keeps the
-    tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other shape runs
+    Pyro's handlers run in Python on every call. `prepare` runs them once, for one kind of batch, and keeps the
+    tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other kind runs
     plain. What comes back is valid until the next call.
     """
 
@@ -97,8 +97,8 @@ class Gradient:
         return self._steps.get(self.kind(x, y), self.plain)(x, y)
 
     def kind(self, x: Tensor, y: Tensor) -> Any:
-        """What one graph is good for: a shape of batch, and which terms of the prior are due."""
-        return x.shape, y.shape, self.objective.model.phase
+        """What one graph is good for: a shape, type and layout of batch, and which terms of the prior are due."""
+        return *((t.shape, t.dtype, t.stride()) for t in (x, y)), self.objective.model.phase
 
     def plain(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """By Pyro and PyTorch's autograd."""
@@ -120,21 +120,20 @@ class Gradient:
         What cannot be captured stays plain, and what cannot be compiled stays captured; so does what gives other
         numbers than plain Pyro gives for this batch.
         """
-        reason = ""
+        since = ""
         ways = {"compiled": self._compiled} if compile else {}
         for way, make in (ways | {"captured": self._captured}).items():
             start = time.perf_counter()
-            with self._kept(x):
+            with self._kept(x), only_new_garbage():
                 try:
                     step = make(x, y)
                     self._verify(step, x, y)
                 except Exception as error:  # whatever a user's network does that cannot be traced
-                    why = str(error).strip().partition("\n")[0] or type(error).__name__
-                    reason += f", since it cannot be {way} ({why})"
+                    since += f", since it cannot be {way} ({reason(error, self.objective.model.net)})"
                     continue
             self._steps[self.kind(x, y)] = step
-            return f"{way} in {time.perf_counter() - start:.2g} s{reason}"
-        return f"plain Pyro{reason}"
+            return f"{way} in {time.perf_counter() - start:.2g} s{since}"
+        return f"plain Pyro{since}"
 
     def _captured(self, x: Tensor, y: Tensor) -> Compute:
         fixed = [*self.parameters.values(), *self.buffers.values()]
@@ -150,21 +149,28 @@ class Gradient:
         return lambda x, y: compiled(*fixed, x, y)
 
     def _verify(self, step: Compute, x: Tensor, y: Tensor) -> None:
-        """Raise ArithmeticError unless the step does to this batch what plain Pyro does."""
-        results = []
+        """Raise ArithmeticError unless the step does to this batch what plain Pyro does, as far as can be seen."""
+        results, states = [], []
+        before = attributes(self.objective.model.net)
         for run in (self.plain, step):
             give_back()
             with self._kept(x):
                 terms, *gradients = run(x, y)
-                results.append(
-                    ([terms.clone()], list(map(_some, gradients)), [b.clone() for b in self.buffers.values()])
-                )
+                buffers = [b.clone() for b in self.buffers.values()]
+                results.append(([terms.clone()], list(map(_some, gradients)), buffers))
+                states.append(random_state(x.device))
             del gradients
-        for plain, ours in zip(*results, strict=True):
-            apart = _norm([a - b for a, b in zip(ours, plain, strict=True)])
-            if not apart <= 1e-3 * _norm(plain) + 1e-30:  # NaN is not either
-                raise ArithmeticError("it gives other numbers than plain Pyro for the first batch")
         give_back()
+        for name, value in attributes(self.objective.model.net).items():
+            if value != before.get(name):
+                raise ArithmeticError(f"its attribute {name} changes from call to call: keep it in a buffer")
+        if not torch.equal(*states):
+            raise ArithmeticError("it draws more or fewer random numbers than plain Pyro")
+        if not all(_agree(ours, plain) for plain, ours in zip(*results, strict=True)):
+            raise ArithmeticError(
+                "it gives other numbers than plain Pyro for the first batch: is it another function on every call, or "
+                "does it draw random numbers that are not PyTorch's?"
+            )
 
     @contextmanager
     def _kept(self, x: Tensor) -> Iterator[None]:
@@ -177,6 +183,18 @@ def _some(vector: Tensor) -> Tensor:
     return vector.flatten()[:: 1 + vector.numel() // 2**20].clone()
 
 
+def _agree(ours: list[Tensor], plain: list[Tensor]) -> bool:
+    """Whether they differ by rounding alone, of all their numbers together; what is not finite has to be the same."""
+    pairs = [(_numbers(a), _numbers(b)) for a, b in zip(ours, plain, strict=True)]
+    apart = [torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, a - b) for a, b in pairs]
+    return _norm(apart) <= 1e-3 * _norm([b.nan_to_num(0.0, 0.0, 0.0) for _, b in pairs]) + 1e-30  # NaN is not either
+
+
+def _numbers(t: Tensor) -> Tensor:
+    """Of any type, as float64."""
+    return (torch.view_as_real(t) if t.is_complex() else t).double()
+
+
 def _norm(tensors: list[Tensor]) -> float:
     """Of all their numbers together."""
-    return math.hypot(*(t.double().norm().item() for t in tensors))
+    return math.hypot(*(t.norm().item() for t in tensors))

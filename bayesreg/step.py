@@ -12,7 +12,6 @@ import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
-from bayesreg.datasets import Dataset
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
@@ -120,24 +119,24 @@ class Step:
         self.prepare_seconds += time.perf_counter() - start
         return how
 
-    def mean_gradient(self, train: Dataset, batches: Iterable[Tensor]) -> list[Tensor]:
+    def mean_gradient(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
         """The gradient of the objective at the parameters as they are, in float64: its mean over the batches' data."""
         sums = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
         data = 0
-        for self.model.step, batch in enumerate(batches):
-            _, *gradients = self.gradient(train.x[batch], train.y[batch])
+        for self.model.step, (x, y) in enumerate(batches):
+            _, *gradients = self.gradient(x, y)
             for total, gradient in zip(sums, gradients, strict=True):
-                total.add_(gradient, alpha=len(batch))
-            data += len(batch)
+                total.add_(gradient, alpha=len(y))
+            data += len(y)
         return [total / data for total in sums]
 
-    def losses(self, train: Dataset, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    def losses(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The objective at the parameters as they are, in float64, for each batch, and its share of the data."""
         found, sizes = [], []
-        for self.model.step, batch in enumerate(batches):
-            found.append(self.gradient(train.x[batch], train.y[batch])[0].double().sum())
-            sizes.append(len(batch))
-        weights = torch.tensor(sizes, device=train.y.device, dtype=torch.float64)
+        for self.model.step, (x, y) in enumerate(batches):
+            found.append(self.gradient(x, y)[0].double().sum())
+            sizes.append(len(y))
+        weights = torch.tensor(sizes, device=found[0].device, dtype=torch.float64)
         return torch.stack(found), weights / weights.sum()
 
     def paces(self) -> list[Tensor]:

@@ -28,6 +28,7 @@ __all__ = ["ALL", "RULES", "Jet", "Share", "curvature", "double_backward", "outp
 PIECEWISE_MODULES: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Hardtanh)
 PIECEWISE_MODULES += (nn.Threshold, nn.Hardsigmoid, nn.Hardshrink, nn.Softshrink)  # ReLU6 is a Hardtanh
 PIECEWISE_FUNCTIONS = [getattr(space, f) for space in (torch, F) for f in PIECEWISE if hasattr(space, f)]
+Directions = Callable[[Tensor], tuple[Tensor, float]]  # of x, and by what the sum over them is multiplied
 UNSUPPORTED = (NotImplementedError, TypeError, AttributeError)  # what a network raises that does not take Jets
 
 
@@ -65,8 +66,8 @@ def curvature(network: Callable[[Any], Any], x: Tensor, coordinates: int | None 
     or the output is of another kind.
     """
     _check(x)
-    share = ALL if coordinates is None else Share(coordinates=coordinates)
-    return _along(network, x, share, lambda: Replay(None, None, len(x)))[1]
+    directions = _drawn_once(ALL if coordinates is None else Share(coordinates=coordinates))
+    return _along(network, x, directions, lambda: Replay(None, None, len(x)))[1]
 
 
 def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> tuple[Tensor, Tensor]:
@@ -76,11 +77,11 @@ def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share
     its batch statistics, over the whole batch, and its dropout masks.
     """
     _check(x)
-    count = share.examples(len(x))
+    count, directions = share.examples(len(x)), _drawn_once(share)
     if count == len(x):
         try:
             with Undo():
-                return _by_jets(network, x, share)
+                return _by_jets(network, x, directions)
         except UNSUPPORTED as error:
             say(f"{error}; reverse mode twice instead, which is slow")
     with Tape() as tape:
@@ -88,10 +89,10 @@ def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share
     rows = torch.randperm(len(x), device=x.device)[:count] if count < len(x) else None
     try:
         part = x if rows is None else x[rows]
-        return outputs, _along(network, part, share, lambda: Replay(tape.notes, rows, len(x)))[1]
+        return outputs, _along(network, part, directions, lambda: Replay(tape.notes, rows, len(x)))[1]
     except NotByExample as error:
         say(f"{error}; so the whole batch is used, not a share of it")
-        return outputs, _along(network, x, share, lambda: Replay(tape.notes, None, len(x)))[1]
+        return outputs, _along(network, x, directions, lambda: Replay(tape.notes, None, len(x)))[1]
 
 
 def _check(x: Tensor) -> None:
@@ -100,27 +101,27 @@ def _check(x: Tensor) -> None:
 
 
 def _along(
-    network: Callable[[Any], Any], x: Tensor, share: Share, run: Callable[[], TorchFunctionMode]
+    network: Callable[[Any], Any], x: Tensor, directions: Directions, run: Callable[[], TorchFunctionMode]
 ) -> tuple[Tensor, Tensor]:
     """Ω(x), and d(x) with all that is constant held so by `run`."""
     try:
         with run():
-            return _by_jets(network, x, share)
+            return _by_jets(network, x, directions)
     except NotByExample:
         raise
     except UNSUPPORTED as error:
         say(f"{error}; reverse mode twice instead, which is slow")
     with run():
-        return _by_reverse_mode(network, x, share)
+        return _by_reverse_mode(network, x, directions)
 
 
-def _by_jets(network: Callable[[Any], Any], x: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+def _by_jets(network: Callable[[Any], Any], x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
     weights: list[float] = []
 
     def begin(value: Tensor) -> Jet:
-        directions, weight = _directions(value, share)
+        along, weight = directions(value)
         weights.append(weight)
-        return Jet(value, lambda: directions)
+        return Jet(value, lambda: along)
 
     out = _run(network, x, begin)
     if isinstance(out, Tensor) or out.second is None:
@@ -130,7 +131,7 @@ def _by_jets(network: Callable[[Any], Any], x: Tensor, share: Share) -> tuple[Te
     return out.value, weights[0] * d.expand(len(x))
 
 
-def _by_reverse_mode(network: Callable[[Any], Any], x: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+def _by_reverse_mode(network: Callable[[Any], Any], x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
     starts: list[Tensor] = []
 
     def begin(value: Tensor) -> Tensor:
@@ -139,8 +140,8 @@ def _by_reverse_mode(network: Callable[[Any], Any], x: Tensor, share: Share) -> 
 
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
         outputs = _run(network, x, begin)
-        directions, weight = _directions(starts[0], share)
-        return outputs, weight * double_backward(outputs, starts[0], directions)
+        along, weight = directions(starts[0])
+        return outputs, weight * double_backward(outputs, starts[0], along)
 
 
 def _run(network: Callable[[Any], Any], x: Tensor, begin: Callable[[Tensor], Any]) -> Any:
@@ -157,6 +158,18 @@ def _run(network: Callable[[Any], Any], x: Tensor, begin: Callable[[Tensor], Any
         what = str(list(out.shape)) if isinstance(out, Jet | Tensor) else type(out).__name__
         raise ValueError(f"curvature needs one output tensor [B, ...] for x {list(x.shape)}, got {what}")
     return out
+
+
+def _drawn_once(share: Share) -> Directions:
+    """Whichever way is taken in the end, and how many were tried before: PyTorch's random state must not tell."""
+    drawn: dict[torch.Size, tuple[Tensor, float]] = {}
+
+    def directions(x: Tensor) -> tuple[Tensor, float]:
+        if x.shape not in drawn:
+            drawn[x.shape] = _directions(x, share)
+        return drawn[x.shape]
+
+    return directions
 
 
 def _directions(x: Tensor, share: Share) -> tuple[Tensor, float]:

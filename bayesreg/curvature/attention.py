@@ -36,9 +36,14 @@ def _sdpa(func: Any, *args: Any, **kwargs: Any) -> Any:
     return attention(*args, **kwargs)
 
 
-def attention(q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
-              scale: float | None = None, enable_gqa: bool = False) -> Any:  # fmt: skip
+def attention(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
     """As torch's scaled_dot_product_attention, in elementary functions; of tensors or of Jets."""
+    return attention_weights(q, k, *args, **kwargs) @ v
+
+
+def attention_weights(q: Any, k: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+                      scale: float | None = None, enable_gqa: bool = False) -> Any:  # fmt: skip
+    """What each query takes of each value: softmax(q kᵀ/√E) [..., T, S]."""
     if enable_gqa:
         raise NotImplementedError("curvature has no rule for attention with grouped queries")
     scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
@@ -48,16 +53,17 @@ def attention(q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 
         boolean = attn_mask.dtype == torch.bool
         scores = scores.masked_fill(~attn_mask, -math.inf) if boolean else scores + attn_mask
     weights = F.softmax(scores, -1)
-    return (F.dropout(weights, dropout_p) if dropout_p else weights) @ v
+    return F.dropout(weights, dropout_p) if dropout_p else weights
 
 
 @rule("multi_head_attention_forward")
 def multi_head(func: Any, q: Any, k: Any, v: Any, width: int, heads: int, W: Any, b: Any, k_bias: Any, v_bias: Any,
                zero: bool, dropout: float, out: Tensor, out_bias: Any, training: bool = True,
                key_padding_mask: Any = None, need_weights: bool = True, attn_mask: Any = None,
-               use_separate_proj_weight: bool = False, *_: Any, **__: Any) -> Any:  # fmt: skip
-    """q, k, v [T, B, width], as `nn.MultiheadAttention` calls it inside a Transformer."""
-    if k_bias is not None or zero or use_separate_proj_weight or need_weights or q.dim() != 3:
+               use_separate_proj_weight: bool = False, *_: Any, average_attn_weights: bool = True,
+               **__: Any) -> Any:  # fmt: skip
+    """q, k, v [T, B, width], as `nn.MultiheadAttention` calls it."""
+    if k_bias is not None or zero or use_separate_proj_weight or q.dim() != 3:
         return NotImplemented
     biases = (None,) * 3 if b is None else b.chunk(3)
     q, k, v = (_heads(F.linear(t, w, c), heads) for t, w, c in zip((q, k, v), W.chunk(3), biases, strict=True))
@@ -67,8 +73,11 @@ def multi_head(func: Any, q: Any, k: Any, v: Any, width: int, heads: int, W: Any
     if key_padding_mask is not None:
         hidden = _additive(key_padding_mask, q)[:, None, None, :]
         mask = hidden if mask is None else mask + hidden
-    mixed = attention(q, k, v, mask, dropout if training else 0.0)
-    return F.linear(mixed.permute(2, 0, 1, 3).flatten(2), out, out_bias), None
+    weights = attention_weights(q, k, mask, dropout if training else 0.0)
+    mixed = F.linear((weights @ v).permute(2, 0, 1, 3).flatten(2), out, out_bias)
+    if not need_weights:
+        return mixed, None
+    return mixed, weights.mean(1) if average_attn_weights else weights
 
 
 def _heads(x: Any, heads: int) -> Any:

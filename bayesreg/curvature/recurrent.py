@@ -1,60 +1,99 @@
 """Recurrent layers, step by step: torch's fused kernels have no forward mode.
 
-    i, f, g, o = σ, σ, tanh, σ of W x_t + U h_{t−1} + b        c_t = f c_{t−1} + i g        h_t = o tanh c_t
+    lstm    i, f, g, o = σ, σ, tanh, σ of W x_t + U h_{t−1} + b        c_t = f c_{t−1} + i g        h_t = o tanh c_t
+    gru     r, z = σ, σ of W x_t + U h_{t−1} + b        n = tanh(W x_t + b + r (U h_{t−1} + b'))
+            h_t = (1 − z) n + z h_{t−1}
+    rnn     h_t = tanh(W x_t + U h_{t−1} + b)
 
-A step is small, so what it costs is the number of its operations: value, first and second derivatives of all four gates
-are one tensor [1 + 2m, B, 4H], and one matrix product (lstm_steps.py).
+A step is small, so what it costs is the number of its operations: of the LSTM value, first and second derivatives of
+all four gates are one tensor [1 + 2m, B, 4H], and one matrix product (lstm_steps.py).
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bayesreg.curvature.jet import Jet
-from bayesreg.curvature.lstm_steps import steps
+from bayesreg.curvature import lstm_steps
+from bayesreg.curvature.jet import Jet, from_levels, levels
 from bayesreg.curvature.rules import rule
 
 
-@rule("lstm")
-def _lstm(func: Any, *args: Any) -> Any:
-    return lstm(*args)
-
-
-def lstm(x: Any, state: Any, weights: Any, biased: bool, layers: int, dropout: float,
-          training: bool, both_ways: bool, batch_first: bool = True, *rest: Any) -> Any:  # fmt: skip
-    """As `torch.lstm`, of a tensor or of a Jet x."""
-    kinds = 4 if biased else 2
-    if rest or len(weights) != layers * (1 + both_ways) * kinds:  # packed sequences, projections
-        raise NotImplementedError("curvature has no rule for packed or projected LSTMs; pass padded sequences")
-    if any(isinstance(each, Jet) for each in state):
-        raise NotImplementedError("curvature has no rule for an LSTM whose initial state depends on its input")
-    time = int(batch_first)
-    hs, cs = (list(each.unbind()) for each in state)
+@rule("lstm gru rnn_tanh")
+def recurrent(func: Any, x: Any, state: Any, weights: Any, biased: Any, layers: Any, dropout: Any, training: Any,
+              both_ways: Any, batch_first: bool = False, *rest: Any) -> Any:  # fmt: skip
+    """As `torch.lstm`, `torch.gru` and `torch.rnn_tanh`, of a tensor or of a Jet x."""
+    name, kinds = func.__name__, 4 if biased else 2
+    if rest or x.dim() != 3 or len(weights) != layers * (1 + both_ways) * kinds:
+        raise NotImplementedError(f"curvature has no rule for a packed or projected {name}; pass padded sequences")
+    states = [list(each.unbind()) for each in (state if name == "lstm" else (state,))]
+    if any(isinstance(start, Jet) for starts in states for start in starts):
+        raise NotImplementedError(f"curvature has no rule for {name} with an initial state that depends on its input")
     for layer in range(layers):
         ways = []
         for way in range(1 + both_ways):
             n = layer * (1 + both_ways) + way
-            W, U, *biases = (_double_third(each) for each in weights[n * kinds :][:kinds])
-            levels = _levels(F.linear(x, W, biases[0] + biases[1] if biases else None))
-            each = levels.movedim(1 + time, 0)
-            out, cells = _in_full((each.flip(0) if way else each).contiguous(), U, hs[n], cs[n])
-            ways.append((out.flip(0) if way else out).movedim(0, 1 + time))
-            hs[n], cs[n] = _jet(out[-1], x), _jet(cells[-1], x)
-        x = _jet(torch.cat(ways, -1), x)
+            parameters, starts = weights[n * kinds :][:kinds], [each[n] for each in states]
+            out, *ends = THROUGH[name](x, parameters, starts, int(batch_first), backwards=way == 1)
+            ways.append(out)
+            for each, end in zip(states, ends, strict=True):
+                each[n] = end
+        x = torch.cat(ways, -1) if both_ways else out
         if dropout and layer < layers - 1:
             x = F.dropout(x, dropout, training)
-    return x, torch.stack(hs), torch.stack(cs)
+    return x, *map(torch.stack, states)
 
 
-def _levels(x: Any) -> Tensor:
-    """[1 + 2m, *S]: value, first derivatives, second derivatives; of a tensor its value alone."""
-    if not isinstance(x, Jet):
-        return x.unsqueeze(0)
-    first = x.first().expand(-1, *x.shape)
-    second = torch.zeros_like(first) if x.second is None else x.second.expand(-1, *x.shape)
-    return torch.cat([x.value.unsqueeze(0), first, second])
+def _gru(a: Any, h: Any, U: Tensor, b: Any = None) -> Any:
+    c, gates = F.linear(h, U, b), 2 * h.shape[-1]
+    r, z = torch.sigmoid(a[:, :gates] + c[:, :gates]).chunk(2, -1)
+    n = torch.tanh(a[:, gates:] + r * c[:, gates:])
+    return n + z * (h - n)
+
+
+def _rnn(a: Any, h: Any, U: Tensor, b: Any = None) -> Any:
+    return torch.tanh(a + F.linear(h, U, b))
+
+
+CELLS: dict[str, Callable[..., Any]] = {"gru": _gru, "rnn_tanh": _rnn}
+
+
+@rule("gru_cell rnn_tanh_cell")
+def _cell(func: Any, x: Any, h: Any, W: Tensor, U: Tensor, b: Any = None, of_state: Any = None) -> Any:
+    return CELLS[func.__name__.removesuffix("_cell")](F.linear(x, W, b), h, U, of_state)
+
+
+@rule("lstm_cell")
+def _lstm_cell(func: Any, x: Any, state: Any, W: Tensor, U: Tensor, b: Any = None, of_state: Any = None) -> Any:
+    h, c = state
+    i, f, g, o = (F.linear(x, W, b) + F.linear(h, U, of_state)).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _lstm(x: Any, parameters: Sequence[Tensor], starts: Any, time: int, backwards: bool) -> Any:
+    W, U, *biases = map(_double_third, parameters)
+    inputs = levels(F.linear(x, W, biases[0] + biases[1] if biases else None))
+    hs, cs = _in_full(lstm_steps.steps, _in_order(inputs, time, backwards), U, *starts)
+    return _layer(hs, time, backwards), from_levels(hs[-1]), from_levels(cs[-1])
+
+
+def _by_steps(cell: Callable[..., Any]) -> Callable[..., Any]:
+    def through(x: Any, parameters: Sequence[Tensor], starts: Any, time: int, backwards: bool) -> Any:
+        W, U, *biases = parameters
+        inputs = F.linear(x, W, *biases[:1]).unbind(time)
+        (h,), states = starts, []
+        for each in reversed(inputs) if backwards else inputs:
+            h = cell(each, h, U, *biases[1:])
+            states.append(h)
+        return torch.stack(states[::-1] if backwards else states, time), h
+
+    return through
+
+
+THROUGH = {"lstm": _lstm} | {name: _by_steps(cell) for name, cell in CELLS.items()}
 
 
 def _double_third(weights: Tensor) -> Tensor:
@@ -63,14 +102,17 @@ def _double_third(weights: Tensor) -> Tensor:
     return weights * factors.reshape(-1, *[1] * (weights.dim() - 1))
 
 
-def _in_full(x: Tensor, U: Tensor, *state: Tensor) -> tuple[Tensor, Tensor]:
+def _in_order(levels: Tensor, time: int, backwards: bool) -> Tensor:
+    """[1 + 2m, B, T, W], or with time first, as [T, 1 + 2m, B, W] in the order of the steps."""
+    steps = levels.movedim(1 + time, 0)
+    return (steps.flip(0) if backwards else steps).contiguous()
+
+
+def _layer(steps: Tensor, time: int, backwards: bool) -> Any:
+    return from_levels((steps.flip(0) if backwards else steps).movedim(0, 1 + time))
+
+
+def _in_full(steps: Callable[..., Any], x: Tensor, U: Tensor, *others: Tensor) -> Any:
     """The steps in the precision of the weights, under autocast too."""
     with torch.autocast(x.device.type, enabled=False):
-        return steps(x.to(U), U, *(each.to(U) for each in state))
-
-
-def _jet(levels: Tensor, like: Any) -> Any:
-    value, *derivatives = levels.tensor_split((1, 1 + len(levels) // 2))
-    if not isinstance(like, Jet):
-        return value[0]
-    return Jet(value[0], lambda: derivatives[0], derivatives[1])
+        return steps(x.to(U), U, *(each.to(U) for each in others))

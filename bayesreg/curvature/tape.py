@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from bayesreg.curvature.attention import attention, multi_head
 from bayesreg.curvature.jet import values
 from bayesreg.curvature.norms import batch_norm, normalised
-from bayesreg.curvature.recurrent import lstm
+from bayesreg.curvature.recurrent import THROUGH, recurrent
 
 DROPOUTS = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout}
 
@@ -45,9 +45,9 @@ class _Mode(TorchFunctionMode):
                 out = multi_head(func, *args, **kwargs)
             if out is not NotImplemented:
                 return out
-        if func.__name__ == "lstm" and args[5] > 0 and args[6]:  # dropout between its layers
+        if func.__name__ in THROUGH and args[5] > 0 and args[6]:  # dropout between its layers
             with self:
-                return lstm(*args)
+                return recurrent(func, *args)
         return self.other(func, args, kwargs)
 
     def _batch_norm(self, x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, training: bool = False,

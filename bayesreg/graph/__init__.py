@@ -20,19 +20,22 @@ from bayesreg.graph.memory import in_place, keep, thin
 from bayesreg.graph.nodes import is_elementwise, operation
 from bayesreg.graph.once import done_once, unchanged
 from bayesreg.graph.parts import by_parts
+from bayesreg.graph.reasons import attributes, reason, refuse_own_generators
 
-__all__ = ["simplify", "trace"]
+__all__ = ["attributes", "reason", "simplify", "trace"]
 
 
 def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The tensor operations of `function` on inputs of these shapes; those without effect are left out.
 
-    Nothing is computed, and no memory filled: what the function decides by the values of a tensor raises.
+    Nothing is computed, and no memory filled: what the function decides by the values of a tensor raises. So does a
+    random generator of its own, which the graph would hold as it is now.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what would be slow if it were computed
         traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     traced.graph.eliminate_dead_code()
+    refuse_own_generators(traced.graph)
     traced.recompile()
     return traced
 
@@ -74,9 +77,12 @@ def _input(graph: fx.Graph, like: fx.Node) -> fx.Node:
 
 
 def _direct(graph: fx.Graph) -> None:
-    """Call PyTorch's own bindings, which take half the time of the operator objects that tracing leaves."""
+    """Call PyTorch's own bindings, which take half the time of the operator objects that tracing leaves.
+
+    But they refuse the indices [None, i] of h[:, i].
+    """
     for node in graph.nodes:
-        if isinstance(node.target, OpOverload):
+        if isinstance(node.target, OpOverload) and not any(isinstance(a, list) and None in a for a in node.args):
             own = operation(node)
             method = getattr(torch._C.TensorBase, own, node.target)
             node.target = getattr(torch._C._VariableFunctions, own, None) or method
