@@ -9,6 +9,8 @@ import importlib
 import logging
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -172,10 +174,10 @@ class Experiment(ABC):
         from bayesreg import diagnostics, runs
         from experiments import baseline_cache
 
-        logging.getLogger("bayesreg.convergence").setLevel(logging.ERROR)  # summary and report say what it would
         config, model, data, to_fit = prepared
         directory = self.directory(config, root)
-        outcome = runs.execute(directory, config, model, data, wait=wait, progress=progress, **to_fit)
+        with unsaid("bayesreg.convergence"):  # summary and report say it
+            outcome = runs.execute(directory, config, model, data, wait=wait, progress=progress, **to_fit)
         if self.diagnostics and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
         shared = None if self.output else Path(root) / "baselines"
@@ -235,6 +237,18 @@ class Experiment(ABC):
             CANDIDATE: described | own,
             REPLICATE: options.with_role(self, REPLICATE),
         }
+
+
+@contextmanager
+def unsaid(name: str) -> Iterator[None]:
+    """Keep the warnings of one logger back."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def load(name: str) -> type[Experiment]:

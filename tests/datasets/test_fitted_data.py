@@ -30,5 +30,5 @@ def test_networks_on_windows_of_the_air(beijing_root: Path, tmp_path: Path, net:
     )
     found = metrics(run.run())
     assert set(found) >= {"mse", "r2", "nll"}
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["task"]
     assert (config["net"], config["dataset"]) == (net, "beijing")

@@ -57,7 +57,7 @@ def test_the_experiment_records_it(cifar10_root: Path) -> None:
     whole, fewer = kind(**options).build(), kind(**options, imbalance=3.0).build()
     assert (len(whole.data.train), len(fewer.data.train)) == (90, fewer.model.size)
     assert fewer.data.train.y.bincount().tolist() == [round(9 * 3 ** (-c / 9)) for c in range(10)]
-    assert fewer.config == whole.config | {"imbalance": 3.0}
+    assert fewer.config == whole.config | {"task": whole.config["task"] | {"imbalance": 3.0}}
     assert runs.key(fewer.config) != runs.key(whole.config)
     few = kind(**options, imbalance=3.0, train_size=20).build()
     assert len(few.data.train) == 20
