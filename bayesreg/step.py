@@ -44,7 +44,8 @@ class Step:
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
         self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
         self._rates = dict(rates or {})
-        self._rated = list(self._parts(self.parameters, self._rates))
+        rated = self._parts(self.parameters, self._rates)
+        self._rated = [(part, part.clone(), 1 - rate) for part, rate in rated]  # old + rate (new − old)
 
     def _parts(self, vectors: list[Tensor], rates: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The parts of vectors like the guide's that have a rate of their own, and that rate."""
@@ -81,10 +82,11 @@ class Step:
         terms, *gradients = self.gradient(x, y)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        before = [part.clone() for part, _ in self._rated]
+        for part, old, _ in self._rated:
+            old.copy_(part)
         self.optimiser.step()
-        for (part, rate), old in zip(self._rated, before, strict=True):
-            part.sub_(old).mul_(rate).add_(old)
+        for part, old, rest in self._rated:
+            part.lerp_(old, rest)
         for parameter in self.parameters:
             parameter.grad = None  # its memory is free for the next step's activations
         return terms
