@@ -242,6 +242,35 @@ def test_images_of_any_size_are_fitted():
     assert posterior.history["loss_smoothness"].sum() > 0
 
 
+class Squeezed(nn.Module):
+    """As in EfficientNet: squeeze and excitation, and examples that skip what the residual adds, at random."""
+
+    def __init__(self, width, stride):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, 2, 1), nn.SiLU(), nn.Conv2d(2, width, 1))
+        self.out, self.skip = nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width)), stride == 1
+
+    def forward(self, x):
+        h = self.body(x)
+        h = self.out(h * torch.sigmoid(self.gate(h)))
+        if self.skip and self.training:
+            h = h * torch.empty(len(h), 1, 1, 1, dtype=h.dtype).bernoulli_(0.8) / 0.8
+        return h + x if self.skip else h
+
+
+def test_a_deep_network_with_one_pixel_left_is_judged_on_more_than_two_examples():
+    """Between two that are alike BatchNorm has no variance, and the curvature of many layers of it overflows."""
+    net = nn.Sequential(*(Squeezed(3, 2 if n < 4 else 1) for n in range(14)), nn.Flatten(), nn.Linear(3, 3)).float()
+    x, y = torch.randn(32, 3, 16, 16, dtype=torch.float32), torch.randint(0, 3, (32,))
+    x[[1, 16]] = x[0]
+    with torch.no_grad():
+        assert net[:4](x).shape[2:] == (1, 1)
+    model = br.Model(net, br.Smoothness(1e-3), br.Categorical(), size=32)
+    history = br.fit(model, br.Dataset(x, y), epochs=1, batch_size=16, progress=False).history
+    assert history["loss_smoothness"].item() > 0
+
+
 def test_straightens_a_curve():
     """The MAP curve's own curvature falls as the strength grows."""
     x = torch.linspace(-1, 1, 40)[:, None]
