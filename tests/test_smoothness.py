@@ -263,7 +263,7 @@ def test_a_deep_network_with_one_pixel_left_is_judged_on_more_than_two_examples(
     """Between two that are alike BatchNorm has no variance, and the curvature of many layers of it overflows."""
     net = nn.Sequential(*(Squeezed(3, 2 if n < 4 else 1) for n in range(14)), nn.Flatten(), nn.Linear(3, 3)).float()
     x, y = torch.randn(32, 3, 16, 16, dtype=torch.float32), torch.randint(0, 3, (32,))
-    x[[1, 16]] = x[0]
+    x[[1, 16]] = x[0].clone()
     with torch.no_grad():
         assert net[:4](x).shape[2:] == (1, 1)
     model = br.Model(net, br.Smoothness(1e-3), br.Categorical(), size=32)
