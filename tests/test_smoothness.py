@@ -87,17 +87,29 @@ def nets():
         "resnet18": (resnet18(3, width=2), (12, 3, 4, 4)),
         "channel dropout": (nn.Sequential(nn.Conv1d(2, 3, 2), nn.Tanh(), nn.Dropout1d(0.5), nn.Flatten()), (12, 2, 3)),
         "transformer": (transformer(2, 3, 4, layers=2, heads=2, dropout=0.3), (12, 3, 2)),
-        "lstm": (Recurrent(), (12, 3, 2)),
+        "lstm": (Recurrent(nn.LSTM), (12, 3, 2)),
+        "gru": (Recurrent(nn.GRU), (12, 3, 2)),
+        "rnn": (Recurrent(nn.RNN), (12, 3, 2)),
+        "attention with weights": (Weighing(), (12, 3, 4)),
     }
 
 
 class Recurrent(nn.Module):
-    def __init__(self):
+    def __init__(self, kind):
         super().__init__()
-        self.body = nn.LSTM(2, 3, 2, dropout=0.5, bidirectional=True)
+        self.body = kind(2, 3, 2, dropout=0.5, bidirectional=True)
 
     def forward(self, x):
         return self.body(x.transpose(0, 1))[0][-1]
+
+
+class Weighing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.MultiheadAttention(4, 2, dropout=0.5, batch_first=True)
+
+    def forward(self, x):
+        return torch.cat(self.body(x, x, x), -1).flatten(1)
 
 
 @pytest.mark.parametrize("name", nets())
