@@ -273,6 +273,12 @@ def test_what_cannot_be_captured_says_why_in_words_and_runs_plain(name):
     assert not gradient._steps
 
 
+def test_what_would_take_minutes_to_capture_is_not_and_says_so(monkeypatch):
+    monkeypatch.setattr("bayesreg.graph.MOST", 20)
+    _, said, *_ = prepared(*CAPTURED["shared"])
+    assert "it would take minutes: a step has more than 20 operations" in said
+
+
 def test_a_step_that_draws_otherwise_than_plain_pyro_is_refused(monkeypatch):
     """Even where this batch shows no other number: the next would."""
     gradient, _, x, y = prepared(lambda: nn.Linear(4, 3), ROWS)
