@@ -54,6 +54,7 @@ def check(
     few = min(TRIAL, len(train) % batch_size or batch_size)  # one, where the last batch has one
     rows = torch.arange(few) * len(train) // few  # neighbours may be alike
     x, y = train.x[rows], train.y[rows]
+    buffers = dict(trial.net.named_buffers())
     with torch.random.fork_rng([]):
         try:
             with torch.no_grad():
@@ -63,6 +64,12 @@ def check(
             raise ValueError(
                 f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{alone}"
             ) from error
+        replaced = [name for name, buffer in trial.net.named_buffers() if buffer is not buffers.get(name)]
+        if replaced:  # in training it computes on tensors that stand in for its own
+            raise ValueError(
+                f"the network puts another tensor in place of its buffer {replaced[0]!r}, which would be lost: write "
+                f"into it, as in self.{replaced[0].rpartition('.')[2]}.copy_(...)"
+            )
         for data in (train, validation or train):
             trial.likelihood.check(outputs, data.y)
         if trial.local:
