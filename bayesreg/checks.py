@@ -22,6 +22,7 @@ from bayesreg.step import COMPILE
 
 THREADS = 64  # at most, or the number of cores: some thousand end the process
 SEEDS = 2**32  # PyTorch heeds no more bits of a seed
+TRIAL = 8  # examples: with two BatchNorm divides by the difference of their outputs, which may be none
 
 
 def given(model: Model, guide: str, train: Any, validation: Any) -> tuple[str, Dataset, Dataset | None]:
@@ -71,11 +72,14 @@ def check(
     choose_device(device)
     guides.create(guide, model)
     trial = model.copy().train()  # as it will be trained; the caller's keeps its mode and buffers
-    few = min(2, len(train) % batch_size or batch_size)  # one, where the last batch has one
-    x, y = train.x[:few], train.y[:few]
+    few = min(TRIAL, len(train) % batch_size or batch_size)  # one, where the last batch has one
+    rows = torch.arange(few) * len(train) // few  # neighbours may be alike
+    x, y = train.x[rows], train.y[rows]
+    buffers = dict(trial.net.named_buffers())
     with torch.random.fork_rng([]):
         with torch.no_grad():
-            outputs = _outputs(trial, train, few)
+            outputs = _outputs(trial, x, y, train)
+            _check_buffers(trial, buffers)
             _warn_of_probabilities(trial, to_unit(x), outputs)
             if validation is not None:
                 _check_validation(trial.eval(), validation)
@@ -91,17 +95,27 @@ def check_seed(owner: str, seed: int) -> None:
     whole(owner, least=0, most=SEEDS - 1, seed=seed)
 
 
-def _outputs(trial: Model, data: Dataset, few: int) -> Tensor:
-    """The network's outputs for a few examples, from which the targets can come."""
-    alone = "; the last batch of an epoch has one example: choose another batch_size" if few == 1 else ""
+def _outputs(trial: Model, x: Tensor, y: Tensor, data: Dataset) -> Tensor:
+    """The network's outputs for a few examples x, y of the data, from which all targets can come."""
+    alone = "; the last batch of an epoch has one example: choose another batch_size" if len(y) == 1 else ""
     try:
-        outputs = network.outputs(trial.net, to_unit(data.x[:few]), alone)
+        outputs = network.outputs(trial.net, to_unit(x), alone)
     except ValueError as error:
-        if _takes(trial, data.y[:few]):
+        if _takes(trial, y):
             raise ValueError(f"{error}; it takes y, so x and y may be in each other's place") from error
         raise
     trial.likelihood.check(outputs, data.y)
     return outputs
+
+
+def _check_buffers(trial: Model, before: dict[str, Tensor]) -> None:
+    """In training the network computes on tensors that stand in for its own: one put in their place would be lost."""
+    replaced = [name for name, buffer in trial.net.named_buffers() if buffer is not before.get(name)]
+    if replaced:
+        raise ValueError(
+            f"the network puts another tensor in place of its buffer {replaced[0]!r}, which would be lost: write "
+            f"into it, as in self.{replaced[0].rpartition('.')[2]}.copy_(...)"
+        )
 
 
 def _takes(trial: Model, x: Tensor) -> bool:
@@ -114,7 +128,7 @@ def _takes(trial: Model, x: Tensor) -> bool:
 
 def _check_validation(trial: Model, validation: Dataset) -> None:
     try:
-        _outputs(trial, validation, 2)
+        _outputs(trial, validation.x[:2], validation.y[:2], validation)
     except ValueError as error:
         raise ValueError(f"validation: {error}") from error
     if len(validation) < 2 and "r2" in trial.likelihood.metrics(validation.y):

@@ -273,6 +273,32 @@ def test_what_cannot_be_captured_says_why_in_words_and_runs_plain(name):
     assert not gradient._steps
 
 
+class Replacing(nn.Linear):
+    """Running statistics that are put in place of the old ones, not written into them."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+        self.register_buffer("mean", torch.zeros(3))
+
+    def forward(self, x):
+        h = super().forward(x)
+        self.mean = 0.9 * self.mean + 0.1 * h.detach().mean(0)
+        return h - self.mean
+
+
+def test_buffers_that_would_not_move_are_refused_before_training():
+    model = br.Model(nn.Sequential(Replacing()), br.L2(), br.Categorical(), size=N)
+    data = br.Dataset(torch.randn(N, 4), torch.arange(N) % 3)
+    with pytest.raises(ValueError, match=r"buffer '0.mean', which would be lost: .* self.mean.copy_"):
+        br.fit(model, data, epochs=1, batch_size=BATCH, progress=False)
+
+
+def test_what_would_take_minutes_to_capture_is_not_and_says_so(monkeypatch):
+    monkeypatch.setattr("bayesreg.graph.MOST", 20)
+    _, said, *_ = prepared(*CAPTURED["shared"])
+    assert "it would take minutes: a step has more than 20 operations" in said
+
+
 def test_a_step_that_draws_otherwise_than_plain_pyro_is_refused(monkeypatch):
     """Even where this batch shows no other number: the next would."""
     gradient, _, x, y = prepared(lambda: nn.Linear(4, 3), ROWS)

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bayesreg.curvature import Jet, Share, curvature, lstm_steps, outputs_and_curvature, say, zero_curvature
+from bayesreg.curvature import Jet, Share, cell_steps, curvature, lstm_steps, outputs_and_curvature, say, zero_curvature
 from bayesreg.nets import bilstm, lstm, mlp, resnet18, transformer
 
 
@@ -128,15 +129,42 @@ class Folded(nn.Module):
 
 
 class BothWays(nn.Module):
-    """Two layers, both directions, time first, no biases, and every result of the layer."""
+    """Two layers, both directions, time first, and every result of the layer."""
 
-    def __init__(self):
+    def __init__(self, kind, **options):
         super().__init__()
-        self.body = nn.LSTM(2, 3, 2, bias=False, bidirectional=True)
+        self.body = kind(2, 3, 2, bidirectional=True, **options)
 
     def forward(self, x):
-        states, (h, c) = self.body(x.transpose(0, 1))
-        return states.transpose(0, 1).flatten(1).sin() + torch.cat([h, c], 0).transpose(0, 1).flatten(1)
+        states, last = self.body(x.transpose(0, 1))
+        last = torch.cat(last, 0) if isinstance(last, tuple) else last
+        return torch.cat([states.transpose(0, 1).flatten(1).sin(), last.transpose(0, 1).flatten(1)], 1)
+
+
+class Cells(nn.Module):
+    """A cell called step by step, from a state that is the network's own."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.cell = kind(2, 3)
+
+    def forward(self, x):
+        state = None
+        for each in x.unbind(1):
+            state = self.cell(each, state)
+        return torch.cat(state, -1) if isinstance(state, tuple) else state
+
+
+class Weights(nn.Module):
+    """What attention gives, and its weights."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.body, self.options = nn.MultiheadAttention(4, 2, batch_first=True), options
+
+    def forward(self, x):
+        out, weights = self.body(x, x, x, **self.options)
+        return torch.cat([out.flatten(1), weights.flatten(1)], 1)
 
 
 class Fallback(nn.Module):
@@ -169,7 +197,16 @@ CASES = {
     "attention": (Attention, (2, 4, 3)),
     "encoder": (lambda: nn.TransformerEncoderLayer(4, 2, 6, 0.0, F.silu, batch_first=True), (2, 3, 4)),
     "lstm": (lambda: lstm(2, 2, hidden=3, layers=2), (2, 3, 2)),
-    "lstm both ways": (BothWays, (2, 4, 2)),
+    "lstm both ways": (lambda: BothWays(nn.LSTM, bias=False), (2, 4, 2)),
+    "gru both ways": (lambda: BothWays(nn.GRU), (2, 4, 2)),
+    "gru without biases": (lambda: BothWays(nn.GRU, bias=False), (2, 3, 2)),
+    "rnn both ways": (lambda: BothWays(nn.RNN), (2, 4, 2)),
+    "gru cell": (lambda: Cells(nn.GRUCell), (2, 3, 2)),
+    "rnn cell": (lambda: Cells(nn.RNNCell), (2, 3, 2)),
+    "lstm cell": (lambda: Cells(nn.LSTMCell), (2, 3, 2)),
+    "attention with weights": (Weights, (2, 3, 4)),
+    "attention with weights a head": (
+        lambda: Weights(average_attn_weights=False, attn_mask=torch.ones(3, 3).triu(1).bool()), (2, 3, 4)),
     "transformer": (lambda: transformer(2, 2, 4, layers=1, heads=2), (2, 3, 2)),
     "folded": (Folded, (3, 2, 3)),
     "fallback": (Fallback, (2, 3, 2)),
@@ -296,13 +333,21 @@ def test_the_gradient_in_the_parameters_against_finite_differences(name):
 
 
 @pytest.mark.parametrize("m", [0, 1, 2])
-def test_the_way_back_through_the_steps_of_an_lstm(m, monkeypatch):
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+def test_the_way_back_through_the_steps_of_a_recurrent_layer(cell, m, monkeypatch):
     """In every argument, for the levels of every state, with the coefficients in several spans."""
-    monkeypatch.setattr(lstm_steps, "SPAN", 2)
-    x, U = torch.randn(5, 1 + 2 * m, 2, 8), torch.randn(8, 2)
-    arguments = [t.requires_grad_() for t in (x, U, torch.randn(2, 2), torch.randn(2, 2))]
-    torch.library.opcheck(lstm_steps.steps, arguments, test_utils=["test_schema", "test_faketensor"])
-    assert torch.autograd.gradcheck(lstm_steps.steps, arguments)
+    width = {"lstm": 8, "gru": 6, "rnn_tanh": 2}[cell]
+    state = torch.randn(2, 2)
+    steps, others = (
+        (lstm_steps.steps, [state, torch.randn(2, 2)])
+        if cell == "lstm"
+        else (partial(cell_steps.steps, cell=cell), [torch.randn(width), state])
+    )
+    monkeypatch.setattr(lstm_steps if cell == "lstm" else cell_steps, "SPAN", 2)
+    arguments = [t.requires_grad_() for t in (torch.randn(5, 1 + 2 * m, 2, width), torch.randn(width, 2), *others)]
+    operator, options = getattr(steps, "func", steps), getattr(steps, "keywords", {})
+    torch.library.opcheck(operator, arguments, options, test_utils=["test_schema", "test_faketensor"])
+    assert torch.autograd.gradcheck(steps, arguments)
 
 
 def test_traces_to_a_graph_with_its_gradient():

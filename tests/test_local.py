@@ -315,8 +315,8 @@ class NoGradient(FactorModel):
 REFUSED = [
     (Nothing, r"Nothing.model samples \[\] and Nothing.guide \[\]: let both sample the same sites, at least one"),
     (OtherSites, r"OtherSites.model samples \['z'\] and OtherSites.guide \['code'\]: let both sample the same"),
-    (NoEvent, r"NoEvent.model samples 'z' with a batch shape of \[2, 2\] for 2 examples, not \[2\].*to_event"),
-    (OtherShape, r"'z' is of shape \[2, 2\] in OtherShape.model and of \[2, 3\] in OtherShape.guide"),
+    (NoEvent, r"NoEvent.model samples 'z' with a batch shape of \[8, 2\] for 8 examples, not \[8\].*to_event"),
+    (OtherShape, r"'z' is of shape \[8, 2\] in OtherShape.model and of \[8, 3\] in OtherShape.guide"),
     (NoGradient, r"NoGradient.guide samples 'z' from Independent, which has no gradient.*as Normal"),
 ]
 

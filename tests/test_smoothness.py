@@ -87,17 +87,29 @@ def nets():
         "resnet18": (resnet18(3, width=2), (12, 3, 4, 4)),
         "channel dropout": (nn.Sequential(nn.Conv1d(2, 3, 2), nn.Tanh(), nn.Dropout1d(0.5), nn.Flatten()), (12, 2, 3)),
         "transformer": (transformer(2, 3, 4, layers=2, heads=2, dropout=0.3), (12, 3, 2)),
-        "lstm": (Recurrent(), (12, 3, 2)),
+        "lstm": (Recurrent(nn.LSTM), (12, 3, 2)),
+        "gru": (Recurrent(nn.GRU), (12, 3, 2)),
+        "rnn": (Recurrent(nn.RNN), (12, 3, 2)),
+        "attention with weights": (Weighing(), (12, 3, 4)),
     }
 
 
 class Recurrent(nn.Module):
-    def __init__(self):
+    def __init__(self, kind):
         super().__init__()
-        self.body = nn.LSTM(2, 3, 2, dropout=0.5, bidirectional=True)
+        self.body = kind(2, 3, 2, dropout=0.5, bidirectional=True)
 
     def forward(self, x):
         return self.body(x.transpose(0, 1))[0][-1]
+
+
+class Weighing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.MultiheadAttention(4, 2, dropout=0.5, batch_first=True)
+
+    def forward(self, x):
+        return torch.cat(self.body(x, x, x), -1).flatten(1)
 
 
 @pytest.mark.parametrize("name", nets())
@@ -240,6 +252,35 @@ def test_images_of_any_size_are_fitted():
     model = br.Model(resnet18(3, width=2).float(), br.Smoothness(1.0), br.Categorical(), size=16)
     posterior = br.fit(model, data, epochs=4, batch_size=8, progress=False)
     assert posterior.history["loss_smoothness"].sum() > 0
+
+
+class Squeezed(nn.Module):
+    """As in EfficientNet: squeeze and excitation, and examples that skip what the residual adds, at random."""
+
+    def __init__(self, width, stride):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, 2, 1), nn.SiLU(), nn.Conv2d(2, width, 1))
+        self.out, self.skip = nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width)), stride == 1
+
+    def forward(self, x):
+        h = self.body(x)
+        h = self.out(h * torch.sigmoid(self.gate(h)))
+        if self.skip and self.training:
+            h = h * torch.empty(len(h), 1, 1, 1, dtype=h.dtype).bernoulli_(0.8) / 0.8
+        return h + x if self.skip else h
+
+
+def test_a_deep_network_with_one_pixel_left_is_judged_on_more_than_two_examples():
+    """Between two that are alike BatchNorm has no variance, and the curvature of many layers of it overflows."""
+    net = nn.Sequential(*(Squeezed(3, 2 if n < 4 else 1) for n in range(14)), nn.Flatten(), nn.Linear(3, 3)).float()
+    x, y = torch.randn(32, 3, 16, 16, dtype=torch.float32), torch.randint(0, 3, (32,))
+    x[[1, 16]] = x[0].clone()
+    with torch.no_grad():
+        assert net[:4](x).shape[2:] == (1, 1)
+    model = br.Model(net, br.Smoothness(1e-3), br.Categorical(), size=32)
+    history = br.fit(model, br.Dataset(x, y), epochs=1, batch_size=16, progress=False).history
+    assert history["loss_smoothness"].item() > 0
 
 
 def test_straightens_a_curve():

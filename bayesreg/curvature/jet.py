@@ -97,22 +97,6 @@ def values(tree: Any) -> Any:
     return tree_map_only(Jet, lambda jet: jet.value, tree)
 
 
-def levels(x: Any) -> Tensor:
-    """[1 + 2m, *S]: value, first derivatives, second derivatives; of a tensor its value alone."""
-    if not isinstance(x, Jet):
-        return x.unsqueeze(0)
-    first = x.first().expand(-1, *x.shape)
-    second = torch.zeros_like(first) if x.second is None else x.second.expand(-1, *x.shape)
-    return torch.cat([x.value.unsqueeze(0), first, second])
-
-
-def from_levels(levels: Tensor) -> Any:
-    """The Jet, or the tensor, that has these levels."""
-    m = len(levels) // 2
-    value, first, second = levels.split([1, m, m])
-    return Jet(value[0], lambda: first, second) if m else value[0]
-
-
 def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     """func on Jets: by its rule, or by nested forward mode; in place where func says so."""
     name = func.__name__.strip("_")

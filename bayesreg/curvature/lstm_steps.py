@@ -1,25 +1,16 @@
 """The steps of an LSTM in levels, as one operation with a way back of its own.
 
-Levels [1 + 2m, ...] are a value, its m first and its m second derivatives. The way back goes through functions of
-levels by the transpose of their derivative, which is triangular: with (b, b', b'') the gradients for the levels of
-what comes out, those for what goes in are
-
-    k b + Σ (k₁ b' + k₂ b''),        k b' + k₃ b'',       k b''             summed over the m directions
-
-    a product with levels (f, f', f'')      k = f        k₁ = f'         k₂ = f''                 k₃ = 2 f'
-    g of levels (f, f', f'')                k = g'       k₁ = g'' f'     k₂ = g''' f'² + g'' f''  k₃ = 2 g'' f'
-
 Of the way there only h and c are kept, and in a captured graph all steps are one node. The way back has no gradient of
 its own: asking for one raises RuntimeError.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SPAN = 32  # steps whose coefficients are in memory at a time
+from bayesreg.curvature.levels import SPAN, Back, start
 
 
 @torch.library.custom_op("bayesreg::lstm_steps", mutates_args=())
@@ -30,7 +21,7 @@ def steps(x: Tensor, U: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     tanh z = 2 σ(2 z) − 1, so that one sigmoid serves all four gates.
     """
     m = x.shape[1] // 2
-    levels, cell = _start(h, m), _start(c, m).split((1, m, m))
+    levels, cell = start(h, m), start(c, m).split((1, m, m))
     hs, cs = [], []
     for each in x:
         levels, cell = _step((each + F.linear(levels, U)).split((1, m, m)), cell)
@@ -43,10 +34,6 @@ def steps(x: Tensor, U: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 def _(x: Tensor, U: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     shape = (*x.shape[:3], h.shape[-1])
     return x.new_empty(shape), x.new_empty(shape)
-
-
-def _start(state: Tensor, m: int) -> Tensor:
-    return torch.cat([state.unsqueeze(0), state.new_zeros(2 * m, *state.shape)])
 
 
 def _step(inputs: Any, cell: Any) -> tuple[Tensor, Any]:
@@ -78,8 +65,8 @@ def _steps_back(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients for x, U, h and c, from those for the levels of every h_t and c_t."""
     H, m = h.shape[-1], x.shape[1] // 2
-    earlier_h = torch.cat([_start(h, m).unsqueeze(0), hs[:-1]])
-    earlier_c = torch.cat([_start(c, m).unsqueeze(0), cs[:-1]])
+    earlier_h = torch.cat([start(h, m).unsqueeze(0), hs[:-1]])
+    earlier_c = torch.cat([start(c, m).unsqueeze(0), cs[:-1]])
     of_x = torch.empty_like(x)
     back_h, back_c = torch.zeros_like(hs[0]), torch.zeros_like(cs[0])
     for begin in reversed(range(0, len(x), SPAN)):
@@ -112,41 +99,7 @@ def _back(ctx: Any, of_h: Tensor, of_c: Tensor) -> Any:
 steps.register_autograd(_back, setup_context=_keep)
 
 
-class _Map(NamedTuple):
-    """A transposed derivative for every step: k [T, 1, B, W], above (k₁, k₂) [T, 2m, B, W], cross k₃ [T, m, B, W]."""
-
-    k: Tensor
-    above: Tensor
-    cross: Tensor
-
-    @classmethod
-    def product(cls, f: Tensor) -> "_Map":
-        return cls(f[:, :1], f[:, 1:], 2 * f[:, 1 : 1 + f.shape[1] // 2])
-
-    @classmethod
-    def chain(cls, slope: Tensor, bend: Tensor, twist: Tensor, first: Tensor, second: Tensor) -> "_Map":
-        bent = bend * first
-        return cls(slope, torch.cat([bent, torch.addcmul(bend * second, twist, first.square())], 1), 2 * bent)
-
-    def after(self, other: "_Map") -> "_Map":
-        """This one, of what the other gives."""
-        (k1, k2), (o1, o2) = self.above.chunk(2, 1), other.above.chunk(2, 1)
-        above = [self.k * o1 + k1 * other.k, self.k * o2 + k1 * other.cross + k2 * other.k]
-        return _Map(self.k * other.k, torch.cat(above, 1), self.k * other.cross + self.cross * other.k)
-
-    def beside(self, other: "_Map") -> "_Map":
-        return _Map(*(torch.cat(pair, -1) for pair in zip(self, other, strict=True)))
-
-    def at(self, t: int, b: Tensor) -> Tensor:
-        """What it makes, at step t, of the gradients b [L, B, W]."""
-        m = self.cross.shape[1]
-        out = self.k[t] * b
-        out[1 : 1 + m].addcmul_(self.cross[t], b[1 + m :])
-        out[0] += (self.above[t] * b[1:]).sum(0)
-        return out
-
-
-def _transposed(a: Tensor, earlier: Tensor, cells: Tensor) -> tuple[_Map, _Map]:
+def _transposed(a: Tensor, earlier: Tensor, cells: Tensor) -> tuple[Back, Back]:
     """From h_t to c_t; and from (c_t, c_t, c_t, h_t, c_t) to the gates i, f, g, o before their sigmoid, and c_{t−1}."""
     m = a.shape[1] // 2
     a, da, dda = a.split((1, m, m), 1)
@@ -157,12 +110,12 @@ def _transposed(a: Tensor, earlier: Tensor, cells: Tensor) -> tuple[_Map, _Map]:
     i, f, g, o = gates.chunk(4, -1)
     g = 2 * g
     g[:, 0] -= 1
-    sigmoid = _Map.chain(slope, bend, bend * rest - 2 * slope * slope, da, dda)
+    sigmoid = Back.chain(slope, bend, bend * rest - 2 * slope * slope, da, dda)
     c, dc, ddc = cells.split((1, m, m), 1)
     t = torch.tanh(c)
     slope = 1 - t * t
     bend = -2 * t * slope
     tanh = torch.cat([t, slope * dc, torch.addcmul(slope * ddc, bend, dc.square())], 1)
-    to_cell = _Map.chain(slope, bend, slope * (6 * t * t - 2), dc, ddc).after(_Map.product(o))
+    to_cell = Back.chain(slope, bend, slope * (6 * t * t - 2), dc, ddc).after(Back.product(o))
     others = torch.cat([g, earlier, 2 * i, tanh], -1)
-    return to_cell, sigmoid.after(_Map.product(others)).beside(_Map.product(f))
+    return to_cell, sigmoid.after(Back.product(others)).beside(Back.product(f))

@@ -1,23 +1,22 @@
 """Recurrent layers, step by step: torch's fused kernels have no forward mode.
 
-    lstm    i, f, g, o = σ, σ, tanh, σ of W x_t + U h_{t−1} + b        c_t = f c_{t−1} + i g        h_t = o tanh c_t
-    gru     r, z = σ, σ of W x_t + U h_{t−1} + b        n = tanh(W x_t + b + r (U h_{t−1} + b'))
-            h_t = (1 − z) n + z h_{t−1}
-    rnn     h_t = tanh(W x_t + U h_{t−1} + b)
+    i, f, g, o = σ, σ, tanh, σ of W x_t + U h_{t−1} + b        c_t = f c_{t−1} + i g        h_t = o tanh c_t
 
-A step is small, so what it costs is the number of its operations: of the LSTM value, first and second derivatives of
-all four gates are one tensor [1 + 2m, B, 4H], and one matrix product (lstm_steps.py).
+A step is small, so what it costs is the number of its operations: value, first and second derivatives of all gates are
+one tensor [1 + 2m, B, 4H], and one matrix product (lstm_steps.py, and cell_steps.py for the GRU and the plain layer).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bayesreg.curvature import lstm_steps
-from bayesreg.curvature.jet import Jet, from_levels, levels
+from bayesreg.curvature import cell_steps, lstm_steps
+from bayesreg.curvature.jet import Jet
+from bayesreg.curvature.levels import from_levels, levels
 from bayesreg.curvature.rules import rule
 
 
@@ -46,23 +45,17 @@ def recurrent(func: Any, x: Any, state: Any, weights: Any, biased: Any, layers: 
     return x, *map(torch.stack, states)
 
 
-def _gru(a: Any, h: Any, U: Tensor, b: Any = None) -> Any:
-    c, gates = F.linear(h, U, b), 2 * h.shape[-1]
-    r, z = torch.sigmoid(a[:, :gates] + c[:, :gates]).chunk(2, -1)
-    n = torch.tanh(a[:, gates:] + r * c[:, gates:])
+@rule("gru_cell")
+def _gru_cell(func: Any, x: Any, h: Any, W: Tensor, U: Tensor, b: Any = None, of_state: Any = None) -> Any:
+    (*a, a_n), (*c, c_n) = F.linear(x, W, b).chunk(3, -1), F.linear(h, U, of_state).chunk(3, -1)
+    r, z = (torch.sigmoid(ours + theirs) for ours, theirs in zip(a, c, strict=True))
+    n = torch.tanh(a_n + r * c_n)
     return n + z * (h - n)
 
 
-def _rnn(a: Any, h: Any, U: Tensor, b: Any = None) -> Any:
-    return torch.tanh(a + F.linear(h, U, b))
-
-
-CELLS: dict[str, Callable[..., Any]] = {"gru": _gru, "rnn_tanh": _rnn}
-
-
-@rule("gru_cell rnn_tanh_cell")
-def _cell(func: Any, x: Any, h: Any, W: Tensor, U: Tensor, b: Any = None, of_state: Any = None) -> Any:
-    return CELLS[func.__name__.removesuffix("_cell")](F.linear(x, W, b), h, U, of_state)
+@rule("rnn_tanh_cell")
+def _rnn_cell(func: Any, x: Any, h: Any, W: Tensor, U: Tensor, b: Any = None, of_state: Any = None) -> Any:
+    return torch.tanh(F.linear(x, W, b) + F.linear(h, U, of_state))
 
 
 @rule("lstm_cell")
@@ -80,20 +73,17 @@ def _lstm(x: Any, parameters: Sequence[Tensor], starts: Any, time: int, backward
     return _layer(hs, time, backwards), from_levels(hs[-1]), from_levels(cs[-1])
 
 
-def _by_steps(cell: Callable[..., Any]) -> Callable[..., Any]:
+def _by_cell(name: str) -> Callable[..., Any]:
     def through(x: Any, parameters: Sequence[Tensor], starts: Any, time: int, backwards: bool) -> Any:
         W, U, *biases = parameters
-        inputs = F.linear(x, W, *biases[:1]).unbind(time)
-        (h,), states = starts, []
-        for each in reversed(inputs) if backwards else inputs:
-            h = cell(each, h, U, *biases[1:])
-            states.append(h)
-        return torch.stack(states[::-1] if backwards else states, time), h
+        inputs, beside = levels(F.linear(x, W, *biases[:1])), biases[1] if biases else U.new_zeros(len(U))
+        hs = _in_full(partial(cell_steps.steps, cell=name), _in_order(inputs, time, backwards), U, beside, *starts)
+        return _layer(hs, time, backwards), from_levels(hs[-1])
 
     return through
 
 
-THROUGH = {"lstm": _lstm} | {name: _by_steps(cell) for name, cell in CELLS.items()}
+THROUGH = {"lstm": _lstm} | {name: _by_cell(name) for name in cell_steps.CELLS}
 
 
 def _double_third(weights: Tensor) -> Tensor:

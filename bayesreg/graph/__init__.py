@@ -20,7 +20,9 @@ from bayesreg.graph.memory import in_place, keep, thin
 from bayesreg.graph.nodes import is_elementwise, operation
 from bayesreg.graph.once import done_once, unchanged
 from bayesreg.graph.parts import by_parts
-from bayesreg.graph.reasons import attributes, reason, refuse_own_generators
+from bayesreg.graph.reasons import AtMost, attributes, reason, refuse_own_generators
+
+MOST = 20_000  # operations: tracing and simplifying them takes 10 to 20 s
 
 __all__ = ["attributes", "reason", "simplify", "trace"]
 
@@ -29,11 +31,16 @@ def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx
     """The tensor operations of `function` on inputs of these shapes; those without effect are left out.
 
     Nothing is computed, and no memory filled: what the function decides by the values of a tensor raises. So does a
-    random generator of its own, which the graph would hold as it is now.
+    random generator of its own, which the graph would hold as it is now, and what would take minutes to trace.
     """
+
+    def limited(*inputs: Tensor) -> list[Tensor]:
+        with AtMost(MOST):
+            return function(*inputs)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what would be slow if it were computed
-        traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+        traced = make_fx(limited, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     traced.graph.eliminate_dead_code()
     refuse_own_generators(traced.graph)
     traced.recompile()

@@ -8,6 +8,7 @@ from traceback import walk_tb
 from typing import Any
 
 from torch import fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 BY_VALUES = (
     "DataDependent",
@@ -39,6 +40,20 @@ def _place(error: Exception, network: nn.Module) -> str:
             source = linecache.getline(code.co_filename, line).strip()
             place = f": {type(module).__name__}, {Path(code.co_filename).name}:{line}, `{source}`"
     return place
+
+
+class AtMost(TorchDispatchMode):
+    """Raises OverflowError at more operations than `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.done = most, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.done += 1
+        if self.done > self.most:
+            raise OverflowError(f"it would take minutes: a step has more than {self.most:,} operations")
+        return func(*args, **(kwargs or {}))
 
 
 def refuse_own_generators(graph: fx.Graph) -> None:
