@@ -172,7 +172,8 @@ class Gaussian(Likelihood):
     """y ~ Normal(f, σ), independent over the components: f [B], [B, 1] or [B, ...], y alike.
 
     scale: σ, the noise scale in the unit of y; None learns it, the site "noise.scale" under a flat density
-    on σ > 0, so that MAP finds the maximum-likelihood σ² = mean squared residual.
+    on σ > 0, so that MAP finds the maximum-likelihood σ² = mean squared residual. Where the network can pass through
+    every training example and the prior lets it, the density grows without bound as σ → 0, and there is no MAP.
     """
 
     scale: float | None = None

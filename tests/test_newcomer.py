@@ -164,7 +164,7 @@ REFUSED = {
     "a tuple of outputs": (lambda: fit(After(lambda f: (f, f))), r"a tuple of Tensor, Tensor.*self\.net\(x\)\[0\]"),
     "a dict of outputs": (lambda: fit(After(lambda f: {"logits": f})), r"a dict of logits.*net\(x\)\['logits'\]"),
     "no outputs": (lambda: fit(After(lambda f: None)), r"returns None.*let its forward return"),
-    "one output for all": (lambda: fit(After(torch.sum)), r"shape \[\] for 2 examples.*\[2, \.\.\.\]"),
+    "one output for all": (lambda: fit(After(torch.sum)), r"shape \[\] for 4 examples.*\[4, \.\.\.\]"),
     "lr as text": (lambda: fit(lr="1e-3"), r"lr='1e-3'.*number"),
     "lr None": (lambda: fit(lr=None), r"lr=None.*number"),
     "seed None": (lambda: fit(seed=None), r"seed=None.*whole number"),
