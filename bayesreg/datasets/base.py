@@ -75,7 +75,7 @@ class Dataset:
 class Data:
     """A data set, split once and for all.
 
-    name        its key in DATASETS
+    name        its key in DATASETS; of a table of one's own, the name of its file
     train       for inference; scalers are fitted on it alone
     validation  for every choice
     test        for the final report
@@ -163,16 +163,16 @@ class Data:
     @property
     def columns(self) -> pd.DataFrame:
         """What each column of the table is, its number of columns in x, and why. ValueError where x is of no table."""
-        return self._inputs().columns
+        return self._made().columns
 
     def transform(self, table: Any) -> Tensor:
         """x of other rows, a DataFrame or a file with the columns of this one's x, by what was fitted on train.
 
         Of arrays that were split, x. Raises ValueError for a column that is missing, or is not what it was on train.
         """
-        return self._inputs().transform(table)
+        return self._made().transform(table)
 
-    def _inputs(self) -> Inputs:
+    def _made(self) -> Inputs:
         if self.inputs is None:
             raise ValueError(
                 f"{self.name} was not made by Data.from_table or Data.split, so it has nothing to transform"

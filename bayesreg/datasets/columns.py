@@ -102,7 +102,9 @@ def _text(name: str, present: pd.Series, distinct: int, missing: int) -> Column:
     if distinct > FEW and numbers.mean() > 0.5:
         strange = words[~numbers]
         if strange.empty:
-            raise Unclear(f"holds numbers as text: table[{name!r}] = pandas.to_numeric(table[{name!r}])")
+            raise Unclear(
+                f"holds numbers as text: say what it is, kinds={{{name!r}: 'number'}}, 'category' or 'left out'"
+            )
         raise Unclear(
             f"holds numbers and text, as {strange.iloc[0]!r} in row {strange.index[0]}: correct it, or read it as "
             f"missing, pandas.read_csv(..., na_values=[{strange.iloc[0]!r}])"

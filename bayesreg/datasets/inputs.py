@@ -7,7 +7,6 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from .columns import CATEGORY, LEFT_OUT, NUMBER, Column
@@ -64,7 +63,7 @@ class Scaled(AsGiven):
         x = super().transform(rows)
         if x.shape[1:] != self.shape:
             raise ValueError(f"x has rows of shape {list(x.shape[1:])}, and those of train have {list(self.shape)}")
-        return torch.from_numpy(self.scaler.transform(_flat(x)).astype(np.float32)).reshape(x.shape)
+        return to_tensor("x", self.scaler.transform(_flat(x))).reshape(x.shape)
 
     def __repr__(self) -> str:
         return "as given, standardised"
@@ -81,7 +80,7 @@ class Encoded(Inputs):
     def transform(self, rows: Any) -> Tensor:
         table = read(rows)
         _refuse_missing([*self._named(NUMBER), *self._named(CATEGORY)], table)
-        return torch.from_numpy(self.transformer.transform(self._prepared(table)).astype(np.float32))
+        return to_tensor("x", self.transformer.transform(self._prepared(table)))
 
     @property
     def names(self) -> list[str]:
@@ -150,7 +149,10 @@ def _numbers(name: str, column: pd.Series) -> pd.Series:
     """float64. ValueError, with the row, where there is something else."""
     import pandas as pd
 
-    values = pd.to_numeric(column.astype(object).where(column.notna(), None), errors="coerce").astype(float)
+    if pd.api.types.is_any_real_numeric_dtype(column.dtype):
+        values = pd.Series(column.to_numpy(float, na_value=np.nan), column.index)
+    else:  # as objects, since pandas would make numbers of dates
+        values = pd.to_numeric(column.astype(object).where(column.notna(), None), errors="coerce").astype(float)
     refuse_infinite(name, values)
     bad = (values.isna() & column.notna()).to_numpy()
     if bad.any():

@@ -107,8 +107,8 @@ def _moments(time: pd.Series) -> np.ndarray:
 def _refuse_missing(option: str, column: pd.Series) -> None:
     if (bad := column.isna().to_numpy()).any():
         raise ValueError(
-            f"{option}={column.name!r} has no value in {int(bad.sum())} rows, first in row {int(bad.argmax())}: "
-            "fill it in, or drop these rows"
+            f"{option}={column.name!r} has no value in {int(bad.sum())} of {len(bad)} rows, first in row "
+            f"{int(bad.argmax())}: fill it in, or drop these rows"
         )
 
 

@@ -37,9 +37,8 @@ def read(source: Any) -> pd.DataFrame:
     elif isinstance(source, pd.DataFrame):
         table = source
     else:
-        hint = "; of one row, as table.iloc[[0]]" if isinstance(source, pd.Series) else ""
-        hint = "; arrays and tensors go into Data.split(x, y)" if hasattr(source, "__array__") and not hint else hint
-        raise TypeError(f"a table is given as a {type(source).__name__}: give a DataFrame or the path of a CSV{hint}")
+        kind = type(source).__name__
+        raise TypeError(f"a table is given as a {kind}: give a DataFrame or the path of a CSV{_hint(source)}")
     table = table.set_axis([str(name) for name in table.columns], axis=1).reset_index(drop=True)
     _refuse_twice("the table", list(table.columns))
     if not len(table):
@@ -48,7 +47,7 @@ def read(source: Any) -> pd.DataFrame:
 
 
 def nearest(name: str, names: Any) -> str:
-    """What somebody may have meant, and what there is: "did you mean 'class'? There are: class, age"."""
+    """What somebody may have meant, and what there is: "did you mean 'class'? There are 'class', 'age'"."""
     names = [str(each) for each in names]
     lowered = {each.lower(): each for each in reversed(names)}
     near = get_close_matches(name.lower(), lowered, n=1)
@@ -65,6 +64,13 @@ def refuse_infinite(name: str, column: pd.Series) -> None:
             f"column {name!r}, row {row}, is {column.iloc[row]} ({int(bad.sum())} such values): correct it, or make it "
             "missing, table.replace([numpy.inf, -numpy.inf], numpy.nan)"
         )
+
+
+def _hint(source: Any) -> str:
+    """How to make a DataFrame of it, or where it belongs."""
+    hints = {"iloc": "; of one row, as table.iloc[[0]]", "to_pandas": ", as table.to_pandas()"}
+    hints["__array__"] = "; arrays and tensors go into Data.split(x, y)"
+    return next((hint for attribute, hint in hints.items() if hasattr(source, attribute)), "")
 
 
 def _read_file(path: Path) -> pd.DataFrame:
@@ -95,7 +101,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     names = list(pd.read_csv(path, nrows=0).columns)  # by commas
-    options: dict[str, Any] = {"sep": "," if len(names) > 1 else max(SEPARATORS, key=names[0].count)}
+    separator = "," if len(names) > 1 else max(SEPARATORS, key=names[0].count)
+    options: dict[str, Any] = {"sep": "\t" if ".tsv" in path.suffixes else separator}
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
     _refuse_twice("it", list(header.dropna()))  # pandas would call the second one name.1
     table = pd.read_csv(path, low_memory=False, **options)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .columns import FEW, OFTEN
 from .partition import LEAST, Rows
 from .reading import refuse_infinite
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 TASKS = ("classification", "regression")
 CLASSES = 20  # whole numbers with more values than these are counts or measurements
-OFTEN = 5  # rows a value, on average, for whole numbers to be classes
 
 
 class Target(NamedTuple):
@@ -75,7 +75,7 @@ def _classes(column: pd.Series) -> Target:
     labels = tuple(_plain(label) for label in labels)
     if len(labels) == 1:
         raise ValueError(f"the target {name!r} has one class, {labels[0]!r}, so there is nothing to learn")
-    if len(labels) > len(column) / OFTEN and not _is_number(column):
+    if len(labels) > max(FEW, len(column) / OFTEN) and not _is_number(column):
         raise ValueError(
             f"the target {name!r} is text that is no category: {len(labels)} different values in {len(column)} rows, "
             f"as {str(labels[0])!r}; name another target, or merge its values into classes"

@@ -63,7 +63,7 @@ def dull(y: Any) -> dict[str, Any]:
         ({"bad": [1.0, -np.inf] * 30}, {}, r"column 'bad', row 1, is -inf \(30 such values\): correct it, or make it"),
         ({"bad": pd.Series([1.0, np.inf] * 30, dtype=object)}, {}, r"column 'bad', row 1, is inf"),
         ({"bad": words(N, 30)}, {}, r"column 'bad' is text that is no category, \d+ different values in 36 rows"),
-        ({"bad": [str(i) for i in range(N)]}, {}, r"column 'bad' holds numbers as text: .*pandas.to_numeric"),
+        ({"bad": [str(i) for i in range(N)]}, {}, r"column 'bad' holds numbers as text: say what it is, kinds=\{'bad'"),
         (
             {"bad": ["?", "?", *map(str, range(10))] * 5},
             {},
@@ -76,14 +76,23 @@ def dull(y: Any) -> dict[str, Any]:
         ({"age": 1, "fare": np.nan, "sex": "m"}, {}, r"no column is left to learn from \('age': one value, .*nothing"),
         ({}, {"kinds": {"Age": "number"}}, r"kinds= names the column 'Age', .*: did you mean 'age'\?"),
         ({}, {"kinds": {"age": "float"}}, r"kinds=\{'age': 'float'\}: a column is 'number', 'category', 'left out'"),
+        (
+            {"day": pd.date_range("2000", periods=N)},
+            {"kinds": {"day": "number"}},
+            r"column 'day' is numbers, but row 0",
+        ),
         ({}, {"kinds": {"sex": "number"}}, r"column 'sex' is numbers, but row 0 holds 'f': correct it"),
         ({}, {"kinds": {"y": "number"}}, r"'y' is the target: it cannot be group= or time= too, nor"),
         ({}, {"group": "sax"}, r"group='sax' is no column of the table: did you mean 'sex'\?"),
         ({}, {"group": "sex"}, r"group='sex' has 2 groups: give at least 5"),
-        ({"who": [None, *words(59, 9)]}, {"group": "who"}, r"group='who' has no value in 1 rows, first in row 0: fill"),
+        (
+            {"who": [None, *words(59, 9)]},
+            {"group": "who"},
+            r"group='who' has no value in 1 of 60 rows, first in row 0: fill",
+        ),
         ({"who": ["a"] * 55 + words(5, 5)}, {"group": "who"}, r"group='who' has groups too unequal .* [12] of 60"),
         ({}, {"group": "sex", "time": "age"}, r"group= and time= are both given: name one"),
-        ({"day": [None] + [1] * 59}, {"time": "day"}, r"time='day' has no value in 1 rows, first in row 0"),
+        ({"day": [None] + [1] * 59}, {"time": "day"}, r"time='day' has no value in 1 of 60 rows, first in row 0"),
         ({"day": 1}, {"time": "day"}, r"time='day' has 1 moments, too unequal to split"),
         ({"day": ["1/2/2024"] * N}, {"time": "day"}, r"time='day', row 0, is '1/2/2024', no date like 2024-01-31"),
         ({"y": [0] * 50 + [1] * 10, "day": range(N)}, {"time": "day"}, r"class 1 of 'y' is in no row of train"),
@@ -112,9 +121,10 @@ def test_says_what_is_wrong_with_a_table(columns: dict[str, Any], options: dict[
             TypeError,
             r"a ndarray: give a DataFrame .*; arrays and tensors go into Data.split\(x, y\)",
         ),
+        (type("Frame", (), {"to_pandas": None})(), TypeError, r"a Frame: give .* a CSV, as table\.to_pandas\(\)"),
         (None, TypeError, "a table is given as a NoneType"),
     ],
-    ids=["empty", "few", "twice", "twice as text", "series", "array", "none"],
+    ids=["empty", "few", "twice", "twice as text", "series", "array", "polars", "none"],
 )
 def test_says_what_is_no_table(source: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
@@ -156,6 +166,8 @@ def test_transform_says_what_is_wrong_with_other_rows() -> None:
         data.transform(table().rename(columns={"age": "Age"}))
     with pytest.raises(ValueError, match="column 'fare' is numbers, but row 2 holds 'n/a'"):
         data.transform(table(fare=[1.0, 2.0, "n/a"] * 20))
+    with pytest.raises(ValueError, match=r"x\[0, 0\] is inf"):
+        data.transform(table(age=1e300))  # beyond float32
     with pytest.raises(ValueError, match="column 'age', row 0, is inf"):
         data.transform(table(age=np.inf))
     with pytest.raises(ValueError, match=r"digits was not made by Data\.from_table or Data\.split"):

@@ -188,6 +188,12 @@ def test_a_category_is_the_same_as_a_whole_number_a_float_and_a_boolean_beside_g
     assert torch.equal(data.transform(floats)[4:], data.transform(table)[4:])
 
 
+def test_numbers_as_text_are_numbers_where_somebody_says_so() -> None:
+    table = passengers()
+    data = of(table.assign(fare=table.fare.astype(str)), kinds={"fare": "number"})
+    assert torch.equal(data.train.x, of(table).train.x)
+
+
 def test_the_types_that_pandas_adds_are_read_alike() -> None:
     table = passengers()
     assert of(table.convert_dtypes()).train.sha256() == of(table).train.sha256()
