@@ -1,7 +1,7 @@
 """bayesreg: which prior should regularise this network?"""
 
 from bayesreg import datasets, guides, metrics, nets, priors
-from bayesreg.datasets import Dataset
+from bayesreg.datasets import Data, Dataset
 from bayesreg.diagnostics import to_arviz
 from bayesreg.fit import Diverged, fit
 from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
@@ -18,6 +18,7 @@ __all__ = [
     "Batch",
     "Bernoulli",
     "Categorical",
+    "Data",
     "Dataset",
     "Diverged",
     "Entropic",

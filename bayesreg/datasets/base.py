@@ -6,7 +6,7 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,11 @@ from bayesreg.files import sha256_of
 
 from .tensors import to_tensor
 from .windows import Windows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .inputs import Inputs
 
 SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
 
@@ -70,14 +75,16 @@ class Dataset:
 class Data:
     """A data set, split once and for all.
 
-    name        its key in DATASETS
+    name        its key in DATASETS; of a table of one's own, the name of its file
     train       for inference; scalers are fitted on it alone
     validation  for every choice
     test        for the final report
     classes     the number of classes, y in 0 .. classes − 1; None for regression
     target      what y is, and its unit
     provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"; else "no published
-                checksum"
+                checksum"; of a table of one's own, its SHA-256
+    labels      what the classes are called: label i for y = i; None for regression, and where nobody has said
+    inputs      what makes x of a table or of arrays of one's own, fitted on train alone; None for a registered data set
     """
 
     name: str
@@ -87,11 +94,96 @@ class Data:
     classes: int | None
     target: str
     provenance: dict[str, str]
+    labels: tuple[Any, ...] | None = None
+    inputs: Inputs | None = None
+
+    @classmethod
+    def from_table(
+        cls,
+        source: Any,
+        target: str,
+        *,
+        task: str | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        kinds: dict[str, str] | None = None,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> Data:
+        """A table of one's own, a DataFrame or the path of a CSV or Parquet file: read, split and made into numbers.
+
+        target: the column that is to be predicted. Text, booleans, categories and whole numbers with few values
+        (at most 20, each five times on average) are classes, numbered in order, `labels` says which; other numbers are
+        regression. task: "classification" or "regression" says it instead. y stays in its own unit: `fit` trains in
+        any, and metrics are in it.
+
+        Split 60 / 20 / 20 by `seed`, each class in proportion. group: a column; rows of one group stay in one part.
+        time: a column; train comes before validation, and that before test. Neither is part of x then.
+
+        x float32 [n, inputs]: numbers, the median in place of what is missing, with a column that says where it was,
+        all standardised; then a column of 0 and 1 for each category, what is missing being one. A category that train
+        has not is all zeros. What a column is follows from train, and `columns` shows it; kinds={"zip": "category"}
+        says it instead: "number", "category" or "left out". Left out by themselves are columns with nothing in them
+        or one value, identifiers (text or whole numbers, each in one row alone) and dates. All is fitted on train
+        alone; `transform` applies it to another table.
+
+        Raises ValueError, TypeError or FileNotFoundError, with what to do, for a table or a column that cannot be used.
+        """
+        from .own import from_table
+
+        kinds = {} if kinds is None else kinds
+        return from_table(source, target, task=task, group=group, time=time, kinds=kinds, seed=seed, name=name)
+
+    @classmethod
+    def split(
+        cls,
+        x: Any,
+        y: Any,
+        *,
+        task: str | None = None,
+        group: Any = None,
+        time: Any = None,
+        scale: bool = False,
+        seed: int = 0,
+        name: str = "arrays",
+    ) -> Data:
+        """Arrays or tensors x [n, ...] and y [n, ...] of one's own, split as from_table splits a table.
+
+        x, which may be a DataFrame of numbers, is taken as Dataset takes it: what is prepared already needs no more,
+        and images and tokens want none. With scale=True it becomes float32, standardised by the training rows.
+        y [n] (or [n, 1]) is classes or regression as in from_table, but floats are regression, as everywhere in
+        PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value a row.
+
+        Raises ValueError or TypeError, with what to do, for what cannot be split.
+        """
+        from .own import from_arrays
+
+        return from_arrays(x, y, task=task, group=group, time=time, scale=scale, seed=seed, name=name)
+
+    @property
+    def columns(self) -> pd.DataFrame:
+        """What each column of the table is, its number of columns in x, and why. ValueError where x is of no table."""
+        return self._made().columns
+
+    def transform(self, table: Any) -> Tensor:
+        """x of other rows, a DataFrame or a file with the columns of this one's x, by what was fitted on train.
+
+        Of arrays that were split, x. Raises ValueError for a column that is missing, or is not what it was on train.
+        """
+        return self._made().transform(table)
+
+    def _made(self) -> Inputs:
+        if self.inputs is None:
+            raise ValueError(
+                f"{self.name} was not made by Data.from_table or Data.split, so it has nothing to transform"
+            )
+        return self.inputs
 
     def __repr__(self) -> str:
         kind = "regression" if self.classes is None else f"{self.classes} classes"
         parts = "".join(f",\n     {part}={getattr(self, part)!r}" for part in ("train", "validation", "test"))
-        return f"Data({self.name!r}, {kind}, y is {self.target!r}{parts})"
+        made = "" if self.inputs is None else f",\n     x: {self.inputs}"
+        return f"Data({self.name!r}, {kind}, y is {self.target!r}{parts}{made})"
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -115,10 +207,10 @@ class Data:
         return replace(self, train=self.train.take(order[:n]))
 
 
-def split(size: int, *held_out: float, labels: np.ndarray | None = None) -> list[np.ndarray]:
+def split(size: int, *held_out: float, labels: np.ndarray | None = None, seed: int = SPLIT_SEED) -> list[np.ndarray]:
     """Indices 0 .. size − 1 in disjoint parts: the rest first, then a part for each fraction held out.
 
-    The parts are the same on every call. With labels [size], each part has each class in proportion.
+    The parts are the same on every call with the same seed. With labels [size], each part has each class in proportion.
     """
     from sklearn.model_selection import train_test_split
 
@@ -127,7 +219,7 @@ def split(size: int, *held_out: float, labels: np.ndarray | None = None) -> list
         rest, part = train_test_split(
             rest,
             test_size=round(fraction * size),
-            random_state=SPLIT_SEED,
+            random_state=seed,
             stratify=None if labels is None else labels[rest],
         )
         parts.append(part)

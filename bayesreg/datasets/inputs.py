@@ -1,0 +1,178 @@
+"""How x is made of a table or of arrays: fitted on the training rows alone, and kept for the rows to come."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from .columns import CATEGORY, LEFT_OUT, NUMBER, Column
+from .reading import nearest, read, refuse_infinite
+from .tensors import to_tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Inputs(ABC):
+    """What makes x [n, ...] of raw rows."""
+
+    @abstractmethod
+    def transform(self, rows: Any) -> Tensor:
+        """x of these rows."""
+
+    @property
+    def columns(self) -> pd.DataFrame:
+        """What each column of a table is. ValueError where there is no table."""
+        raise ValueError("x was given as an array, whose columns have no kinds: Data.from_table shows those of a table")
+
+
+class AsGiven(Inputs):
+    """x as Dataset takes it; the columns of a DataFrame by their names."""
+
+    def __init__(self, x: Any) -> None:
+        self.names = list(x.columns) if hasattr(x, "columns") else None
+
+    def transform(self, rows: Any) -> Tensor:
+        if self.names is None or not hasattr(rows, "columns"):
+            return to_tensor("x", rows)
+        _refuse_missing(self.names, rows)
+        return to_tensor("x", rows[self.names])
+
+    def __repr__(self) -> str:
+        return "as given"
+
+
+class Scaled(AsGiven):
+    """x less the mean of the training rows, over their standard deviation, component by component."""
+
+    def __init__(self, x: Any, train: np.ndarray) -> None:
+        from sklearn.preprocessing import StandardScaler
+
+        super().__init__(x)
+        given = super().transform(x)
+        if not isinstance(given, Tensor):
+            raise ValueError("scale=True standardises arrays and tensors, no Windows: standardise their rows before")
+        self.shape = given.shape[1:]
+        self.scaler = StandardScaler().fit(_flat(given[train]))
+
+    def transform(self, rows: Any) -> Tensor:
+        x = super().transform(rows)
+        if x.shape[1:] != self.shape:
+            raise ValueError(f"x has rows of shape {list(x.shape[1:])}, and those of train have {list(self.shape)}")
+        return to_tensor("x", self.scaler.transform(_flat(x))).reshape(x.shape)
+
+    def __repr__(self) -> str:
+        return "as given, standardised"
+
+
+class Encoded(Inputs):
+    """Numbers imputed and standardised, categories one-hot: scikit-learn's ColumnTransformer on the judged columns."""
+
+    def __init__(self, table: pd.DataFrame, train: np.ndarray, judged: dict[str, Column]) -> None:
+        self.judged = judged
+        prepared = self._prepared(table)  # all rows, so that an error tells the row of the table
+        self.transformer = _transformer(self._named(NUMBER), self._named(CATEGORY)).fit(prepared.iloc[train])
+
+    def transform(self, rows: Any) -> Tensor:
+        table = read(rows)
+        _refuse_missing([*self._named(NUMBER), *self._named(CATEGORY)], table)
+        return to_tensor("x", self.transformer.transform(self._prepared(table)))
+
+    @property
+    def names(self) -> list[str]:
+        """What each component of x is: "age", "age is missing", "sex = female"."""
+        numbers = self._named(NUMBER)
+        missing = [f"{name} is missing" for name in numbers if self._width(name) > 1]
+        values = zip(self._named(CATEGORY), self._categories(), strict=True)
+        return [*numbers, *missing, *(f"{name} = {value}" for name, found in values for value in found)]
+
+    @property
+    def columns(self) -> pd.DataFrame:
+        """A row a column of the table: its kind, the number of components of x that it makes, and why."""
+        import pandas as pd
+
+        rows = [(column.kind, self._width(name), column.why) for name, column in self.judged.items()]
+        return pd.DataFrame(rows, index=pd.Index(list(self.judged), name="column"), columns=["kind", "inputs", "why"])
+
+    def __repr__(self) -> str:
+        left = ", ".join(self._named(LEFT_OUT))
+        made = f"{len(self._named(NUMBER))} columns of numbers, {len(self._named(CATEGORY))} of categories"
+        return made + (f"; left out: {left}" if left else "")
+
+    def _named(self, kind: str) -> list[str]:
+        return [name for name, column in self.judged.items() if column.kind == kind]
+
+    def _width(self, name: str) -> int:
+        kind = self.judged[name].kind
+        if kind == LEFT_OUT:
+            return 0
+        place = self._named(kind).index(name)
+        if kind == CATEGORY:
+            return len(self._categories()[place])
+        return 1 + int(place in self.transformer.named_transformers_[NUMBER][0].indicator_.features_)
+
+    def _categories(self) -> list[np.ndarray]:
+        return self.transformer.named_transformers_[CATEGORY].categories_ if self._named(CATEGORY) else []
+
+    def _prepared(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Numbers as float64 and categories as text, NaN where a value is missing."""
+        import pandas as pd
+
+        numbers = {name: _numbers(name, table[name]) for name in self._named(NUMBER)}
+        categories = {name: _words(table[name]) for name in self._named(CATEGORY)}
+        return pd.DataFrame(numbers | categories, index=table.index)
+
+
+def _transformer(numbers: list[str], categories: list[str]) -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    parts = [(NUMBER, make_pipeline(imputer, StandardScaler()), numbers), (CATEGORY, encoder, categories)]
+    made = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
+    return made.set_output(transform="default")  # arrays, whatever scikit-learn is set to
+
+
+def _refuse_missing(needed: list[str], table: pd.DataFrame) -> None:
+    if missing := [name for name in needed if name not in table]:
+        raise ValueError(f"the table has no column {missing[0]!r}, of which x is made: {nearest(missing[0], table)}")
+
+
+def _numbers(name: str, column: pd.Series) -> pd.Series:
+    """float64. ValueError, with the row, where there is something else."""
+    import pandas as pd
+
+    if pd.api.types.is_any_real_numeric_dtype(column.dtype):
+        values = pd.Series(column.to_numpy(float, na_value=np.nan), column.index)
+    else:  # as objects, since pandas would make numbers of dates
+        values = pd.to_numeric(column.astype(object).where(column.notna(), None), errors="coerce").astype(float)
+    refuse_infinite(name, values)
+    bad = (values.isna() & column.notna()).to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"column {name!r} is numbers, but row {row} holds {column.iloc[row]!r}: correct it, leave it empty as what "
+            f"is missing, or say what the column is, kinds={{{name!r}: 'category'}}"
+        )
+    return values
+
+
+def _words(column: pd.Series) -> pd.Series:
+    """Text, the same for 1, 1.0 and "1", since a column of whole numbers becomes floats where one is missing."""
+    return column.astype(object).map(_word, na_action="ignore").where(column.notna(), np.nan).astype(object)
+
+
+def _word(value: Any) -> str:
+    whole = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
+
+
+def _flat(x: Any) -> np.ndarray:
+    return np.asarray(x, float).reshape(len(x), -1)
