@@ -33,7 +33,7 @@ class Compare:
     experiments: list[str] = field(default_factory=lambda: ["synthetic", "digits", "diabetes"])
     """Which experiments, by name, each with options of its own where it needs them: "beijing --net transformer"."""
     priors: list[str] = field(default_factory=lambda: ["all"])
-    """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, is taken as it is, also beside all."""
+    """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, beside them is taken as it is."""
     guide: str = "delta"
     """delta is MAP; normal is mean-field variational inference."""
     seeds: int = 3
