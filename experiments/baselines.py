@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from experiments.base import command, refuse
+from experiments.stopping import stoppable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,4 +174,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with stoppable():
+        main()

@@ -159,12 +159,13 @@ def sweep(runs: list[Experiment], output: Path, workers: int | None, failed: lis
 
 
 def show(compare: Compare, to: Path) -> None:
-    """Print the table and write the report of all that is in --output."""
+    """Write the report of all that is in --output, then print its table."""
     from bayesreg import report
 
     table = report.load(compare.output)
+    page = report.write(compare.output, to, table)
     print(report.terminal(table))
-    print(report.write(compare.output, to, table))
+    print(page)
 
 
 def main() -> None:
@@ -175,6 +176,8 @@ def main() -> None:
     with stoppable():
         try:
             _run(compare, failed)
+        except BrokenPipeError:  # nobody reads the table; the report is written
+            raise
         except OSError as error:
             failed.append(in_words(error))
         finally:

@@ -150,7 +150,7 @@ def test_a_diverged_run_exits_1_with_epoch_and_step(command):
     assert "epoch 1, step 1" in err
 
 
-def test_compare_and_report(command, tmp_path):
+def test_compare_and_report(command, tmp_path, monkeypatch):
     options = ["--experiments", "diabetes", "--priors", "none", "l2", "--seeds", "2", *SHORT]
     status, out, err = command(compare.main, *options)
     assert status == 0, err
@@ -162,6 +162,14 @@ def test_compare_and_report(command, tmp_path):
     table = [line for line in out.splitlines() if line.startswith("diabetes")]
     assert table == [line for line in again.splitlines() if line.startswith("diabetes")] != []
     assert (tmp_path / "reports/again/index.html").exists()
+
+    def nobody_reads(*args, **kwargs):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(compare, "print", nobody_reads, raising=False)
+    with pytest.raises(BrokenPipeError):
+        compare.show(compare.Compare(), tmp_path / "reports/piped")
+    assert (tmp_path / "reports/piped/index.html").exists()
 
 
 @pytest.mark.parametrize(
