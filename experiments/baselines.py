@@ -123,7 +123,7 @@ def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
 
 
 def _counts(x: Tensor, words: int) -> Any:
-    """How often each token below `words` is in each review, sparse [n, words]; neither padding nor unknown words are."""
+    """How often each token below `words` is in each review, sparse [n, words]; not padding, not unknown words."""
     import numpy as np
     from scipy.sparse import csr_matrix
 
