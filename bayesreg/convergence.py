@@ -70,10 +70,11 @@ class Convergence:
     def __str__(self) -> str:
         if self.converged:
             return "converged: the loss was no longer falling"
+        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
         if math.isnan(self.fall):
-            return f"not known to have converged: {self.epochs} epochs of few steps cannot tell; train for more"
+            return f"not known to have converged: {epochs} of few steps cannot tell; train for more"
         return (
-            f"not converged: the loss was still falling by {self.fall:.2g} nats an epoch after {self.epochs} epochs; "
+            f"not converged: the loss was still falling by {self.fall:.2g} nats an epoch after {epochs}; "
             "train for more epochs, or with a higher learning rate"
         )
 

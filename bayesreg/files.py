@@ -89,6 +89,11 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
     return value
 
 
+def are_numbers(value: Any) -> bool:
+    """Whether it is a table {name: number}."""
+    return isinstance(value, dict) and all(isinstance(number, int | float) for number in value.values())
+
+
 def sha256_of(tensors: Mapping[str, Tensor]) -> str:
     """64 hexadecimal digits that stand for tensors: their names, types, shapes and values."""
     made = hashlib.sha256()

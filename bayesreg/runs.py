@@ -6,8 +6,8 @@ config.json     the whole configuration, written first: {"task": …, "candidate
 checkpoint.pt   from which an interrupted run goes on
 history.csv     one row an epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`
-result.json     final metrics, seconds, the prior in both conventions, versions; written last, so that a
-                directory without it is a run that did not end
+result.json     final metrics, seconds, the prior in both conventions, versions, the key of the configuration;
+                written last, so that a directory without it is a run that did not end
 baselines.json  {name: {metric: value on test}} of what the data give without a network, where it was computed
 """
 
@@ -29,7 +29,7 @@ import torch
 from bayesreg.claims import Claimed, Config, claimed
 from bayesreg.datasets import Data
 from bayesreg.device import choose_device
-from bayesreg.files import Unusable, load_tensors, read_json, write_atomically
+from bayesreg.files import Unusable, are_numbers, load_tensors, read_json, write_atomically
 from bayesreg.fit import Diverged, fit
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
@@ -37,6 +37,7 @@ from bayesreg.posterior import Posterior
 log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
+STATUS = ("done", "diverged", "refused")
 WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "result.json")  # under the claim
 __all__ = ["Claimed", "Config", "describe", "execute", "key", "load", "prepare", "refuse", "result"]
 
@@ -47,18 +48,31 @@ def key(config: Config) -> str:
 
 
 def result(directory: str | Path) -> dict[str, Any] | None:
-    """The result of a run that ended; None where it did not, or is not there, or where its files are damaged."""
+    """The result of a run that ended; None where it did not, or where its files are damaged, foreign or missing."""
     directory = Path(directory)
+    if not (directory / "result.json").exists():
+        return None
     try:
         done = read_json(directory / "result.json", "status", "message", "metrics", "seconds")
-        if (directory / "posterior.pt").exists():
+        _check(done, directory)
+        if done["status"] == "done":
             load_tensors(directory / "posterior.pt", "posterior")
-        return done
-    except FileNotFoundError:
-        return None
-    except Unusable as error:
+    except (Unusable, FileNotFoundError) as error:
         log.warning("%s; the run is not taken as done", error)
         return None
+    return done
+
+
+def _check(done: dict[str, Any], directory: Path) -> None:
+    """Raise `Unusable` for a result that no run writes, or that one of another configuration has written."""
+    status, metrics, seconds = done["status"], done["metrics"], done["seconds"]
+    scores = [metrics.get(split) for split in ("validation", "test")] if isinstance(metrics, dict) else [None]
+    timed = status != "done" or (are_numbers(seconds) and "epoch" in seconds and isinstance(done.get("device"), str))
+    if status not in STATUS or not all(map(are_numbers, scores)) or not timed:
+        raise Unusable(f"{directory / 'result.json'} is not as a run writes it")
+    own = key(read_json(directory / "config.json"))
+    if done.get("configuration", own) != own:
+        raise Unusable(f"{directory / 'result.json'} is the result of another run")
 
 
 def prepare(directory: str | Path, config: Config) -> None:
@@ -89,10 +103,11 @@ def refuse(directory: str | Path, config: Config, reason: str, wait: bool = Fals
     with claimed(directory, config, WRITTEN, wait):
         if result(directory) is None:
             metrics: dict[str, Any] = {"validation": {}, "test": {}}
-            _write(directory, {"status": "refused", "message": reason, "metrics": metrics, "seconds": {}})
+            _write(directory, config, {"status": "refused", "message": reason, "metrics": metrics, "seconds": {}})
 
 
-def _write(directory: Path, outcome: dict[str, Any]) -> None:
+def _write(directory: Path, config: Config, outcome: dict[str, Any]) -> None:
+    outcome["configuration"] = key(config)
     write_atomically(directory / "result.json", lambda part: part.write_text(json.dumps(outcome, indent=2)))
 
 
@@ -121,7 +136,7 @@ def _execute(directory: Path, config: Config, model: Model, data: Data, options:
         "total": time.perf_counter() - start,
     }
     outcome |= describe(model, data)
-    _write(directory, outcome)
+    _write(directory, config, outcome)
     return outcome
 
 

@@ -83,7 +83,7 @@ class Worker:
         self.process = context.Process(target=_work, args=(self._theirs, threads), name="bayesreg worker")
 
     def start(self) -> None:
-        with _interrupts_blocked():
+        with _interrupts_later():
             self.process.start()
         self._theirs.close()
 
@@ -108,17 +108,31 @@ class Worker:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """What is started here does not see a Ctrl-C, not even while it imports; this process sees it afterwards."""
+def _interrupts_later() -> Iterator[None]:
+    """A Ctrl-C is not seen by what is started here, not even while it imports, and by this process only afterwards.
+
+    A SIGTERM likewise waits: what is half started would have nothing to read, and say so with a traceback.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # as on Windows
         yield
         return
     resource_tracker.ensure_running()  # which would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    came: list[int] = []
+    own = threading.current_thread() is threading.main_thread()  # another has no handlers, and is not interrupted
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if own else {}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    # The mask is for what inherits it: here another thread may take the signal, and the handler is called at once.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
+        for number in handlers:
+            signal.signal(number, lambda number, frame: came.append(number))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _work(pipe: Any, threads: int) -> None:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from bayesreg.model import Model
     from bayesreg.priors import Prior
 
-MAKE_ROOM = "nothing that was finished is lost: make room, and the same command goes on"
-
 
 class Prepared(NamedTuple):
     """Everything a run needs, checked."""
@@ -268,7 +266,8 @@ def command(kind: Any, module: str) -> Any:
 def main(kind: type[Experiment]) -> None:
     """Run one experiment from the command line.
 
-    Exit status 2 for bad input, 1 for a run that diverged or found the disk full, 130 and 143 for one that was stopped.
+    Exit status 2 for bad input, 1 for a run that diverged or could not read or write its files, as on a full disk, 130
+    and 143 for one that was stopped.
     """
     experiment = command(kind, f"experiments.{kind.name}")
     logging.basicConfig(level="INFO", format="%(message)s")
@@ -278,7 +277,6 @@ def main(kind: type[Experiment]) -> None:
 
 def _run(experiment: Experiment) -> None:
     from bayesreg import runs
-    from bayesreg.files import FULL
 
     try:
         prepared = experiment.build()
@@ -293,14 +291,21 @@ def _run(experiment: Experiment) -> None:
     except runs.Claimed as error:
         refuse(error)
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        print(f"stopped: {error}; {MAKE_ROOM}", file=sys.stderr)
+        print(f"stopped: {in_words(error)}", file=sys.stderr)
         sys.exit(1)
     if outcome["status"] == "diverged":
         print(f"diverged: {outcome['message']}\n{outcome['directory']}", file=sys.stderr)
         sys.exit(1)
     print(summary.metrics(outcome))
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, after its kind where that is not plain bad input; of a full disk what to do."""
+    from bayesreg.files import FULL
+
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{error}; nothing that was finished is lost: make room, and the same command goes on"
+    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def refuse(error: Exception) -> NoReturn:

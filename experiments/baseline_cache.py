@@ -44,13 +44,16 @@ def _kept(path: Path, make: Callable[[], dict[str, Metrics]]) -> dict[str, Metri
     """What is in the file, where it is there and whole; else made, by one process while the others wait."""
     from filelock import FileLock
 
-    from bayesreg.files import Unusable, read_json, remove_parts, write_atomically
+    from bayesreg.files import Unusable, are_numbers, read_json, remove_parts, write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         remove_parts(path)
         try:
-            return read_json(path)
+            kept = read_json(path)
+            if not all(map(are_numbers, kept.values())):
+                raise Unusable(f"{path} is not {{name: {{metric: value}}}}")
+            return kept
         except FileNotFoundError:
             pass
         except Unusable as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from experiments.base import command, refuse
+from experiments.stopping import stoppable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,11 +123,11 @@ def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
 
 
 def _counts(x: Tensor, words: int) -> Any:
-    """How often each token is in each review, sparse [n, words]; neither padding nor unknown words are counted."""
+    """How often each token below `words` is in each review, sparse [n, words]; not padding, not unknown words."""
     import numpy as np
     from scipy.sparse import csr_matrix
 
-    review, place = (x > 1).nonzero(as_tuple=True)
+    review, place = ((x > 1) & (x < words)).nonzero(as_tuple=True)  # a small training set lacks some that test has
     indices = review.numpy(), x[review, place].numpy()
     return csr_matrix((np.ones(len(review)), indices), shape=(len(x), words))
 
@@ -173,4 +174,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with stoppable():
+        main()

@@ -15,7 +15,7 @@ from pathlib import Path
 import tyro
 
 from experiments import options
-from experiments.base import MAKE_ROOM, Experiment, command, load, refuse
+from experiments.base import Experiment, command, in_words, load, refuse
 from experiments.stopping import stoppable
 
 MOST_SEEDS = 1000
@@ -33,7 +33,7 @@ class Compare:
     experiments: list[str] = field(default_factory=lambda: ["synthetic", "digits", "diabetes"])
     """Which experiments, by name, each with options of its own where it needs them: "beijing --net transformer"."""
     priors: list[str] = field(default_factory=lambda: ["all"])
-    """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, is taken as it is."""
+    """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, beside them is taken as it is."""
     guide: str = "delta"
     """delta is MAP; normal is mean-field variational inference."""
     seeds: int = 3
@@ -57,7 +57,7 @@ class Compare:
         """The priors of the grid, each with a strength where it has one. ValueError for one that is mistyped."""
         from bayesreg.priors import PRIORS, parse
 
-        wanted = list(PRIORS) if self.priors == ["all"] else self.priors
+        wanted = [name for text in self.priors for name in (PRIORS if text == "all" else [text])]
         for text in wanted:
             parse(text, size=1)
         grids = [PRIORS[text].grid if text in PRIORS else (None,) for text in wanted]
@@ -67,6 +67,8 @@ class Compare:
         """Every run of the grid, once, the slowest first so that no worker is left with one at the end."""
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise ValueError(f"--seeds {self.seeds}: at least 1, and at most {MOST_SEEDS}")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"--workers {self.workers}: at least 1, or leave the option out for one a core")
         for option in ("experiments", "priors"):
             if not getattr(self, option):
                 raise ValueError(f"--{option} names none: give at least one, or leave the option out")
@@ -78,8 +80,8 @@ class Compare:
         from bayesreg.priors import split
 
         try:
-            name, *arguments = shlex.split(line)
-        except ValueError as error:  # an unclosed quotation mark, or nothing at all
+            name, *arguments = shlex.split(line) or [""]
+        except ValueError as error:  # an unclosed quotation mark
             raise ValueError(f"--experiments {line!r} is no name with options ({error})") from None
         kind = load(name)
         one: Experiment = tyro.cli(kind, args=arguments, prog=f"python -m experiments.{name}")
@@ -120,15 +122,6 @@ def refusals(runs: list[Experiment]) -> tuple[dict[Experiment, str], dict[Experi
     return refused, broken
 
 
-def in_words(error: BaseException) -> str:
-    """What an error says, after its kind where that is not plain bad input; of a full disk what to do."""
-    from bayesreg.files import FULL
-
-    if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; {MAKE_ROOM}"
-    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
-
-
 def make_writable(*directories: Path) -> None:
     """Make the directories. ValueError for one that cannot be written, before the first run and not after the last."""
     for directory in directories:
@@ -166,12 +159,13 @@ def sweep(runs: list[Experiment], output: Path, workers: int | None, failed: lis
 
 
 def show(compare: Compare, to: Path) -> None:
-    """Print the table and write the report of all that is in --output."""
+    """Write the report of all that is in --output, then print its table."""
     from bayesreg import report
 
     table = report.load(compare.output)
+    page = report.write(compare.output, to, table)
     print(report.terminal(table))
-    print(report.write(compare.output, to, table))
+    print(page)
 
 
 def main() -> None:
@@ -182,6 +176,8 @@ def main() -> None:
     with stoppable():
         try:
             _run(compare, failed)
+        except BrokenPipeError:  # nobody reads the table; the report is written
+            raise
         except OSError as error:
             failed.append(in_words(error))
         finally:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.base import command, refuse
+from experiments.stopping import stoppable
 
 MANY = 20  # files of a folder that are one line
 
@@ -100,4 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with stoppable():
+        main()

@@ -14,6 +14,7 @@ import tyro
 from experiments import options
 from experiments.base import Experiment, command, refuse
 from experiments.compare import Compare
+from experiments.stopping import stoppable
 
 CIFAR = "--width 16 --augment --train-size 10000 --epochs 10 --threads 1"
 TASKS = [f"{name} --threads 1" for name in ("housing", "synthetic", "mnist", "flowers", "imdb", "beijing")]
@@ -99,4 +100,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with stoppable():
+        main()

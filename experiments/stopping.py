@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command at once; it says how to go on, and its exit status says what ended it."""
+"""Ctrl-C, SIGTERM and a closed pipe end a command at once, and its exit status says what ended it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 GRACE = 1.0  # seconds for a tidy end
+CLOSED = 141  # 128 + SIGPIPE
 
 
 class Stopped(KeyboardInterrupt):
@@ -19,9 +20,9 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable(grace: float = GRACE) -> Iterator[None]:
-    """Exit with 130 after Ctrl-C, with 143 after SIGTERM, as a shell does.
+    """Exit with 130 after Ctrl-C, with 143 after SIGTERM, with 141 where nobody reads what is printed, as a shell does.
 
-    Whatever is under way has `grace` seconds to end; a second signal does not wait for it.
+    A signal gives whatever is under way `grace` seconds to end, and says how to go on; a second one does not wait.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -38,10 +39,14 @@ def stoppable(grace: float = GRACE) -> Iterator[None]:
         if handler is not signal.SIG_IGN:  # as below nohup
             signal.signal(number, stop)
     try:
-        yield
+        try:
+            yield
+        finally:
+            print(end="", flush=True)
     except Stopped as stopped:
-        sys.stdout.flush()
         os._exit(128 + stopped.args[0])  # taking torch down would be another second
+    except BrokenPipeError:  # the other end of a pipe has gone, as with `| head`
+        os._exit(CLOSED)
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

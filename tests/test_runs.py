@@ -173,10 +173,28 @@ def test_halves_of_killed_processes_are_removed(tmp_path, data):
     assert not list(tmp_path.glob(".*.part"))
 
 
+DONE = {
+    "status": "done",
+    "message": None,
+    "metrics": {"validation": {}, "test": {}},
+    "seconds": {"epoch": 1.0},
+    "device": "cpu",
+}
 DAMAGE = {
     "result.json": [b"", b'{"status": "do', b"[]", b'"done"', b'{"status": "done"}', b"\xff"],
     "posterior.pt": [b"", b"PK", b"<html>"],
 }
+ODD = [  # what no run writes
+    {"status": "well"},
+    {"status": ["done"]},
+    {"metrics": 3},
+    {"metrics": {"validation": {}, "test": None}},
+    {"metrics": {"validation": {"mse": "1"}, "test": {}}},
+    {"seconds": {}},
+    {"seconds": {"epoch": "1"}},
+    {"device": None},
+]
+DAMAGE["result.json"] += [json.dumps(DONE | odd).encode() for odd in ODD]
 
 
 @pytest.mark.parametrize(("name", "number"), [(name, number) for name in DAMAGE for number in range(len(DAMAGE[name]))])
@@ -190,6 +208,20 @@ def test_a_run_whose_result_or_weights_are_damaged_is_done_again(tmp_path, data,
     assert "not taken as done" in caplog.text
     once_more = torch.load(tmp_path / "posterior.pt", weights_only=True)["parameters"]
     assert all(torch.equal(value, once_more[name]) for name, value in weights.items())
+
+
+def test_the_result_of_another_run_or_one_without_its_weights_is_not_taken(tmp_path, data, caplog):
+    first = runs.execute(tmp_path / "run", CONFIG, make_model(data), data, **OPTIONS)
+    other = CONFIG | {"replicate": {"seed": 7}}
+    runs.execute(tmp_path / "other", other, make_model(data), data, **OPTIONS | {"seed": 7})
+    assert runs.result(tmp_path / "run") == first
+    (tmp_path / "run" / "result.json").write_bytes((tmp_path / "other" / "result.json").read_bytes())
+    assert runs.result(tmp_path / "run") is None
+    assert "result.json is the result of another run" in caplog.text
+    assert runs.execute(tmp_path / "run", CONFIG, make_model(data), data, **OPTIONS)["metrics"] == first["metrics"]
+    (tmp_path / "run" / "posterior.pt").unlink()
+    assert runs.result(tmp_path / "run") is None
+    assert "posterior.pt" in caplog.text
 
 
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path, data, caplog):

@@ -3,10 +3,13 @@
 import functools
 import os
 import signal
+import threading
+import time
 
+import pytest
 import torch
 
-from bayesreg.sweep import Killed, sweep
+from bayesreg.sweep import Killed, Worker, sweep
 
 
 class Wide(Exception):
@@ -70,6 +73,32 @@ def test_a_sweep_that_is_left_leaves_no_worker(tmp_path):
     except ProcessLookupError:
         return
     raise AssertionError(f"worker {worker} is alive")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_a_worker_has_what_it_starts_from(monkeypatch, number):
+    came, started, stop = [], [], threading.Event()
+
+    def start():
+        os.kill(os.getpid(), number)  # taken by the other thread: blocked or not, Python is told at once
+        time.sleep(0.05)
+        started.append(list(came))
+
+    worker = Worker(1)
+    monkeypatch.setattr(worker.process, "start", start)
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    before = signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        worker.start()
+    finally:
+        signal.signal(number, before)
+        stop.set()
+        other.join()
+        worker.pipe.close()
+    assert started == [[]]
+    assert came == [number]
 
 
 def test_no_job_no_outcome():

@@ -52,8 +52,11 @@ def read(path: Path, labels: bytes, url: str) -> tuple[np.ndarray, np.ndarray]:
     batch = read_pickle(path)
     try:
         x = np.asarray(batch[b"data"]).reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
-        return x, np.asarray(batch[labels], dtype=np.int64).reshape(len(x))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        y = np.asarray(batch[labels]).reshape(len(x))
+        if x.dtype != np.uint8 or y.dtype.kind != "i":
+            raise TypeError(f"x is {x.dtype}, not uint8, or y {y.dtype}, not whole numbers")
+        return x, y.astype(np.int64)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is no batch of CIFAR ({error!r}): get it from {url}") from error
 
 

@@ -95,9 +95,9 @@ def _complete(source: Source, part: Path, again: Path) -> Path:
             pause = _pause(error, attempt)
             if pause is None or attempt == ATTEMPTS:
                 proxy = "" if isinstance(error, HTTPError | Unwritable) else ". Behind a proxy, set https_proxy"
+                came = f"{part} keeps the {size} bytes that came" if (size := _size(part)) else "nothing came"
                 raise OSError(
-                    f"{source.url} cannot be downloaded: {error}. {part} keeps the {_size(part)} bytes that came; the "
-                    f"same command goes on from there{proxy}"
+                    f"{source.url} cannot be downloaded: {error}. {came}; the same command goes on from there{proxy}"
                 ) from error
             log.warning("%s: %s. Attempt %d of %d follows in %g s", source.url, error, attempt + 1, ATTEMPTS, pause)
             sleep(pause)

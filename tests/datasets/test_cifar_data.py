@@ -61,9 +61,22 @@ def test_says_where_a_missing_batch_belongs(cifar10_root: Path) -> None:
     assert "md5 40351d587109b95175f43aff81a1287e" in str(error.value)
 
 
-@pytest.mark.parametrize("batch", [{}, [1, 2], {b"data": 3, b"labels": []}, {b"data": np.zeros(5), b"labels": [1]}])
-def test_refuses_a_pickle_of_something_else(cifar10_root: Path, vouch: Callable[..., None], batch: object) -> None:
-    (cifar10_root / "cifar-10-batches-py/data_batch_3").write_bytes(pickle.dumps(batch, protocol=2))
+ONE = np.zeros((1, 3072), np.uint8)
+ODD = [
+    {},
+    [1, 2],
+    np.zeros(3),
+    {b"data": 3, b"labels": []},
+    {b"data": np.zeros(5), b"labels": [1]},
+    {b"data": ONE, b"labels": [10**30]},
+    {b"data": ONE, b"labels": [0.5]},
+    {b"data": ONE.astype("int64"), b"labels": [1]},
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_refuses_a_pickle_of_something_else(cifar10_root: Path, vouch: Callable[..., None], number: int) -> None:
+    (cifar10_root / "cifar-10-batches-py/data_batch_3").write_bytes(pickle.dumps(ODD[number], protocol=2))
     vouch(cifar10_root)
     with pytest.raises(ValueError, match="data_batch_3 is no batch of CIFAR"):
         load("cifar10", cifar10_root)

@@ -67,6 +67,12 @@ def test_refuses_a_file_vouched_for_under_another_name(letter: Path) -> None:
         find(letter, "post/letter.txt", url=URL, checksum="0" * 32)
 
 
+def test_a_list_that_is_no_text_is_named(letter: Path) -> None:
+    (letter / "SHA256SUMS").write_bytes(b"\xff\x00")
+    with pytest.raises(ValueError, match="SHA256SUMS is no text in UTF-8"):
+        find(letter, "post/letter.txt", url=URL)
+
+
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
 @pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1])
 def test_the_digest_is_that_of_the_whole_file(tmp_path: Path, algorithm: str, size: int) -> None:

@@ -72,7 +72,7 @@ def test_the_digest_of_windows_is_of_their_rows_and_places():
     assert len({made(rows, ends), made(rows + 1, ends), made(rows, ends + 1)}) == 3
 
 
-@pytest.mark.parametrize("content", ["", '{"majority": {"accu'])
+@pytest.mark.parametrize("content", ["", '{"majority": {"accu', '{"majority": 1}', '{"majority": {"accuracy": null}}'])
 def test_a_damaged_file_is_made_again(tmp_path, digits, content):
     whole = record(tmp_path / "run", tmp_path / "shared", digits)
     for path in [tmp_path / "run/baselines.json", *(tmp_path / "shared").glob("*.json")]:

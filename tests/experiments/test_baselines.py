@@ -110,6 +110,13 @@ def test_bag_of_words():
     assert counts[:, :2].sum() == 0
 
 
+def test_a_word_of_the_test_split_alone_says_nothing():
+    train, y = np.array([[5, 2], [6, 2], [5, 3], [6, 3]]), [1, 0, 1, 0]
+    plain, longer = np.array([[5, 0], [6, 0]]), np.array([[5, 99], [6, 7]])
+    answers = [baselines.bag_of_words(made((train, y), (x, [1, 0]), classes=2)) for x in (plain, longer)]
+    assert answers[0] == answers[1] == {"accuracy": 1, "macro_f1": 1}
+
+
 def test_bag_of_words_of_one_class_alone_is_the_majority():
     data = made((np.full((3, 4), 5), [1, 1, 1]), (np.full((4, 4), 5), [0, 1, 1, 1]), classes=2)
     assert baselines.bag_of_words(data) == baselines.majority(data)

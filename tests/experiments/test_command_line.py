@@ -150,7 +150,7 @@ def test_a_diverged_run_exits_1_with_epoch_and_step(command):
     assert "epoch 1, step 1" in err
 
 
-def test_compare_and_report(command, tmp_path):
+def test_compare_and_report(command, tmp_path, monkeypatch):
     options = ["--experiments", "diabetes", "--priors", "none", "l2", "--seeds", "2", *SHORT]
     status, out, err = command(compare.main, *options)
     assert status == 0, err
@@ -162,6 +162,14 @@ def test_compare_and_report(command, tmp_path):
     table = [line for line in out.splitlines() if line.startswith("diabetes")]
     assert table == [line for line in again.splitlines() if line.startswith("diabetes")] != []
     assert (tmp_path / "reports/again/index.html").exists()
+
+    def nobody_reads(*args, **kwargs):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(compare, "print", nobody_reads, raising=False)
+    with pytest.raises(BrokenPipeError):
+        compare.show(compare.Compare(), tmp_path / "reports/piped")
+    assert (tmp_path / "reports/piped/index.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -175,6 +183,8 @@ def test_compare_and_report(command, tmp_path):
         (["--priors", "l2:-1"], "strength=-1.0"),
         (["--priors", "l3"], "unknown prior"),
         (["--seeds", "0"], "at least 1"),
+        (["--workers", "0"], "--workers 0: at least 1"),
+        (["--experiments", ""], "unknown experiment ''"),
         (["--guide", "detla"], "did you mean 'delta'"),
     ],
 )
@@ -306,6 +316,14 @@ def test_a_full_disk_stops_a_run(command, monkeypatch):
     assert command(experiment("diabetes"), *SHORT)[0] == 0
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_in_one_line(command, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".baselines.json.lock").mkdir()
+    status, _, err = command(experiment("diabetes"), "--output", "mine", *SHORT)
+    assert status == 1
+    assert re.search(r"stopped: .*Is a directory.*baselines\.json", err)
+
+
 def test_what_is_asked_for_twice_is_done_once():
     asked = compare.Compare(experiments=["digits", "digits --width 64"], priors=["none", "l2:0.1", "none"], seeds=2)
     assert [(run.prior, run.seed) for run in asked.runs()] == [("none", 0), ("none", 1), ("l2:0.1", 0), ("l2:0.1", 1)]
@@ -382,6 +400,11 @@ def test_report_of_nothing(command):
     status, _, err = command(report.main, "nowhere")
     assert status == 2
     assert "nowhere" in err
+
+
+def test_all_priors_may_stand_beside_others():
+    texts = compare.Compare(priors=["all", "l2:1e-4+entropic:0.1", "l2"]).texts()
+    assert set(texts) == {*compare.Compare().texts(), "l2:1e-4+entropic:0.1"}
 
 
 def test_every_prior_has_the_same_budget():

@@ -89,6 +89,23 @@ def test_what_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
     assert process.communicate(timeout=LONG)[0] == "goes on\n"
 
 
+@pytest.mark.parametrize("ending", ["", "; sys.exit(3)"], ids=["returns", "exits"])
+def test_a_closed_pipe_ends_a_command_quietly(tmp_path, ending):
+    code = "import sys\nfrom experiments.stopping import stoppable\nsys.stdin.readline()\n"
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code}with stoppable(): print('x'){ending}"],
+        stdin=subprocess.PIPE,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(reader)
+    os.close(writer)
+    _, said = process.communicate("go\n", timeout=LONG)
+    assert (process.returncode, said) == (141, "")
+
+
 def free(claim):
     """Whether no process holds the claim: they end with the process that holds them."""
     lock = FileLock(claim)
