@@ -141,7 +141,15 @@ def _profile(posterior: Posterior, train: Dataset) -> None:
         if model.start and not model.local:
             found |= model.likelihood.profile(posterior.outputs(train.x), train.y)
         for site, value in found.items():
-            deep_setattr(guide, site, value)
+            _write(guide, site, value)
+
+
+def _write(guide: AutoDelta, site: str, value: Tensor) -> None:
+    """In place: the step, its graph and the checkpoint hold this very tensor, which Pyro would replace by another."""
+    parameter = guide.get_parameter(f"{site}_unconstrained")
+    held = parameter.data
+    deep_setattr(guide, site, value)
+    parameter.data = held.copy_(parameter.data)
 
 
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:
