@@ -88,7 +88,7 @@ def _identity(
 
 
 def _function(value: Any) -> Any:
-    """What tells a function from others, by its code, its defaults and what it closes over; or an object that is called."""
+    """What tells a function from others: its code, defaults and what it closes over; of an object, its attributes."""
     if isinstance(value, partial):
         return _function(value.func), value.args, value.keywords
     code = getattr(value, "__code__", None)

@@ -8,8 +8,9 @@ steep directions are done; what it falls by in the last, over the part that this
 Tried on 84 fits of five small tables by 300 to 3,000 steps, each beside the same fit by three times as many: of the 52
 that this gained more than 0.05 nats it names 50, of the 32 that it gained less than 0.03 nine, most of them short.
 
-A fit of a few hundred steps, or one beside which all this would take long, is judged by its history alone: Adam's way from the middle of training to its end, by the
-half cosine of the rate, is as long as that of 0.09 E epochs at the first rate.
+A fit of a few hundred steps, or one beside which all this would take long, is judged by its history alone: Adam's way
+from the middle of training to its end, by the half cosine of the rate, is as long as that of 0.09 E epochs at the first
+rate.
 """
 
 from __future__ import annotations

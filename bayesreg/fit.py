@@ -90,8 +90,8 @@ def fit(
     }
     options |= {"threads": threads, "compile": compile, "seed": seed}
     check(model, train, guide=guide, validation=validation, **options)
-    batch_size = min(batch_size, len(train))
-    epochs = schedule.epochs(len(train), batch_size) if epochs is None else epochs
+    batch_size = min(int(batch_size), len(train))  # of NumPy's own kind, too
+    epochs = schedule.epochs(len(train), batch_size) if epochs is None else int(epochs)
     target = choose_device(device)
     model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None

@@ -10,7 +10,6 @@ from typing import Any
 import pyro
 import torch
 from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal, init_to_value
-
 from torch.distributions import constraints
 
 from bayesreg.device import random_state_kept

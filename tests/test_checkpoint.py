@@ -109,6 +109,10 @@ def test_a_function_is_known_again_in_another_process():
     assert "0x" not in made[0]
 
 
+def times(by):
+    return lambda x: x * by
+
+
 def doubled():
     return lambda x: x * 2
 
@@ -132,7 +136,7 @@ def test_functions_of_one_name_are_told_apart_by_what_they_do():
         return br.checkpoint._text(br.checkpoint._function(value))
 
     by = [lambda x, by=by: x * by for by in (2, 3)]
-    closed = [(lambda by: lambda x: x * by)(by) for by in (2, 3)]
+    closed = [times(2), times(3)]
     ways = [(lambda x: x.cos()), (lambda x: x.sin())]
     pairs = [(doubled(), tripled()), by, closed, ways, (By(2), By(3)), (functools.partial(scaled, by=2), scaled)]
     for one, other in pairs:
