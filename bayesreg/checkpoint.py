@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Self
 
 from torch import Tensor
 
 from bayesreg.datasets import Dataset
 from bayesreg.files import Unusable, load_tensors, remove_parts, save_tensors, sha256_of
+from bayesreg.graph import attributes
 from bayesreg.model import Model
 
 
@@ -69,18 +71,38 @@ class Checkpoint:
 def _identity(
     model: Model, train: Dataset, validation: Dataset | None, augment: Callable[[Tensor], Tensor] | None
 ) -> dict[str, Any]:
-    """What a fit starts from, as texts and digests. Of a function its name tells it apart, not its code."""
+    """What a fit starts from, as texts and digests."""
     likelihood = model.likelihood
     return {
         "prior": _text([term.describe(model.size) for term in model.prior.terms]),
         "parameters of each prior": _text([(block.site, list(block.shapes)) for block in model.blocks]),
         "likelihood": _text((type(likelihood).__name__, vars(likelihood))),
-        "network": _text(model.net),
-        "start of the network's weights": sha256_of(model.net.state_dict()),
+        "network": _text((model.net, attributes(model.net))),
+        "start of the network's weights": sha256_of(
+            dict(model.net.named_parameters()) | dict(model.net.named_buffers())
+        ),
         "training data": train.sha256(),
         "validation data": None if validation is None else validation.sha256(),
-        "augment": _text(augment),
+        "augment": _text(_function(augment)),
     }
+
+
+def _function(value: Any) -> Any:
+    """What tells a function from others: its code, defaults and what it closes over; of an object, its attributes."""
+    if isinstance(value, partial):
+        return _function(value.func), value.args, value.keywords
+    code = getattr(value, "__code__", None)
+    if code is None:
+        return value, vars(value) if hasattr(value, "__dict__") else None
+    closed = [_function(cell.cell_contents) for cell in value.__closure__ or ()]
+    return value, _code(code), value.__defaults__, value.__kwdefaults__, closed
+
+
+def _code(code: Any) -> Any:
+    """What a compiled function does, wherever it is written: its operations, and the names and constants in them."""
+    if not isinstance(code, CodeType):
+        return code
+    return code.co_code, code.co_names, [_code(constant) for constant in code.co_consts]
 
 
 def _text(value: Any) -> str:

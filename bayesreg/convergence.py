@@ -8,8 +8,9 @@ steep directions are done; what it falls by in the last, over the part that this
 Tried on 84 fits of five small tables by 300 to 3,000 steps, each beside the same fit by three times as many: of the 52
 that this gained more than 0.05 nats it names 50, of the 32 that it gained less than 0.03 nine, most of them short.
 
-A fit of a few hundred steps is judged by its history alone: Adam's way from the middle of training to its end, by the
-half cosine of the rate, is as long as that of 0.09 E epochs at the first rate.
+A fit of a few hundred steps, or one beside which all this would take long, is judged by its history alone: Adam's way
+from the middle of training to its end, by the half cosine of the rate, is as long as that of 0.09 E epochs at the first
+rate.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ TRIALS = 8  # parts of an epoch's way, each over two sets of batches
 FIRST, SMALLER = 1 / 4, 1 / 4  # the first part, and how much smaller the next is where the objective rises
 SHARE = 400  # one step in so many of the fit's is made again in each trial,
 CHEAP = 5e8  # or as many as these floating-point operations are worth
-
-
+DEAR = 1 / 3  # of the fit's steps: the history tells where the trials would compute more gradients
 WAY = 0.09  # of the epochs
 
 
@@ -72,7 +72,7 @@ class Convergence:
             return "converged: the loss was no longer falling"
         epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
         if math.isnan(self.fall):
-            return f"not known to have converged: {epochs} of few steps cannot tell; train for more"
+            return f"not known to have converged: {epochs}, and it takes 3 to tell; train for more"
         return (
             f"not converged: the loss was still falling by {self.fall:.2g} nats an epoch after {epochs}; "
             "train for more epochs, or with a higher learning rate"
@@ -96,9 +96,9 @@ def judge(
     """
     epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
     horizon = max(epochs, schedule.epochs(size, batch_size))
-    if step.is_short:
-        return Convergence(*_by_history(losses), epochs, horizon)
     number = min(an_epoch, max(1, epochs * an_epoch // SHARE, int(CHEAP // max(1.0, work))))
+    if step.is_short or (2 * TRIALS + 1) * number > DEAR * step.steps:
+        return Convergence(*_by_history(losses), epochs, horizon)
 
     def over(seed: int, measure: Callable[[Iterator[tuple[Tensor, Tensor]]], Any]) -> Any:
         torch.manual_seed(seed)

@@ -90,8 +90,8 @@ def fit(
     }
     options |= {"threads": threads, "compile": compile, "seed": seed}
     check(model, train, guide=guide, validation=validation, **options)
-    batch_size = min(batch_size, len(train))
-    epochs = schedule.epochs(len(train), batch_size) if epochs is None else epochs
+    batch_size = min(int(batch_size), len(train))  # of NumPy's own kind, too
+    epochs = schedule.epochs(len(train), batch_size) if epochs is None else int(epochs)
     target = choose_device(device)
     model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None
@@ -141,7 +141,15 @@ def _profile(posterior: Posterior, train: Dataset) -> None:
         if model.start and not model.local:
             found |= model.likelihood.profile(posterior.outputs(train.x), train.y)
         for site, value in found.items():
-            deep_setattr(guide, site, value)
+            _write(guide, site, value)
+
+
+def _write(guide: AutoDelta, site: str, value: Tensor) -> None:
+    """In place: the step, its graph and the checkpoint hold this very tensor, which Pyro would replace by another."""
+    parameter = guide.get_parameter(f"{site}_unconstrained")
+    held = parameter.data
+    deep_setattr(guide, site, value)
+    parameter.data = held.copy_(parameter.data)
 
 
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro
+import torch
 from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal, init_to_value
+from torch.distributions import constraints
 
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model
@@ -48,9 +50,16 @@ def normal(model: Model, init_scale: float = 0.01) -> AutoNormal:
     """q(θ) = Π_j Normal(m_j, s_j), mean-field variational inference (Blundell et al., 2015).
 
     A positive latent such as a precision is Normal in its logarithm. init_scale: s_j at the start, small
-    beside a network's own weights.
+    beside a network's own weights; in the unit of those parameters that y has given one. What is learned is log s_j,
+    of which a step is the same in every unit.
     """
-    return _start(LocalNormal if model.local else AutoNormal, model, init_scale=init_scale)
+    guide = _start(LocalNormal if model.local else AutoNormal, model, init_scale=init_scale)
+    own = dict(model.net.named_parameters())
+    for block in model.blocks:
+        units = {name: torch.ones_like(own[name]) * model.units.get(name, 1.0) for name in block.shapes}
+        log_scales = guide.get_parameter(f"scales.{block.site}_unconstrained")
+        log_scales.data += block.pack(units).log()
+    return guide
 
 
 GUIDES: dict[str, Callable[[Model], AutoGuide]] = {"delta": delta, "normal": normal}
@@ -86,6 +95,8 @@ def _start(guide_class: type[AutoGuide], model: Model, **options: Any) -> Any:
     ):
         start = model.initial()
         guide = guide_class(model.latents, init_loc_fn=init_to_value(values=start), **options)
+        if isinstance(guide, AutoNormal):
+            guide.scale_constraint = constraints.positive  # log s is learned; large s take long in Pyro's softplus
         if isinstance(guide, _Local):
             guide._of = (model,)
         guide._pyro_name = f"{guide_class.__name__}{next(_numbers)}"

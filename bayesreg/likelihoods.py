@@ -48,10 +48,11 @@ class Likelihood(ABC):
         """Their maximum given the outputs f [n, ...] and y [n, ...] of all data, where it has a closed form."""
         return {}
 
-    def unit(self, y: Tensor) -> tuple[Tensor, Tensor] | None:
+    def unit(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor] | None:
         """(shift, scale), both [outputs]: shift + scale · f is in the unit of y [N, ...] for an f in standard units.
 
-        None: y has no unit, it was stated by the user, or an example is no row of numbers.
+        outputs: of the last layer, of which an example may have several, as a series has one a time. None: y has no
+        unit, it was stated by the user, or an example is no row of such outputs.
         """
         return None
 
@@ -208,8 +209,8 @@ class Gaussian(Likelihood):
         least = torch.finfo(f.dtype).eps * y.abs().max() + torch.finfo(f.dtype).tiny  # where residuals are all 0
         return {"noise.scale": square.sqrt().clamp_min(least)}
 
-    def unit(self, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        return _mean_and_sd(y) if self.scale is None else None
+    def unit(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor] | None:
+        return _mean_and_sd(y, outputs) if self.scale is None else None
 
     def __call__(self, f: Tensor, latents: Latents, batch_dims: int = 1) -> Distribution:
         f = _drop_one(f, batch_dims)
@@ -242,8 +243,8 @@ class Heteroscedastic(Likelihood):
         mean, log_scale = (_drop_one(part, batch_dims) for part in f.chunk(2, -1))
         return dist.Normal(mean, log_scale.clamp(-LARGEST, LARGEST).exp()).to_event(mean.dim() - batch_dims)
 
-    def unit(self, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        moments = _mean_and_sd(y)
+    def unit(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor] | None:
+        moments = _mean_and_sd(y, outputs // 2)
         if moments is None:
             return None
         mean, sd = moments
@@ -269,14 +270,16 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 }
 
 
-def _mean_and_sd(y: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Of each column of y [N] or [N, k], both [k]; the sd of a constant is 1. None for anything else, as images."""
-    if y.dim() > 2:
+def _mean_and_sd(y: Tensor, columns: int) -> tuple[Tensor, Tensor] | None:
+    """Of each column of y [..., columns], both [columns]; the sd of a constant is 1. None for anything else, as images.
+
+    y [N, T] of one column is a number at each of T times.
+    """
+    if y[0].numel() % columns or (y.dim() > 2 and y.shape[-1] != columns):
         return None
-    columns = y.reshape(len(y), -1).double()
-    sd = columns.std(0, correction=0)
-    dtype = y.dtype if y.is_floating_point() else torch.get_default_dtype()
-    return columns.mean(0).to(dtype), sd.where(sd > 0, torch.ones_like(sd)).to(dtype)
+    rows = y.reshape(-1, columns).double()
+    sd = rows.std(0, correction=0)
+    return rows.mean(0), sd.where(sd > 0, torch.ones_like(sd))
 
 
 def as_likelihood(value: Likelihood | type[Likelihood] | str) -> Likelihood:

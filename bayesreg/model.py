@@ -107,6 +107,7 @@ class Model(nn.Module):
         self.local = has_local_latents(self.net)
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
         self.start: Parameters = {}  # where the likelihood's latents start, where data have told
+        self.units: Parameters = {}  # of parameters of the network, by name, where y has given them one
         self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
 

@@ -29,7 +29,7 @@ class Step:
 
     Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
     from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by name of a parameter of
-    the model, what its steps are multiplied by, of a shape that broadcasts to its own.
+    the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate.
     """
 
     def __init__(
@@ -44,8 +44,7 @@ class Step:
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
         self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
         self._rates = dict(rates or {})
-        rated = self._parts(self.parameters, self._rates)
-        self._rated = [(part, part.clone(), 1 - rate) for part, rate in rated]  # old + rate (new − old)
+        self._vectors = self._vectors_of_rates()
 
     def _parts(self, vectors: list[Tensor], rates: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The parts of vectors like the guide's that have a rate of their own, and that rate."""
@@ -55,6 +54,15 @@ class Step:
             for block in self.model.blocks:
                 named |= block.unpack(vector) if site == block.site else {}
             yield from ((named[name], rate) for name, rate in rates.items() if name in named)
+
+    def _vectors_of_rates(self) -> list[Tensor | None]:
+        """The rates as vectors like the parameters, 1 where there is none; None for those without any."""
+        if not self._rates:
+            return [None] * len(self.parameters)
+        vectors = [torch.ones_like(parameter) for parameter in self.parameters]
+        for part, rate in self._parts(vectors, self._rates):
+            part.copy_(rate)
+        return [vector if bool((vector != 1).any()) else None for vector in vectors]
 
     def _begin(self) -> None:
         """Give Adam its moments, all 0, where it has none yet: a step of gradient 0 moves nothing."""
@@ -80,14 +88,14 @@ class Step:
 
     def _update(self, x: Tensor, y: Tensor) -> Tensor:
         terms, *gradients = self.gradient(x, y)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        for part, old, _ in self._rated:
-            old.copy_(part)
+        for parameter, gradient, rate in zip(self.parameters, gradients, self._vectors, strict=True):
+            parameter.grad = gradient if rate is None else gradient * rate  # that of p / rate, as large in every unit
+            if rate is not None:
+                parameter.div_(rate)  # in float32 a step of lr would be lost in a p of 1e6
         self.optimiser.step()
-        for part, old, rest in self._rated:
-            part.lerp_(old, rest)
-        for parameter in self.parameters:
+        for parameter, rate in zip(self.parameters, self._vectors, strict=True):
+            if rate is not None:
+                parameter.mul_(rate)
             parameter.grad = None  # its memory is free for the next step's activations
         return terms
 
@@ -142,7 +150,7 @@ class Step:
         return torch.stack(found), weights / weights.sum()
 
     def paces(self) -> list[Tensor]:
-        """What Adam would multiply a gradient by, lr / √v and the rates, with lr as at the start and v as it is now.
+        """What Adam would multiply a gradient by, lr / √v and the rates squared, with lr as at the start and v as now.
 
         Of what the likelihood has put at its maximum it is 0.
         """
@@ -151,7 +159,7 @@ class Step:
         roots = [(m["exp_avg_sq"].double() / (1 - b2 ** m["step"].item())).sqrt() for m in moments]
         paces = [self.lr / (root + epsilon) for root in roots]
         for part, rate in self._parts(paces, self._rates | {site: torch.tensor(0.0) for site in self.model.start}):
-            part *= rate
+            part *= rate**2  # of the gradient, as of p / rate, and of the step
         return paces
 
     def clone(self) -> list[Tensor]:

@@ -29,27 +29,38 @@ def start_in_unit_of(model: Model, train: Dataset, lr: float, steps: int) -> Rat
     """
     some = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:SAMPLE]
     x, y = to_unit(train.x[some]), train.y[some]
-    unit = model.likelihood.unit(train.y)
-    rates = {} if unit is None else _move_last_layer(model, x, *unit)
+    model.units = _move_last_layer(model, x, train.y)
     with torch.no_grad():
-        model.start = model.likelihood.profile(_outputs(model, x)[0], y)
-    return rates | {site: y.new_tensor(max(1.0, min(TRAVEL / steps, FASTEST) / lr)) for site in model.start}
+        f, _ = _outputs(model, x)
+        model.start = model.likelihood.profile(f, y)
+    return model.units | {site: f.new_tensor(max(1.0, min(TRAVEL / steps, FASTEST) / lr)) for site in model.start}
 
 
-def _move_last_layer(model: Model, x: Tensor, shift: Tensor, scale: Tensor) -> Rates:
-    """W → scale · W, b → shift + scale · b, of the layer that gives the outputs [B, outputs]."""
+def _move_last_layer(model: Model, x: Tensor, y: Tensor) -> Rates:
+    """W → scale · W, b → shift + scale · b, of the layer that gives the outputs; the scales by name."""
     last = _outputs(model, x)[1]
-    names = {id(p): name for name, p in model.net.named_parameters()}
-    learned = {name for block in model.blocks for name in block.shapes}
-    if last is None or not {names.get(id(p)) for p in last.parameters(recurse=False)} <= learned:
+    names = _learned_alone(model, last) if last else None
+    unit = model.likelihood.unit(y, last.out_features) if last and names else None
+    if last is None or names is None or unit is None:
         return {}
-    weight, bias = last.weight, last.bias
-    rates = {names[id(weight)]: scale[:, None]}
-    last.weight = nn.Parameter(weight * scale[:, None], requires_grad=False)
-    if bias is not None:
-        rates[names[id(bias)]] = scale
-        last.bias = nn.Parameter(bias * scale + shift, requires_grad=False)
-    return rates
+    shift, scale = (part.to(last.weight) for part in unit)
+    last.weight = nn.Parameter(last.weight * scale[:, None], requires_grad=False)
+    units = {names["weight"]: scale[:, None]}
+    if last.bias is not None:
+        last.bias = nn.Parameter(last.bias * scale + shift, requires_grad=False)
+        units[names["bias"]] = scale
+    return units
+
+
+def _learned_alone(model: Model, layer: nn.Linear) -> dict[str, str] | None:
+    """ "weight" and "bias" -> their names in the network; None unless all are learned, and this layer's alone."""
+    learned = {name for block in model.blocks for name in block.shapes}
+    names = {id(p): name for name, p in model.net.named_parameters()}
+    everywhere = [id(p) for module in model.net.modules() for p in module.parameters(recurse=False)]
+    found = {own: names[id(p)] for own, p in layer.named_parameters(recurse=False)}
+    alone = all(everywhere.count(id(p)) == 1 for p in layer.parameters(recurse=False))
+    # the old spectral_norm has no parameter "weight", but computes it from another
+    return found if alone and "weight" in found and learned.issuperset(found.values()) else None
 
 
 def _outputs(model: Model, x: Tensor) -> tuple[Tensor, nn.Linear | None]:

@@ -109,6 +109,89 @@ def test_a_function_is_known_again_in_another_process():
     assert "0x" not in made[0]
 
 
+def times(by):
+    return lambda x: x * by
+
+
+def doubled():
+    return lambda x: x * 2
+
+
+def tripled():
+    return lambda x: x * 3
+
+
+class By:
+    """An augmentation with a number of its own."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, x):
+        return x * self.by
+
+
+def test_functions_of_one_name_are_told_apart_by_what_they_do():
+    def text(value):
+        return br.checkpoint._text(br.checkpoint._function(value))
+
+    by = [lambda x, by=by: x * by for by in (2, 3)]
+    closed = [times(2), times(3)]
+    ways = [(lambda x: x.cos()), (lambda x: x.sin())]
+    pairs = [(doubled(), tripled()), by, closed, ways, (By(2), By(3)), (functools.partial(scaled, by=2), scaled)]
+    for one, other in pairs:
+        assert text(one) != text(other)
+        assert "0x" not in text(one)
+    assert text(doubled()) == text(doubled())
+    assert text(By(2)) == text(By(2))
+
+
+class Times(nn.Module):
+    """A network whose numbers are in no parameter: one in Python, one in a buffer that is not saved."""
+
+    def __init__(self, power=1, factor=1.0):
+        super().__init__()
+        self.layer, self.power = nn.Linear(2, 1), power
+        self.register_buffer("factor", torch.tensor(factor), persistent=False)
+
+    def forward(self, x):
+        return self.layer(x) ** self.power * self.factor
+
+    def get_extra_state(self):
+        return {"text": "whatever"}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_networks_are_told_apart_by_all_that_is_in_them():
+    def identity(**options):
+        torch.manual_seed(0)
+        return br.checkpoint._identity(br.Model(Times(**options), br.Flat(), br.Gaussian(), size=N), data(), None, None)
+
+    mine = identity()
+    assert identity() == mine
+    assert {name for name, value in identity(power=2).items() if value != mine[name]} == {"network"}
+    weights = "start of the network's weights"
+    assert {name for name, value in identity(factor=2.0).items() if value != mine[name]} == {weights}
+
+
+def test_a_kill_after_the_last_epoch_loses_nothing(tmp_path, monkeypatch):
+    """The noise scale is put at its maximum before the last checkpoint, which has to hold it."""
+    path, options = tmp_path / "c.pt", {"likelihood": br.Gaussian(), "prior": br.ARD()}
+
+    def interrupt(*args):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "judge", interrupt)
+        with pytest.raises(Interrupted):
+            fit(checkpoint=path, **options)
+    resumed, whole = fit(checkpoint=path, **options), fit(**options)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert resumed.convergence == whole.convergence
+
+
 def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path):
     with pytest.raises(br.Diverged):
         fit(checkpoint=tmp_path / "c.pt", lr=1e30)

@@ -130,6 +130,14 @@ def test_a_short_fit_is_judged_by_its_history_and_leaves_the_network_alone():
     assert "not known to have converged: 2 epochs" in str(unknown)
 
 
+def test_where_trials_would_take_long_beside_the_fit_the_history_tells():
+    train = classes(5000)
+    made = model(train)
+    step = Step(made, br.guides.delta(made), lr=1e-3, steps=500)
+    made.net = None  # nothing may be run: all 50 batches, 17 times, are more than the fit's steps
+    assert judge(step, train, 100, [1.0] * 10, work=1e3).fall == 0.0
+
+
 def test_it_is_saved_and_loaded(tmp_path):
     train = classes(50)
     posterior = br.fit(model(train), train, epochs=3, **QUIET)

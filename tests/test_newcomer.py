@@ -127,6 +127,10 @@ def test_fewer_data_than_the_batch_are_one_batch(caplog):
     assert ours == expected  # captured, or not, for the same batches
 
 
+def test_numbers_of_numpy_are_numbers():
+    same(fit(batch_size=np.int64(8), epochs=np.int64(1), lr=np.float64(0.01), seed=np.int64(1)), fit(lr=0.01, seed=1))
+
+
 def test_a_column_of_labels_is_labels_everywhere():
     posterior, column = classify(), Y[:, None]
     same(fit(train=(X, column)), posterior)

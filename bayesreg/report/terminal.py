@@ -27,7 +27,7 @@ def terminal(runs: pd.DataFrame) -> str:
         "Average: scores scaled by row, the best prior 1, the worst 0.",
         *_baselines(results),
         *(f"Refused: {line}" for line in refusals(results)),
-        *(f"Not converged: {line}" for line in unconverged(statistics.select(runs))),
+        *(f"Not known to have converged: {line}" for line in unconverged(statistics.select(runs))),
     ]
     return "\n".join([header, rule, *body, rule, average, *notes])
 

@@ -115,14 +115,17 @@ def refusals(results: pd.DataFrame) -> list[str]:
 
 
 def unconverged(selected: pd.DataFrame) -> list[str]:
-    """Which of the reported runs had not converged when they ended: one line a prior and task."""
+    """Which of the reported runs are not known to have converged when they ended: one line a prior and task."""
     rows = []
     for (task, prior), runs in selected.groupby(["task", "prior_name"], sort=False):
-        falling = runs[runs["converged"].eq(False)]
-        if len(falling):
-            most = falling["falling"].max()
-            by = f", by up to {tables.number(most)} nats an epoch" if most == most else ""
-            rows.append(f"{prior} on {task}: the loss of {len(falling)} of {len(runs)} runs was still falling{by}")
+        open_ = runs[runs["converged"].eq(False)]
+        most = open_["falling"].max()
+        if len(open_):
+            of = f"{prior} on {task}: {len(open_)} of {len(runs)} runs"
+            falling = (
+                f"still falling by up to {tables.number(most)} nats an epoch" if most == most else "too short to tell"
+            )
+            rows.append(f"{of}, {falling}")
     return rows
 
 
