@@ -88,14 +88,23 @@ def _identity(
 
 
 def _function(value: Any) -> Any:
-    """What tells a function from others: its code, defaults and what it closes over; of an object, its attributes."""
+    """What tells a function from others: its code, and the constants in its defaults, its closure or its attributes.
+
+    Of anything that may change while it is called, as a list of what it has seen, the type alone.
+    """
     if isinstance(value, partial):
-        return _function(value.func), value.args, value.keywords
+        return _function(value.func), [_function(one) for one in (*value.args, *value.keywords.items())]
+    if isinstance(value, tuple):
+        return [_function(one) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     code = getattr(value, "__code__", None)
     if code is None:
-        return value, vars(value) if hasattr(value, "__dict__") else None
-    closed = [_function(cell.cell_contents) for cell in value.__closure__ or ()]
-    return value, _code(code), value.__defaults__, value.__kwdefaults__, closed
+        own = vars(value) if callable(value) and hasattr(value, "__dict__") else {}
+        return type(value).__qualname__, [(name, _function(one)) for name, one in sorted(own.items())]
+    closed = tuple(cell.cell_contents for cell in value.__closure__ or ())
+    defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).items())
+    return value.__qualname__, _code(code), _function(defaults), _function(closed)
 
 
 def _code(code: Any) -> Any:

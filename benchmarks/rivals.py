@@ -127,12 +127,12 @@ class MeanField(HandWritten):
         self.shapes = [p.shape for p in each]
         self.positive = sum(p.numel() for p in each[len(self.names) :])
         self.mean = torch.cat([p.detach().reshape(-1) for p in each])
-        self.raw = torch.full_like(self.mean, math.log(math.expm1(0.01)))  # s = softplus(raw) = 0.01
+        self.raw = torch.full_like(self.mean, math.log(0.01))  # log s
         self.net.requires_grad_(False)
         return [self.mean, self.raw]
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        scale = F.softplus(self.raw)
+        scale = self.raw.exp()
         draw = torch.addcmul(self.mean, scale, torch.randn_like(self.mean))
         parts = draw.split([shape.numel() for shape in self.shapes])
         values = [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
@@ -140,7 +140,7 @@ class MeanField(HandWritten):
         f = functional_call(self.net, dict(zip(self.names, own, strict=True)), (_floats(x),))
         log_scale = None if self.log_scale is None else rest.pop(0)
         loss = self.objective(f, y, [w for w in own if w.dim() >= 2], log_scale, rest)
-        entropy = scale.log().sum()
+        entropy = self.raw.sum()
         if self.positive:
             entropy = entropy + draw[-self.positive :].sum()
         return loss - entropy / self.size

@@ -289,7 +289,7 @@ def test_an_experiment_says_it_in_a_line(monkeypatch, capsys, tmp_path, options,
         (["--priors"], r"--priors names none"),
         (["--experiments"], r"--experiments names none"),
         (["--experiments", "digits 'half"], r"""--experiments "digits 'half".*[Nn]o closing quotation"""),
-        (["--experiments", ""], r"--experiments '' is no name"),
+        (["--experiments", ""], r"unknown experiment ''\. Experiments: synthetic"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
