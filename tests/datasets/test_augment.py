@@ -83,10 +83,10 @@ def augmented(prior="l2", guide="delta", dropout=0.0, stop_after=10**6, **option
     """The batches [steps, B, 1, 4, 4] that a fit of 2 epochs of 3 steps computes with, and its losses."""
     x = torch.randint(0, 255, (12, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     prior = br.priors.parse(prior, 12, smoothness={"every": 1, "fraction": 0.5, "coordinates": 1})
-    batches = []
+    batches, stop = [], [stop_after]
 
     def augment(batch):
-        if len(batches) == stop_after:
+        if len(batches) == stop[0]:
             raise Interrupted
         noise = torch.empty(4, 1, 4, 4).normal_()  # as a function of a user's own may
         batches.append(flip_and_crop(batch, 1) + noise)
