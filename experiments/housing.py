@@ -14,9 +14,9 @@ class Housing(Diabetes):
     """Median house values of 20,640 districts, in 100,000 $, from 8 features (Pace & Barry, 1997), with an MLP."""
 
     name: ClassVar[str] = "housing"
-    epochs: int = 40
+    epochs: int = 30
     """Passes over the training data."""
-    batch_size: int = 64
+    batch_size: int = 32
     """Examples a step."""
     lr: float = 5e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
