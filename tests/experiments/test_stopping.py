@@ -35,28 +35,33 @@ def until(true, process):
         time.sleep(0.02)
 
 
-WAITS = """
+# In short sleeps: a signal that comes just before a sleep begins is heard only after it.
+SLEEP = """
 import sys, time
 from experiments.stopping import stoppable
+def sleep(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+"""
+WAITS = f"""{SLEEP}
 cleaning, grace = map(float, sys.argv[1:])
 with stoppable(grace):
     try:
         print("ready", flush=True)
-        time.sleep(600)
+        sleep(600)
     finally:
         print("cleaning", flush=True)
-        time.sleep(cleaning)
+        sleep(cleaning)
 """
-SWALLOWS = """
-import time
-from experiments.stopping import stoppable
+SWALLOWS = f"""{SLEEP}
 with stoppable():
     try:
         print("ready", flush=True)
-        time.sleep(600)
+        sleep(600)
     except BaseException:  # as where a C library calls back
         print("cleaning", flush=True)
-    time.sleep(600)
+    sleep(600)
 """
 WAYS = {  # code, its arguments, and whether it takes a second signal
     "tidy": (WAITS, ["0", "600"], False),
