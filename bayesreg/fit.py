@@ -82,14 +82,19 @@ def fit(
     """
     guide, train, validation = given(model, guide, train, validation)
     batch_size = schedule.batch_size(len(train)) if batch_size is None else batch_size
-    options: dict[str, Any] = {
-        "epochs": 1 if epochs is None else epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "device": device,
-    }
-    options |= {"threads": threads, "compile": compile, "seed": seed}
-    check(model, train, guide=guide, validation=validation, **options)
+    check(
+        model,
+        train,
+        guide=guide,
+        epochs=1 if epochs is None else epochs,
+        batch_size=batch_size,
+        lr=lr,
+        device=device,
+        seed=seed,
+        threads=threads,
+        compile=compile,
+        validation=validation,
+    )
     batch_size = min(int(batch_size), len(train))  # of NumPy's own kind, too
     epochs = schedule.epochs(len(train), batch_size) if epochs is None else int(epochs)
     target = choose_device(device)

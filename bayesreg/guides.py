@@ -55,7 +55,7 @@ def normal(model: Model, init_scale: float = 0.01) -> AutoNormal:
     """
     guide = _start(LocalNormal if model.local else AutoNormal, model, init_scale=init_scale)
     own = dict(model.net.named_parameters())
-    for block in model.blocks:
+    for block in model.blocks if model.units else ():  # or a vector of ones for every weight would be made
         units = {name: torch.ones_like(own[name]) * model.units.get(name, 1.0) for name in block.shapes}
         log_scales = guide.get_parameter(f"scales.{block.site}_unconstrained")
         log_scales.data += block.pack(units).log()

@@ -18,7 +18,8 @@ from torch.distributions import Distribution
 from bayesreg import diagnostics, guides, network, prediction, priors
 from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
-from bayesreg.datasets import Dataset, Windows, as_dataset
+from bayesreg.datasets import Windows, as_dataset
+from bayesreg.datasets.tensors import to_tensor
 from bayesreg.device import random_state_kept
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS
@@ -104,7 +105,7 @@ class Posterior:
         example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
         seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        thetas, x = self.draws(draws, seed), Dataset(x, x).x
+        thetas, x = self.draws(draws, seed), to_tensor("x", x)
         with bar(total=_number(thetas) * len(x), desc="predict", show=progress, **BAR) as shown:
             return prediction.of(self._predictive(thetas, x, shown.update))
 

@@ -37,7 +37,7 @@ from bayesreg.posterior import Posterior
 log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
-STATUS = ("done", "diverged", "refused")
+STATUS = ("done", "diverged", "refused")  # in result.json
 WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "result.json")  # under the claim
 __all__ = ["Claimed", "Config", "describe", "execute", "key", "load", "prepare", "refuse", "result"]
 

@@ -149,7 +149,7 @@ class Step:
         weights = torch.tensor(sizes, device=found[0].device, dtype=torch.float64)
         return torch.stack(found), weights / weights.sum()
 
-    def paces(self) -> list[Tensor]:
+    def preconditioners(self) -> list[Tensor]:
         """What Adam would multiply a gradient by, lr / √v and the rates squared, with lr as at the start and v as now.
 
         Of what the likelihood has put at its maximum it is 0.
@@ -157,10 +157,10 @@ class Step:
         b2, epsilon = self.optimiser.defaults["betas"][1], self.optimiser.defaults["eps"]
         moments = [self.optimiser.state[parameter] for parameter in self.parameters]
         roots = [(m["exp_avg_sq"].double() / (1 - b2 ** m["step"].item())).sqrt() for m in moments]
-        paces = [self.lr / (root + epsilon) for root in roots]
-        for part, rate in self._parts(paces, self._rates | {site: torch.tensor(0.0) for site in self.model.start}):
+        made = [self.lr / (root + epsilon) for root in roots]
+        for part, rate in self._parts(made, self._rates | {site: torch.tensor(0.0) for site in self.model.start}):
             part *= rate**2  # of the gradient, as of p / rate, and of the step
-        return paces
+        return made
 
     def clone(self) -> list[Tensor]:
         """The parameters as they are."""

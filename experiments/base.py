@@ -222,7 +222,8 @@ class Experiment(ABC):
         """What is recorded, in groups by its role: `bayesreg.runs` says what they are."""
         from bayesreg import guides, priors
 
-        kind = {"dataset": self.data_set, "net": self.net, "guide": None, "experiment": self.name}
+        task = {"dataset": self.data_set, "net": self.net, "guide": self.guide, "experiment": self.name}
+        task |= {"metric": self.metric} | options.with_role(self, TASK) | {"guide": guides.named(self.guide)}
         described = {
             "prior": priors.text(prior, size),
             "prior_name": "+".join(term.name for term in prior.terms),
@@ -231,7 +232,7 @@ class Experiment(ABC):
         names = {term.name for term in prior.terms}
         own = {name: asdict(value) for name, value in options.of_priors(self).items() if name in names}
         return {
-            TASK: kind | {"metric": self.metric} | options.with_role(self, TASK) | {"guide": guides.named(self.guide)},
+            TASK: task,
             CANDIDATE: described | own,
             REPLICATE: options.with_role(self, REPLICATE),
         }

@@ -1,10 +1,10 @@
-"""The steps of a GRU, or of a plain recurrent layer, in levels, as one operation with a way back of its own.
+"""The steps of a GRU, or of a plain recurrent layer, in levels, as one operation with a backward pass of its own.
 
     gru         r, z = σ, σ of a_t + c_t        n = tanh(a_t + r c_t)        h_t = n + z (h_{t−1} − n)
     rnn_tanh    h_t = tanh(a_t + c_t)
 
-with a_t, what the input adds, and c_t = U h_{t−1} + b, in rows of their own for r, z and n. Of the way there only h is
-kept, and in a captured graph all steps are one node. The way back has no gradient of its own: asking for one raises
+with a_t, what the input adds, and c_t = U h_{t−1} + b, in rows of their own for r, z and n. Of the forward pass only h
+is kept, and in a captured graph all steps are one node. The backward pass cannot be differentiated again: that raises
 RuntimeError.
 """
 
@@ -49,20 +49,20 @@ def _rnn_back(a: Tensor, c: Tensor, h: Tensor) -> Back:
 
 
 def _of(g: Any, x: Tensor) -> Tensor:
-    value, slope, bend, _ = _at(g, x)
-    return chain(value, slope, bend, x)
+    value, slope, d2, _ = _at(g, x)
+    return chain(value, slope, d2, x)
 
 
 def _back(g: Any, x: Tensor) -> Back:
-    _, slope, bend, twist = _at(g, x)
-    return Back.chain(slope, bend, twist, *parts(x)[1:])
+    _, slope, d2, d3 = _at(g, x)
+    return Back.chain(slope, d2, d3, *parts(x)[1:])
 
 
 def _at(g: Any, x: Tensor) -> Expansion:
     return g(x.narrow(-3, 0, 1))
 
 
-# name: (h_t, the way back from it, how many of h's widths a and c share and how many each and h have to themselves)
+# name: (h_t, its backward pass, how many of h's widths a and c share and how many each and h have to themselves)
 CELLS: dict[str, Any] = {"gru": (_gru, _gru_back, 2, 1), "rnn_tanh": (_rnn, _rnn_back, 1, 0)}
 
 
@@ -121,8 +121,8 @@ def _keep(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.save_for_backward(*tensors, output)
 
 
-def _way_back(ctx: Any, of_h: Tensor) -> Any:
+def _backward(ctx: Any, of_h: Tensor) -> Any:
     return *_steps_back(of_h, *ctx.saved_tensors, ctx.cell), None
 
 
-steps.register_autograd(_way_back, setup_context=_keep)
+steps.register_autograd(_backward, setup_context=_keep)

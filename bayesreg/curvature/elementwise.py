@@ -16,14 +16,14 @@ from torch.func import jvp
 from bayesreg.curvature.jet import Jet
 from bayesreg.curvature.rules import rule
 
-Expansion = tuple[Tensor, ...]  # g and its derivatives, the third for the way back
+Expansion = tuple[Tensor, ...]  # g and its derivatives, the third for the backward pass
 
 
 def _sigmoid(v: Tensor) -> Expansion:
     s = torch.sigmoid(v)
     slope, rest = s * (1 - s), 1 - 2 * s
-    bend = slope * rest
-    return s, slope, bend, bend * rest - 2 * slope * slope
+    d2 = slope * rest
+    return s, slope, d2, d2 * rest - 2 * slope * slope
 
 
 def _silu(v: Tensor) -> Expansion:
@@ -60,8 +60,8 @@ def _reciprocal(v: Tensor) -> Expansion:
 def _rsqrt(v: Tensor) -> Expansion:
     r, inverse = torch.rsqrt(v), 1 / v
     slope = -0.5 * r * inverse
-    bend = -1.5 * slope * inverse
-    return r, slope, bend, -2.5 * bend * inverse
+    d2 = -1.5 * slope * inverse
+    return r, slope, d2, -2.5 * d2 * inverse
 
 
 # Where they are wanted most; the rest go by forward mode.
@@ -82,15 +82,15 @@ for _names, _expansion in {
 class _Chain(torch.autograd.Function):
     """f [*S], f' and f'' [D, *S] → g(f), g'(f)·f', g''(f)·f'² + g'(f)·f''.
 
-    Only f, f' and f'' are kept for the way back; autograd would keep every product in these formulas.
+    Only f, f' and f'' are kept for the backward pass; autograd would keep every product in these formulas.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(f: Tensor, first: Tensor, second: Any, g: Callable[[Tensor], Expansion]) -> tuple[Tensor, ...]:
-        value, slope, bend, _ = g(f)
-        return value, slope * first, _second(slope, bend, first, second)
+        value, slope, d2, _ = g(f)
+        return value, slope * first, _second(slope, d2, first, second)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -101,25 +101,25 @@ class _Chain(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, of_value: Any, of_first: Any, of_second: Any) -> Any:
         f, first, second = ctx.saved_tensors
-        _, slope, bend, twist = ctx.g(f)
+        _, slope, d2, d3 = ctx.g(f)
         to_f, to_first, to_second = [], [], None
         if of_value is not None:
             to_f.append(of_value * slope)
         if of_first is not None:
             to_first.append(of_first * slope)
-            to_f.append(_over_directions(of_first * first) * bend)
+            to_f.append(_over_directions(of_first * first) * d2)
         if of_second is not None:
             along = of_second * first
-            to_first.append(along * (2 * bend))
-            to_f.append(_over_directions(along * first) * twist)
+            to_first.append(along * (2 * d2))
+            to_f.append(_over_directions(along * first) * d3)
             if second is not None:
                 to_second = of_second * slope
-                to_f.append(_over_directions(of_second * second) * bend)
+                to_f.append(_over_directions(of_second * second) * d2)
         return _total(to_f), _total(to_first), to_second, None
 
 
-def _second(slope: Tensor, bend: Tensor, first: Tensor, second: Any) -> Tensor:
-    out = bend * first.square()
+def _second(slope: Tensor, d2: Tensor, first: Tensor, second: Any) -> Tensor:
+    out = d2 * first.square()
     return out if second is None else torch.addcmul(out, slope, second)
 
 
@@ -139,8 +139,8 @@ def _elementwise(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         return NotImplemented
     if func in EXPANSIONS and not args and set(kwargs.values()) <= {"none"}:  # gelu(approximate="none")
         first, second = (None if d is None else d.expand(-1, *x.shape) for d in (x.first(), x.second))
-        g, slope, bend = _Chain.apply(x.value, first, second, EXPANSIONS[func])
-        return Jet(g, lambda: slope, bend)
+        g, slope, d2 = _Chain.apply(x.value, first, second, EXPANSIONS[func])
+        return Jet(g, lambda: slope, d2)
     g, dg, d2g = _by_forward_mode(lambda v: func(v, *args, **kwargs), x.value.contiguous())
     dg, d2g = dg.unsqueeze(0), d2g.unsqueeze(0)  # with one direction nothing is to be summed, backwards
     return Jet(g, lambda: dg * x.first(), _second(dg, d2g, x.first(), x.second))

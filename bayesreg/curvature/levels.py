@@ -1,6 +1,6 @@
 """Levels [1 + 2m, ...]: a value, its m first and its m second derivatives in one tensor, for what runs step by step.
 
-The way back goes through functions of levels by the transpose of their derivative, which is triangular: with
+The backward pass goes through functions of levels by the transpose of their derivative, which is triangular: with
 (b, b', b'') the gradients for the levels of what comes out, those for what goes in are
 
     k b + Σ (k₁ b' + k₂ b''),        k b' + k₃ b'',       k b''             summed over the m directions
@@ -51,14 +51,14 @@ def product(f: Tensor, g: Tensor) -> Tensor:
     return torch.cat([f * g, torch.addcmul(f * dg, df, g), second], -3)
 
 
-def chain(value: Tensor, slope: Tensor, bend: Tensor, x: Tensor) -> Tensor:
+def chain(value: Tensor, slope: Tensor, d2: Tensor, x: Tensor) -> Tensor:
     """g(x), from g, g' and g'' at the value of x."""
     _, dx, ddx = parts(x)
-    return torch.cat([value, slope * dx, torch.addcmul(slope * ddx, bend, dx.square())], -3)
+    return torch.cat([value, slope * dx, torch.addcmul(slope * ddx, d2, dx.square())], -3)
 
 
 class Back(NamedTuple):
-    """The way back of every step: k [T, 1, B, W], above (k₁, k₂) [T, 2m, B, W], cross k₃ [T, m, B, W]."""
+    """The backward pass of every step: k [T, 1, B, W], above (k₁, k₂) [T, 2m, B, W], cross k₃ [T, m, B, W]."""
 
     k: Tensor
     above: Tensor
@@ -69,9 +69,9 @@ class Back(NamedTuple):
         return cls(f[:, :1], f[:, 1:], 2 * f[:, 1 : 1 + f.shape[1] // 2])
 
     @classmethod
-    def chain(cls, slope: Tensor, bend: Tensor, twist: Tensor, first: Tensor, second: Tensor) -> "Back":
-        bent = bend * first
-        return cls(slope, torch.cat([bent, torch.addcmul(bend * second, twist, first.square())], 1), 2 * bent)
+    def chain(cls, slope: Tensor, d2: Tensor, d3: Tensor, first: Tensor, second: Tensor) -> "Back":
+        d2_first = d2 * first
+        return cls(slope, torch.cat([d2_first, torch.addcmul(d2 * second, d3, first.square())], 1), 2 * d2_first)
 
     def after(self, other: "Back") -> "Back":
         """This one, of what the other gives."""

@@ -1,7 +1,7 @@
-"""The steps of an LSTM in levels, as one operation with a way back of its own.
+"""The steps of an LSTM in levels, as one operation with a backward pass of its own.
 
-Of the way there only h and c are kept, and in a captured graph all steps are one node. The way back has no gradient of
-its own: asking for one raises RuntimeError.
+Of the forward pass only h and c are kept, and in a captured graph all steps are one node. The backward pass cannot be
+differentiated again: that raises RuntimeError.
 """
 
 from typing import Any
@@ -41,10 +41,10 @@ def _step(inputs: Any, cell: Any) -> tuple[Tensor, Any]:
     a, da, dda = inputs
     s = torch.sigmoid(a)
     slope = torch.addcmul(s, s, s, value=-1)
-    bend = torch.addcmul(slope, slope, s, value=-2)
+    d2 = torch.addcmul(slope, slope, s, value=-2)
     i, f, g, o = s.chunk(4, -1)
     di, df, dg, do = (slope * da).chunk(4, -1)
-    ddi, ddf, ddg, ddo = torch.addcmul(slope * dda, bend, da.square()).chunk(4, -1)
+    ddi, ddf, ddg, ddo = torch.addcmul(slope * dda, d2, da.square()).chunk(4, -1)
     g, dg, ddg = 2 * g - 1, 2 * dg, 2 * ddg
     c, dc, ddc = cell
     ddc = torch.addcmul(torch.addcmul(torch.addcmul(ddf * c, f, ddc), ddi, g), i, ddg)
@@ -105,17 +105,17 @@ def _transposed(a: Tensor, earlier: Tensor, cells: Tensor) -> tuple[Back, Back]:
     a, da, dda = a.split((1, m, m), 1)
     s = torch.sigmoid(a)
     slope, rest = s * (1 - s), 1 - 2 * s
-    bend = slope * rest
-    gates = torch.cat([s, slope * da, torch.addcmul(slope * dda, bend, da.square())], 1)
+    d2 = slope * rest
+    gates = torch.cat([s, slope * da, torch.addcmul(slope * dda, d2, da.square())], 1)
     i, f, g, o = gates.chunk(4, -1)
     g = 2 * g
     g[:, 0] -= 1
-    sigmoid = Back.chain(slope, bend, bend * rest - 2 * slope * slope, da, dda)
+    sigmoid = Back.chain(slope, d2, d2 * rest - 2 * slope * slope, da, dda)
     c, dc, ddc = cells.split((1, m, m), 1)
     t = torch.tanh(c)
     slope = 1 - t * t
-    bend = -2 * t * slope
-    tanh = torch.cat([t, slope * dc, torch.addcmul(slope * ddc, bend, dc.square())], 1)
-    to_cell = Back.chain(slope, bend, slope * (6 * t * t - 2), dc, ddc).after(Back.product(o))
+    d2 = -2 * t * slope
+    tanh = torch.cat([t, slope * dc, torch.addcmul(slope * ddc, d2, dc.square())], 1)
+    to_cell = Back.chain(slope, d2, slope * (6 * t * t - 2), dc, ddc).after(Back.product(o))
     others = torch.cat([g, earlier, 2 * i, tanh], -1)
     return to_cell, sigmoid.after(Back.product(others)).beside(Back.product(f))

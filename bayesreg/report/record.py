@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bayesreg.report import outside
+from bayesreg.runs import STATUS
 
 log = logging.getLogger(__name__)
 
 ROLES = ("task", "candidate", "replicate")  # the groups of options in config.json
-STATUS = ("done", "diverged", "refused")
 
 
 class Run(NamedTuple):
