@@ -1,42 +1,32 @@
-"""bayesreg: which prior should regularise this network?"""
+"""bayesreg: which prior should regularise this network?
 
-from bayesreg import datasets, guides, metrics, nets, priors
-from bayesreg.datasets import Data, Dataset
-from bayesreg.diagnostics import to_arviz
-from bayesreg.fit import Diverged, fit
-from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
-from bayesreg.model import Model
-from bayesreg.posterior import Posterior
-from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, FunctionPrior, Prior, Smoothness, WeightPrior
+The public names are those of the stub beside this file, each imported when it is first asked for, so that the command
+line answers before PyTorch is there.
+"""
+
+import sys
+import types
+from typing import Any
+
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ARD",
-    "L1",
-    "L2",
-    "Batch",
-    "Bernoulli",
-    "Categorical",
-    "Data",
-    "Dataset",
-    "Diverged",
-    "Entropic",
-    "Flat",
-    "FunctionPrior",
-    "Gaussian",
-    "Heteroscedastic",
-    "Likelihood",
-    "Model",
-    "Posterior",
-    "Prior",
-    "Smoothness",
-    "WeightPrior",
-    "datasets",
-    "fit",
-    "guides",
-    "metrics",
-    "nets",
-    "priors",
-    "to_arviz",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+class _Package(types.ModuleType):
+    """Of `fit`, a module and the function in it, the package shows the function, whoever imports the module first."""
+
+    @property
+    def fit(self) -> Any:
+        from bayesreg.fit import fit
+
+        return fit
+
+    @fit.setter
+    def fit(self, module: Any) -> None:
+        """What the import system does to every module of a package."""
+
+
+sys.modules[__name__].__class__ = _Package

@@ -83,8 +83,13 @@ def _identity(
         ),
         "training data": train.sha256(),
         "validation data": None if validation is None else validation.sha256(),
-        "augment": _text(_function(augment)),
+        "augment": code_text(augment),
     }
+
+
+def code_text(function: Any) -> str:
+    """What tells a function from others, as a text: its code and constants, wherever it is written."""
+    return _text(_function(function))
 
 
 def _function(value: Any) -> Any:

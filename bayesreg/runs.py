@@ -6,8 +6,11 @@ config.json     the whole configuration, written first: {"task": …, "candidate
 checkpoint.pt   from which an interrupted run goes on
 history.csv     one row an epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`
+scores.npz      what each test example contributed: its row in the data, −log p(y | x) and what else is a mean over
+                examples; that of the best constant prediction beside it
 result.json     final metrics, seconds, the prior in both conventions, versions, the key of the configuration;
                 written last, so that a directory without it is a run that did not end
+                A run that only helps to choose a strength has neither posterior.pt nor scores.npz
 baselines.json  {name: {metric: value on test}} of what the data give without a network, where it was computed
 """
 
@@ -23,9 +26,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
+from bayesreg import baselines
 from bayesreg.claims import Claimed, Config, claimed
 from bayesreg.datasets import Data
 from bayesreg.device import choose_device
@@ -38,8 +43,8 @@ log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
 STATUS = ("done", "diverged", "refused")  # in result.json
-WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "result.json")  # under the claim
-__all__ = ["Claimed", "Config", "describe", "execute", "key", "load", "prepare", "refuse", "result"]
+WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "scores.npz", "result.json")  # under the claim
+__all__ = ["Claimed", "Config", "describe", "done", "execute", "key", "load", "prepare", "refuse", "result", "scores"]
 
 
 def key(config: Config) -> str:
@@ -55,7 +60,7 @@ def result(directory: str | Path) -> dict[str, Any] | None:
     try:
         done = read_json(directory / "result.json", "status", "message", "metrics", "seconds")
         _check(done, directory)
-        if done["status"] == "done":
+        if done["status"] == "done" and done["metrics"]["test"]:
             load_tensors(directory / "posterior.pt", "posterior")
     except (Unusable, FileNotFoundError) as error:
         log.warning("%s; the run is not taken as done", error)
@@ -82,19 +87,29 @@ def prepare(directory: str | Path, config: Config) -> None:
 
 
 def execute(
-    directory: str | Path, config: Config, model: Model, data: Data, wait: bool = False, **options: Any
+    directory: str | Path,
+    config: Config,
+    model: Model,
+    data: Data,
+    wait: bool = False,
+    test: bool = True,
+    **options: Any,
 ) -> dict[str, Any]:
     """Fit, evaluate on validation and test, record; what is done already is not done again.
 
-    options: those of `fit`. wait: for another process that is at the run, and take what it has done. A run whose
-    loss becomes NaN or infinite is recorded with status "diverged". Returns the result.
+    options: those of `fit`. wait: for another process that is at the run, and take what it has done. test: False leaves
+    the test split alone, as a run that helps to choose a strength must. A run whose loss becomes NaN or infinite is
+    recorded with status "diverged". Returns the result.
     """
     directory = Path(directory)
     with claimed(directory, config, WRITTEN, wait):
-        done = result(directory)
-        if done is None or done["status"] == "refused":  # what was refused and could be built now has a meaning now
-            done = _execute(directory, config, model, data, options)
-        return done
+        return done(directory) or _execute(directory, config, model, data, test, options)
+
+
+def done(directory: Path) -> dict[str, Any] | None:
+    """The result of a run that need not be done again. What was refused, and could be built now, has a meaning now."""
+    known = result(directory)
+    return None if known is None or known["status"] == "refused" else known
 
 
 def refuse(directory: str | Path, config: Config, reason: str, wait: bool = False) -> None:
@@ -111,17 +126,19 @@ def _write(directory: Path, config: Config, outcome: dict[str, Any]) -> None:
     write_atomically(directory / "result.json", lambda part: part.write_text(json.dumps(outcome, indent=2)))
 
 
-def _execute(directory: Path, config: Config, model: Model, data: Data, options: dict[str, Any]) -> dict[str, Any]:
+def _execute(
+    directory: Path, config: Config, model: Model, data: Data, test: bool, options: dict[str, Any]
+) -> dict[str, Any]:
     start = time.perf_counter()
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
     outcome["device"] = str(choose_device(options.get("device")))
     try:
         posterior = _fit(directory / "checkpoint.pt", model, data, options)
         history, warmup = posterior.history, posterior.warmup_seconds
-        tested = posterior.evaluate(data.test, progress=options.get("progress", True))
-        outcome["metrics"] = {"validation": _last(history), "test": tested}
+        outcome["metrics"]["validation"] = _last(history)
         outcome["convergence"] = posterior.convergence and posterior.convergence.record()
-        posterior.save(directory / "posterior.pt")
+        if test:
+            outcome["metrics"]["test"] = _test(directory, posterior, data, options.get("progress", True))
     except Diverged as error:
         history, warmup = pd.DataFrame(error.history or {"epoch": [], "seconds": [], "loss": []}), 0.0
         outcome |= {
@@ -138,6 +155,35 @@ def _execute(directory: Path, config: Config, model: Model, data: Data, options:
     outcome |= describe(model, data)
     _write(directory, config, outcome)
     return outcome
+
+
+def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> dict[str, float]:
+    """The metrics on test, with what each example contributed beside them, and the posterior."""
+    metrics, scores = posterior.evaluate_with_scores(data.test, progress=progress)
+    columns = {name: values.numpy() for name, values in scores.items()}
+    if (constant := baselines.constant_log_likelihood(data)) is not None:
+        columns["constant"] = -constant.float().numpy()
+    columns["row"] = data.test_rows
+    posterior.save(directory / "posterior.pt")
+    write_atomically(directory / "scores.npz", lambda part: _save(part, columns))
+    return metrics
+
+
+def _save(part: Path, columns: dict[str, np.ndarray]) -> None:
+    with part.open("wb") as file:  # given a name, NumPy would add to it
+        np.savez_compressed(file, allow_pickle=False, **columns)
+
+
+def scores(directory: str | Path) -> dict[str, np.ndarray]:
+    """{column: [n]} of scores.npz. FileNotFoundError or `Unusable` where there are none."""
+    path = Path(directory) / "scores.npz"
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return dict(kept)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of zipfile, zlib, NumPy
+        raise Unusable(f"{path} cannot be read ({error})") from None
 
 
 def _fit(checkpoint: Path, model: Model, data: Data, options: dict[str, Any]) -> Posterior:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from experiments.base import main
-from experiments.synthetic import Synthetic
+from bayesreg.tasks.synthetic import Synthetic
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,3 @@ class Digits(Synthetic):
     """Examples a step."""
     width: int = 64
     """Units in each hidden layer."""
-
-
-if __name__ == "__main__":
-    main(Digits)

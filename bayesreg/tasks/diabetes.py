@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Diabetes(Experiment):
+class Diabetes(Registered):
     """Disease progression of 442 patients from 10 measurements (scikit-learn; Efron et al., 2004), with an MLP."""
 
     name: ClassVar[str] = "diabetes"
@@ -32,7 +32,6 @@ class Diabetes(Experiment):
     """Let the network give each example a noise scale of its own, in place of --noise."""
 
     def check(self) -> None:
-        super().check()
         if self.heteroscedastic and self.noise is not None:
             raise ValueError(f"--noise {self.noise} beside --heteroscedastic plays no part: leave one of them out")
 
@@ -45,7 +44,3 @@ class Diabetes(Experiment):
         from bayesreg.likelihoods import Gaussian, Heteroscedastic
 
         return Heteroscedastic() if self.heteroscedastic else Gaussian(self.noise)
-
-
-if __name__ == "__main__":
-    main(Diabetes)

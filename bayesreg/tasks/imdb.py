@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Imdb(Experiment):
+class Imdb(Registered):
     """Reviews of films, good or bad (Maas et al., 2011), with a bidirectional LSTM on embedded words."""
 
     name: ClassVar[str] = "imdb"
@@ -31,7 +31,7 @@ class Imdb(Experiment):
     hidden: int = 64
     """Units of the LSTM a direction, and numbers of an embedding."""
 
-    def data(self) -> Data:
+    def load(self) -> Data:
         from bayesreg.datasets import imdb
 
         return imdb.load(self.data_dir, self.words, self.length)
@@ -45,7 +45,3 @@ class Imdb(Experiment):
         from bayesreg.likelihoods import Categorical
 
         return Categorical()
-
-
-if __name__ == "__main__":
-    main(Imdb)

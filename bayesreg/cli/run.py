@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, Self
 
 import tyro
-
-from experiments import EXPERIMENTS, options, summary
 from experiments.options import CANDIDATE, GRID, REPLICATE, TASK, WHERE, Ard, Smoothness
 from experiments.stopping import stoppable
+
+from experiments import EXPERIMENTS, options, summary
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Synthetic(Experiment):
+class Synthetic(Registered):
     """The paper's synthetic task: 100 classes, 20 inputs, 10,000 points, with an MLP of two hidden layers."""
 
     name: ClassVar[str] = "synthetic"
@@ -34,7 +34,3 @@ class Synthetic(Experiment):
         from bayesreg.likelihoods import Categorical
 
         return Categorical()
-
-
-if __name__ == "__main__":
-    main(Synthetic)

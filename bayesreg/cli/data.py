@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-
 from experiments.base import command, refuse
 from experiments.stopping import stoppable
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Flowers(Experiment):
+class Flowers(Registered):
     """Photographs of flowers (Nilsback & Zisserman, 2008), reconstructed from a few numbers by a convolutional VAE."""
 
     name: ClassVar[str] = "flowers"
@@ -27,7 +27,7 @@ class Flowers(Experiment):
     width: int = 32
     """Channels at half the size; twice as many at each halving."""
 
-    def data(self) -> Data:
+    def load(self) -> Data:
         from bayesreg.datasets import flowers, reconstruct
 
         return reconstruct(flowers.load(self.data_dir, self.image_size))
@@ -44,7 +44,3 @@ class Flowers(Experiment):
         from bayesreg.likelihoods import Bernoulli
 
         return Bernoulli()
-
-
-if __name__ == "__main__":
-    main(Flowers)

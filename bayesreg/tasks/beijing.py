@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Beijing(Experiment):
+class Beijing(Registered):
     """PM2.5 of the next hour from 24 hours of air and weather at 12 stations (Zhang et al., 2017)."""
 
     name: ClassVar[str] = "beijing"
@@ -40,7 +40,3 @@ class Beijing(Experiment):
         from bayesreg.likelihoods import Gaussian, Heteroscedastic
 
         return Heteroscedastic() if self.heteroscedastic else Gaussian()
-
-
-if __name__ == "__main__":
-    main(Beijing)

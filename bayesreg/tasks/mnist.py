@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Mnist(Experiment):
+class Mnist(Registered):
     """MNIST (LeCun et al., 1998) or Fashion-MNIST (Xiao et al., 2017), reconstructed from a few numbers by a VAE."""
 
     name: ClassVar[str] = "mnist"
@@ -29,10 +29,10 @@ class Mnist(Experiment):
     def data_set(self) -> str:
         return self.dataset
 
-    def data(self) -> Data:
+    def load(self) -> Data:
         from bayesreg.datasets import reconstruct
 
-        return reconstruct(super().data())
+        return reconstruct(super().load())
 
     def network(self, data: Data) -> Any:
         from bayesreg import nets
@@ -46,7 +46,3 @@ class Mnist(Experiment):
         from bayesreg.likelihoods import Bernoulli
 
         return Bernoulli()
-
-
-if __name__ == "__main__":
-    main(Mnist)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from experiments.base import Experiment, main
+from bayesreg.tasks.registered import Registered
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data
 
 
 @dataclass(frozen=True)
-class Cifar(Experiment):
+class Cifar(Registered):
     """CIFAR-10 or CIFAR-100 (Krizhevsky, 2009) with a ResNet18 for images of 32 × 32, SiLU in place of ReLU."""
 
     name: ClassVar[str] = "cifar"
@@ -33,10 +33,10 @@ class Cifar(Experiment):
     def data_set(self) -> str:
         return self.dataset
 
-    def data(self) -> Data:
+    def load(self) -> Data:
         from bayesreg.datasets import imbalanced
 
-        data = super().data()
+        data = super().load()
         return data if self.imbalance is None else imbalanced(data, self.imbalance)
 
     def network(self, data: Data) -> Any:
@@ -53,7 +53,3 @@ class Cifar(Experiment):
         from bayesreg.likelihoods import Categorical
 
         return Categorical()
-
-
-if __name__ == "__main__":
-    main(Cifar)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import tyro
-
-from experiments import options
 from experiments.base import Experiment, command, in_words, load, refuse
 from experiments.stopping import stoppable
+
+from experiments import options
 
 MOST_SEEDS = 1000
 

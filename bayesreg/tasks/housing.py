@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from experiments.base import main
-from experiments.diabetes import Diabetes
+from bayesreg.tasks.diabetes import Diabetes
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,3 @@ class Housing(Diabetes):
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     width: int = 128
     """Units in each hidden layer."""
-
-
-if __name__ == "__main__":
-    main(Housing)

@@ -1,0 +1,165 @@
+"""A run of a comparison: one task under one method, one of its repeats."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from bayesreg import baselines, diagnostics, runs
+from bayesreg.checks import check, check_seed, given
+from bayesreg.claims import Config
+from bayesreg.datasets import Data
+from bayesreg.methods import Method
+from bayesreg.model import Model
+from bayesreg.tasks import Task
+
+Stage = Literal["tune", "test"]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Which repeat of a task and method it is: what is drawn anew, alike for all methods.
+
+    seed: of the initial weights, the order of the data and the guide's draws. stage: "tune" for a run that only helps
+    to choose a strength, and never sees the test data; "test" for one that is reported; None for a run on its own,
+    which does both. fold: of `folds`, into which the seed `partition` divides the rows; None for the task's own split.
+    """
+
+    seed: int = 0
+    stage: Stage | None = None
+    partition: int | None = None
+    fold: int | None = None
+    folds: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """For config.json."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def __str__(self) -> str:
+        fold = "" if self.fold is None else f" fold {self.fold + 1}/{self.folds} of partition {self.partition}"
+        return f"seed {self.seed}{fold}"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a run takes place, as `fit` takes it: it changes no result, and is not recorded."""
+
+    device: str | None = None
+    threads: int | None = None
+    compile: str = "auto"
+
+
+class Prepared(NamedTuple):
+    """Everything a run needs, checked."""
+
+    config: Config
+    model: Model
+    data: Data
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A task under a method, one of its repeats."""
+
+    task: Task
+    method: Method
+    repeat: Repeat = Repeat()
+    where: Where = Where()
+    label: str = ""  # of the task, among others
+
+    def __str__(self) -> str:
+        return f"{self.label or self.task.name} {self.method.text} {self.repeat}"
+
+    @property
+    def config(self) -> Config:
+        """What is recorded, and tells this run from others: `bayesreg.runs` says what the groups are."""
+        return {"task": self.task.record(), "candidate": self.method.record(), "replicate": self.repeat.record()}
+
+    def directory(self, root: str | Path) -> Path:
+        """The run's own directory below the root, named after what it holds."""
+        fold = "" if self.repeat.fold is None else f"_fold{self.repeat.fold}"
+        named = f"{_plain(self.method.text)}_seed{self.repeat.seed}{fold}_{runs.key(self.config)}"
+        return Path(root) / _plain(self.task.name) / named
+
+    def build(self) -> Prepared:
+        """Load, build and check everything. ValueError or OSError for what cannot run, before any training.
+
+        MemoryError for a network that is too large.
+        """
+        check_seed("fit", self.repeat.seed)
+        data = data_of(self.task, self.repeat)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(self.repeat.seed)  # the same weights for every method
+            try:
+                net = self.task.network(data)
+            except RuntimeError as error:  # PyTorch's allocator
+                why = str(error).partition("\n")[0]
+                raise MemoryError(f"the network cannot be made, {why}: make it smaller") from None
+        likelihood, size = self.task.likelihood(), len(data.train)
+        self.method.check(net, likelihood, data)
+        model = Model(self.method.network(net), self.method.prior(size), self.method.likelihood(likelihood), size)
+        options = self.task.training() | asdict(self.where) | self.method.training()
+        options |= {"guide": self.method.guide, "seed": self.repeat.seed}
+        return Prepared(self.config, model, data, options)
+
+    def check(self) -> None:
+        """Build and try what `fit` would refuse."""
+        _, model, data, options = self.build()
+        guide, train, validation = given(model, options["guide"], data.train, data.validation)
+        taken = ("lr", "device", "seed", "threads", "compile")
+        known = {name: options[name] for name in taken if name in options}
+        epochs, batch_size = options.get("epochs") or 1, options.get("batch_size") or 32
+        check(model, train, guide=guide, epochs=epochs, batch_size=batch_size, validation=validation, **known)
+
+    def execute(
+        self, directory: Path, shared: Path | None = None, progress: bool = False, wait: bool = True, draw: bool = False
+    ) -> dict[str, Any]:
+        """Train, evaluate and record, with the baselines of its data; what is done is not done again.
+
+        shared: the folder of the baselines of all runs; None: this run is alone. draw: diagnostics of what was learned.
+        Returns the result and its directory.
+        """
+        tested = self.repeat.stage != "tune"
+        if (known := runs.ended(directory, self.config)) is not None and not draw:
+            return known | {"directory": str(directory), "baselines": runs.baselines_of(directory) if tested else {}}
+        config, model, data, options = self.build()
+        outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
+        if draw and outcome["status"] == "done":
+            diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
+        known = baselines.record(directory, shared, data, **self.task.baseline_options()) if tested else {}
+        return outcome | {"directory": str(directory), "baselines": known}
+
+    def refuse(self, reason: str, root: str | Path) -> None:
+        """Record why this run has no meaning, where it would have left its result."""
+        runs.refuse(self.directory(root), self.config, reason, wait=True)
+
+    def under(self, **changes: Any) -> Run:
+        """The same run with another method or repeat."""
+        return replace(self, **changes)
+
+
+def _plain(text: str) -> str:
+    """A text as a part of a path."""
+    return "".join(letter if letter.isalnum() or letter in "+@-_" else "=" for letter in text)[:80]
+
+
+@lru_cache(maxsize=2)
+def _loaded(task: Task) -> Data:
+    return task.load()
+
+
+@lru_cache(maxsize=2)
+def _folded(task: Task, partition: int, fold: int, folds: int) -> Data:
+    return _loaded(task).fold(fold, of=folds, seed=partition)
+
+
+def data_of(task: Task, repeat: Repeat) -> Data:
+    """The task's data as a repeat sees them; what was read for the run before is not read again."""
+    if repeat.fold is None:
+        return task.limited(_loaded(task))
+    return task.limited(_folded(task, repeat.partition or 0, repeat.fold, repeat.folds or 1))

@@ -1,0 +1,94 @@
+"""What methods are compared on: data, a network, a likelihood, the settings of training, baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bayesreg.schedule import LR
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bayesreg.datasets import Data
+    from bayesreg.likelihoods import Likelihood
+
+
+class Task:
+    """What is learned: data, a network, p(y | f) and the settings of training.
+
+    net: a callable without arguments, called under each seed, that returns a new nn.Module; or a module, whose layers
+    are then initialised anew for each seed; None takes an MLP of two hidden layers that fits the data. data: a Data, or
+    a pair (x, y), which is split. likelihood: itself, its class or its name; None takes Categorical for classes and
+    Gaussian with a learned scale for numbers. metric: what tables show beside the NLL; None takes accuracy for classes,
+    else R². epochs, batch_size, lr, augment: as `fit` takes them.
+
+    Raises ValueError or TypeError, with what to write, for what cannot be trained.
+    """
+
+    def __init__(
+        self,
+        net: Callable[[], nn.Module] | nn.Module | None = None,
+        data: Any = None,
+        *,
+        name: str | None = None,
+        likelihood: Any = None,
+        metric: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float = LR,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        from bayesreg.tasks import own
+
+        self._data = own.as_data(data)
+        self.name = self._data.name if name is None else name
+        self._make = own.factory(net, self._data)
+        self._likelihood = own.likelihood(likelihood, self._data)
+        self._metric = metric
+        self._settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "augment": augment}
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r})"
+
+    def load(self) -> Data:
+        """The data, with their split into train, validation and test."""
+        return self._data
+
+    def limited(self, data: Data) -> Data:
+        """The data, or a fold of them, with as many training examples as the task has."""
+        return data
+
+    def network(self, data: Data) -> nn.Module:
+        """The network for these data, freshly initialised from PyTorch's random state."""
+        return self._make()
+
+    def likelihood(self) -> Likelihood:
+        """p(y | f)."""
+        return self._likelihood
+
+    @cached_property
+    def metric(self) -> str:
+        """The metric that tables show beside the NLL. ValueError for one that the likelihood does not have."""
+        from bayesreg.tasks import own
+
+        return own.headline(self._metric, self._likelihood, self._data)
+
+    def training(self) -> dict[str, Any]:
+        """How it is trained: options of `fit`."""
+        return self._settings
+
+    def baseline_options(self) -> dict[str, dict[str, Any]]:
+        """What the baselines share with the network, as {"principal_components": {"latent": 20}}."""
+        return {}
+
+    @cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        from bayesreg.tasks import own
+
+        return own.identity(self._data, self._make, self._likelihood, self._settings)
+
+    def record(self) -> dict[str, Any]:
+        """What tells it from other tasks, for config.json."""
+        return {"dataset": self.name, "metric": self.metric, **self._identity}
