@@ -1,10 +1,11 @@
 """bayesreg: which prior should regularise this network?"""
 
-from bayesreg import datasets, guides, metrics, nets, priors
+from bayesreg import datasets, guides, methods, metrics, nets, priors
 from bayesreg.datasets import Data, Dataset
 from bayesreg.diagnostics import to_arviz
 from bayesreg.fit import Diverged, fit
 from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
+from bayesreg.methods import Method
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, FunctionPrior, Prior, Smoothness, WeightPrior
@@ -27,6 +28,7 @@ __all__ = [
     "Gaussian",
     "Heteroscedastic",
     "Likelihood",
+    "Method",
     "Model",
     "Posterior",
     "Prior",
@@ -35,6 +37,7 @@ __all__ = [
     "datasets",
     "fit",
     "guides",
+    "methods",
     "metrics",
     "nets",
     "priors",
