@@ -46,7 +46,7 @@ class Dropout(Tuned):
             setattr(module, option, self.strength)
         if own:
             return [module for module, _ in own]
-        layers = [module for module in net.modules() if isinstance(module, LAYERS)]
+        layers: list[nn.Module] = [module for module in net.modules() if isinstance(module, LAYERS)]
         dropped = [layer for layer in layers[1:] if not isinstance(layer, EMBEDDINGS)]
         if not dropped:
             raise ValueError(

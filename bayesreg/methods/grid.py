@@ -38,9 +38,8 @@ def another(grid: Sequence[float], tried: Sequence[float], best: float, most: fl
     elif not below:
         found = u * first / second
     else:
-        wider = max(
-            above[0], below[-1], key=lambda other: round(abs(math.log(other / u)), 6)
-        )  # equal ones: the stronger
+        # of two that are equally wide the stronger
+        wider = max(above[0], below[-1], key=lambda other: round(abs(math.log(other / u)), 6))
         found = math.sqrt(u * wider)
     made = strength(found, most) if math.isfinite(found) else math.inf
     return made if 0 < made < most and made not in tried else None

@@ -27,8 +27,8 @@ OTHER_GUIDES: tuple[Any, ...] = ((0, (1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1,
 class Method:
     """Priors and techniques that are used together, and a guide.
 
-    terms: texts without a guide ("l2:1e-4", "dropout"), `Prior` or `Technique` objects, or classes of one. A class, or a
-    name without a number, is tuned over the grid that it declares; an object, or a name with a number, is taken as it
+    terms: texts without a guide ("l2:1e-4", "dropout"), `Prior` or `Technique` objects, or classes of one. A class, or
+    a name without a number, is tuned over the grid that it declares; an object, or a name with a number, is taken as it
     is. guide: a name in GUIDES, or an alias. Equal by value, hashable and picklable.
 
     ValueError for an unknown term or guide, with the nearest known, a number that is none, and a term twice.
@@ -46,7 +46,7 @@ class Method:
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """The method of a text: terms joined by "+", each with its strength after ":" or tuned, then "@" and a guide."""
+        """Of a text: terms joined by "+", each tuned or with its strength after ":", then "@" and a guide."""
         if not isinstance(text, str):
             raise ValueError(f"{text!r} is no text of a method: write it as 'l2+dropout:0.1@normal'")
         terms, at, guide = text.partition("@")
@@ -112,7 +112,7 @@ class Method:
         """One more candidate; None where nothing is tuned, or nothing is left.
 
         Beyond the edge by the grid's own ratio, where `best` is the first or last of those `tried`; else the geometric
-        mean between it and its neighbour on the wider side, so that every method can have as many candidates. A strength
+        mean between it and its neighbour on the wider side, so that all methods can have as many candidates. A strength
         that is bounded, as dropout's below 1, goes on by its odds.
         """
         found = [term.another(column, b) for term, column, b in self._ladders(tried, best)]

@@ -92,7 +92,7 @@ def test_what_is_no_method_is_refused_in_words(text, words):
 
 @pytest.mark.parametrize("value", [3, None, ["l2"], int])
 def test_what_is_no_term_is_refused(value):
-    with pytest.raises(ValueError, match="no part of a method|no text of a method"):
+    with pytest.raises(ValueError, match="no part of a method"):
         Method(value)
     with pytest.raises(ValueError, match="no text of a method"):
         Method.parse(value)
@@ -266,7 +266,8 @@ def test_records_tell_candidates_apart_and_hold_the_numbers_themselves():
     assert record["terms"][0]["strength"] == strength
     texts = ["l2:0.1", "l2:0.2", "l2:0.1@normal", "l1:0.1", "l2:0.1+dropout", "dropout:0.1", "none"]
     records = [json.dumps(Method.parse(text).record(N)) for text in texts]
-    records += [json.dumps(Method(br.L2(scale=1.0, on=lambda n, p: n == name)).record(N)) for name in ("a", "b")]
+    callables = [lambda name, parameter: name == "a", lambda name, parameter: name == "b"]
+    records += [json.dumps(Method(br.L2(scale=1.0, on=on)).record(N)) for on in callables]
     assert len(set(records)) == len(records)
     tuned = Method("l2").candidates[0]
     assert tuned.record(N) == Method.parse(tuned.text).record(N)  # one run serves both
