@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from functools import partial
@@ -83,13 +84,13 @@ def _identity(
         ),
         "training data": train.sha256(),
         "validation data": None if validation is None else validation.sha256(),
-        "augment": code_text(augment),
+        "augment": _text(_function(augment)),
     }
 
 
-def code_text(function: Any) -> str:
-    """What tells a function from others, as a text: its code and constants, wherever it is written."""
-    return _text(_function(function))
+def told_apart(function: Callable[..., Any]) -> str:
+    """A digest of what a function does: the same in every process, and another for another function."""
+    return hashlib.sha256(_text(_function(function)).encode()).hexdigest()[:16]
 
 
 def _function(value: Any) -> Any:

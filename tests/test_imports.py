@@ -2,8 +2,8 @@
 
 files, progress, schedule → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction → priors
 → model → device → units → guides → objective → step → checks, convergence → posterior, diagnostics, checkpoint → fit,
-claims → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns a
-Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
+claims → methods → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns
+a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
 package but files and progress: a cache and a download must not leave half a file, nor be silent.
 """
 
@@ -26,6 +26,7 @@ LAYERS = [
     {"checks", "convergence"},
     {"posterior", "diagnostics", "checkpoint"},
     {"fit", "claims"},
+    {"methods"},
     {"runs"},
     {"sweep"},
     {"statistics", "report"},

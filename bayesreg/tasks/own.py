@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bayesreg import datasets, nets
-from bayesreg.checkpoint import code_text
+from bayesreg.checkpoint import told_apart
 from bayesreg.likelihoods import Categorical, Gaussian, Likelihood, as_likelihood
 from bayesreg.metrics import METRICS
 
@@ -119,7 +119,7 @@ def identity(data: datasets.Data, make: Factory, likelihood: Likelihood, setting
         "network": _digest(repr(net), _source(type(net)), *(f"{n} {list(p.shape)}" for n, p in net.named_parameters())),
         "likelihood": repr(likelihood),
         **{name: value for name, value in settings.items() if name != "augment"},
-        "augment": None if settings["augment"] is None else _digest(code_text(settings["augment"])),
+        "augment": None if settings["augment"] is None else _digest(told_apart(settings["augment"])),
     }
 
 

@@ -1,0 +1,45 @@
+"""Methods: what is compared. Priors with a guide, and techniques that are no priors, by text: "l2:1e-4+dropout@normal".
+
+"l2" is tuned over its own grid, "l2:1e-4" is not. `as_methods` also knows the groups "priors", "techniques" and "all",
+both of them, with a guide behind them where wanted, as "priors@normal".
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from bayesreg.methods.base import Technique, Tuned
+from bayesreg.methods.method import Method
+from bayesreg.methods.techniques import ALIASES, TECHNIQUES
+from bayesreg.priors import PRIORS
+
+__all__ = ["ALIASES", "TECHNIQUES", "Method", "Technique", "Tuned", "as_methods", "parse"]
+
+parse = Method.parse
+
+
+def as_methods(values: Iterable[Any]) -> tuple[Method, ...]:
+    """Methods of texts, groups ("priors", "techniques", "all"), methods, priors and techniques or classes of them.
+
+    ValueError for what is none, for a method twice, under another name or in another order too, and for an empty list.
+    """
+    listed = [values] if isinstance(values, str | type) or not isinstance(values, Iterable) else list(values)
+    methods = tuple(method for value in listed for method in _one_or_group(value))
+    if not methods:
+        raise ValueError(f"no method to compare: give at least one, as {['none', 'l2', 'dropout']}")
+    first: dict[Any, str] = {}
+    for method in methods:
+        key = frozenset(method.terms), method.guide
+        if key in first:
+            raise ValueError(f"the method {method.text!r} is there twice (first as {first[key]!r}): leave one out")
+        first[key] = method.text
+    return methods
+
+
+def _one_or_group(value: Any) -> list[Method]:
+    if isinstance(value, Method):
+        return [value]
+    if not isinstance(value, str):
+        return [Method(value)]
+    name, at, guide = (part.strip() for part in value.partition("@"))
+    groups = {"priors": PRIORS, "techniques": TECHNIQUES, "all": PRIORS | TECHNIQUES}
+    return [parse(term + at + guide) for term in groups[name]] if name in groups else [parse(value)]

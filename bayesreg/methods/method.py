@@ -1,0 +1,187 @@
+"""What is compared: a method, which is priors and techniques with a guide, as "l2", "ard@normal", "dropout+l2:1e-4"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from torch import nn
+
+from bayesreg import guides
+from bayesreg.datasets import Data
+from bayesreg.likelihoods import Likelihood
+from bayesreg.methods import grid
+from bayesreg.methods.base import Technique
+from bayesreg.methods.term import Term, terms_of
+from bayesreg.model import Model
+from bayesreg.network import copied
+from bayesreg.priors import Flat, Look, Prior
+
+SUM = (0, (5, 1, 1, 1))  # the line of a sum of terms
+OTHER_GUIDES: tuple[Any, ...] = ((0, (1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)))  # lines in the order of GUIDES
+
+
+@dataclass(frozen=True, init=False)
+class Method:
+    """Priors and techniques that are used together, and a guide.
+
+    terms: texts without a guide ("l2:1e-4", "dropout"), `Prior` or `Technique` objects, or classes of one. A class, or
+    a name without a number, is tuned over the grid that it declares; an object, or a name with a number, is taken as it
+    is. guide: a name in GUIDES, or an alias. Equal by value, hashable and picklable.
+
+    ValueError for an unknown term or guide, with the nearest known, a number that is none, and a term twice.
+    """
+
+    terms: tuple[Term, ...]
+    guide: str
+
+    def __init__(self, *terms: Any, guide: str = "delta") -> None:
+        found = [term for value in terms for term in ([value] if isinstance(value, Term) else terms_of(value))]
+        found = [term for term in found if term.kind is not Flat]  # the neutral element of the sum
+        object.__setattr__(self, "terms", tuple(found))
+        object.__setattr__(self, "guide", guides.named(guide))
+        _refuse_repeats(self)
+
+    @classmethod
+    def parse(cls, text: str) -> Method:
+        """Of a text: terms joined by "+", each tuned or with its strength after ":", then "@" and a guide."""
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is no text of a method: write it as 'l2+dropout:0.1@normal'")
+        terms, at, guide = text.partition("@")
+        return cls(terms.strip(), guide=guide.strip()) if at else cls(terms.strip())
+
+    def __repr__(self) -> str:
+        return f"Method({self.text!r})"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """Its text without the numbers that are tuned, which candidates share."""
+        return self._joined([term.name for term in self.terms])
+
+    @property
+    def text(self) -> str:
+        """Its text with every number."""
+        return self._joined([term.text for term in self.terms])
+
+    def _joined(self, parts: list[str]) -> str:
+        return ("+".join(parts) or Flat.name) + ("" if self.guide == "delta" else f"@{self.guide}")
+
+    # --- Tuning ---
+
+    @property
+    def _tuned(self) -> list[Term]:
+        return [term for term in self.terms if term.tuned]
+
+    @property
+    def strength(self) -> float | None:
+        """Of the first term that is tuned; None before it is chosen, and where nothing is tuned."""
+        return self._tuned[0].strength if self._tuned else None
+
+    @property
+    def candidates(self) -> tuple[Method, ...]:
+        """One for each strength of the grid, weakest first; several tuned terms move along theirs together."""
+        steps = list(zip(*(term.grid for term in self._tuned), strict=False))
+        return tuple(map(self._at, steps)) or (self,)
+
+    def _at(self, strengths: Sequence[float]) -> Method:
+        chosen = iter(strengths)
+        return Method(*(term.at(next(chosen)) if term.tuned else term for term in self.terms), guide=self.guide)
+
+    def _strengths(self) -> tuple[float, ...]:
+        found = tuple(term.strength for term in self._tuned if term.strength is not None)
+        if len(found) < len(self._tuned):
+            raise ValueError(f"{self!r} has no strength yet: it is one of its candidates that is tried")
+        return found
+
+    def _ladders(self, tried: Sequence[Method], best: Method) -> list[tuple[Term, list[float], float]]:
+        """Each tuned term with its strengths that were tried, and the best of them."""
+        for method in (*tried, best):
+            if method.name != self.name:
+                raise ValueError(f"{method!r} is no candidate of {self.name!r}")
+        if best not in tried:
+            raise ValueError(f"{best!r} is none of those tried: {[method.text for method in tried]}")
+        columns = list(zip(*(method._strengths() for method in tried), strict=True))
+        return [(t, list(c), b) for t, c, b in zip(self._tuned, columns, best._strengths(), strict=True)]
+
+    def another(self, tried: Sequence[Method], best: Method) -> Method | None:
+        """One more candidate; None where nothing is tuned, or nothing is left.
+
+        Beyond the edge by the grid's own ratio, where `best` is the first or last of those `tried`; else the geometric
+        mean between it and its neighbour on the wider side, so that all methods can have as many candidates. A strength
+        that is bounded, as dropout's below 1, goes on by its odds.
+        """
+        found = [term.another(column, b) for term, column, b in self._ladders(tried, best)]
+        strengths = [strength for strength in found if strength is not None]
+        return self._at(strengths) if found and len(strengths) == len(found) else None
+
+    def at_edge(self, tried: Sequence[Method], best: Method) -> bool:
+        """Whether `best` is the weakest or the strongest of those `tried`; False where nothing is tuned."""
+        return any(grid.at_edge(column, b) for _, column, b in self._ladders(tried, best)[:1])
+
+    # --- What it makes of the network, the likelihood and the training ---
+
+    def prior(self, size: int) -> Prior:
+        """p(θ) for N = size data."""
+        priors = (term.made(size) for term in self.terms if term.is_prior)
+        return reduce(lambda sum, prior: sum + prior, priors, Flat())
+
+    @property
+    def techniques(self) -> tuple[Technique, ...]:
+        """What in it is no prior, at its strength."""
+        return tuple(term.made(1) for term in self.terms if not term.is_prior)
+
+    def network(self, net: nn.Module) -> nn.Module:
+        """The network that is trained: a copy, with the same names of the parameters; the user's stays as it is."""
+        return reduce(lambda net, technique: technique.network(net), self.techniques, copied(net))
+
+    def likelihood(self, likelihood: Likelihood) -> Likelihood:
+        """The likelihood under which it is trained."""
+        return reduce(lambda likelihood, technique: technique.likelihood(likelihood), self.techniques, likelihood)
+
+    def training(self) -> dict[str, Any]:
+        """Further options of `fit`. ValueError where two techniques want the same one."""
+        options: dict[str, Any] = {}
+        owner: dict[str, str] = {}
+        for technique in self.techniques:
+            for option, value in technique.training().items():
+                if option in options:
+                    raise ValueError(f"{self.name}: {owner[option]} and {technique.name} both need fit({option}=...)")
+                options[option], owner[option] = value, technique.name
+        return options
+
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data) -> None:
+        """Raise ValueError, with the reason, where the method has no meaning for the network, likelihood or data."""
+        for technique in self.techniques:
+            technique.check(net, likelihood, data, self.guide)
+        self.training()
+        size = len(data.train)
+        guides.create(self.guide, Model(self.network(net), self.prior(size), self.likelihood(likelihood), size))
+
+    # --- Records and pictures ---
+
+    def record(self, size: int) -> dict[str, Any]:
+        """What tells the candidate apart from others, for JSON; strengths are the numbers themselves."""
+        return {"terms": [term.record(size) for term in self.terms], "guide": self.guide}
+
+    @property
+    def look(self) -> Look:
+        """How it is drawn: a sum has its first term's colour and its last one's marker, a guide a line of its own."""
+        looks = [term.kind.look for term in self.terms] or [Flat.look]
+        own = looks[0] if len(looks) == 1 else Look(looks[0].colour, looks[-1].marker, SUM)
+        if self.guide == "delta":
+            return own
+        place = [name for name in guides.GUIDES if name != "delta"].index(self.guide)
+        return own._replace(line=OTHER_GUIDES[place % len(OTHER_GUIDES)])
+
+
+def _refuse_repeats(method: Method) -> None:
+    """A prior may be there twice where each object claims parameters of its own."""
+    for term in method.terms:
+        alike = [other for other in method.terms if other.kind is term.kind]
+        if len(alike) > 1 and not all(other.is_prior and other.given is not None for other in alike):
+            raise ValueError(f"{method.text!r} has {term.kind.name!r} twice: leave one of them out")
