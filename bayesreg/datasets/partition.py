@@ -104,13 +104,12 @@ def _groups(group: pd.Series, of: int) -> np.ndarray:
 
 
 def _refuse_rare(classes: np.ndarray | None, of: int) -> None:
-    counts = [] if classes is None else np.unique(classes, return_counts=True)[1]
-    if len(counts) and (least := min(counts)) < of:
+    if classes is not None and (least := int(np.unique(classes, return_counts=True)[1].min())) < of:
         raise ValueError(f"a class has {least} rows, fewer than {of} folds: take {least} folds at most")
 
 
 def _refuse_outside(name: str, value: Any, low: int, high: int, why: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise ValueError(f"{name}={value!r}: give a whole number, {low} to {high}{why}")
 
 
