@@ -1,10 +1,11 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-files, progress, schedule → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction → priors
-→ model → device → units → guides → objective → step → checks, convergence → posterior, diagnostics, checkpoint → fit,
-claims → methods → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns
-a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
-package but files and progress: a cache and a download must not leave half a file, nor be silent.
+files, progress, schedule, labels → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction →
+baselines → baseline_cache → priors → model → device → units → guides → objective → step → checks, convergence →
+posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs → grid → sweep → statistics, report → comparison,
+conclusion → study → cli → experiments. The design lists fit before posterior; but fit returns a Posterior, and so
+imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files and
+progress: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -14,8 +15,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"files", "progress", "schedule"},
+    {"files", "progress", "schedule", "labels"},
     {"graph", "likelihoods", "local", "curvature", "nets", "network", "datasets", "metrics", "prediction"},
+    {"baselines"},
+    {"baseline_cache"},
     {"priors"},
     {"model"},
     {"device"},
@@ -26,10 +29,14 @@ LAYERS = [
     {"checks", "convergence"},
     {"posterior", "diagnostics", "checkpoint"},
     {"fit", "claims"},
-    {"methods"},
+    {"methods", "tasks"},
     {"runs"},
+    {"grid"},
     {"sweep"},
     {"statistics", "report"},
+    {"comparison", "conclusion"},
+    {"study"},
+    {"cli"},
     {"experiments"},
 ]
 ALONE = {"nets", "datasets", "metrics", "files", "progress", "graph", "likelihoods", "local", "curvature"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .inputs import Inputs
+    from .source import Rows, Source
 
 SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
+SMALL = 5_000  # rows: a fifth of more is a thousand, which measure an accuracy to 1.6 points without folds
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -85,6 +88,9 @@ class Data:
                 checksum"; of a table of one's own, its SHA-256
     labels      what the classes are called: label i for y = i; None for regression, and where nobody has said
     inputs      what makes x of a table or of arrays of one's own, fitted on train alone; None for a registered data set
+    rows        which rows of the table or of the arrays train, validation and test are; None where the split is fixed
+    source      all rows and how they are made into this, so that `fold` splits them anew; None where the split is fixed
+    fixed       why the split is fixed, where it is
     """
 
     name: str
@@ -96,6 +102,9 @@ class Data:
     provenance: dict[str, str]
     labels: tuple[Any, ...] | None = None
     inputs: Inputs | None = None
+    rows: Rows | None = None
+    source: Source | None = None
+    fixed: str = "its split was given as it is"
 
     @classmethod
     def from_table(
@@ -204,7 +213,46 @@ class Data:
         if not 1 <= n <= size:
             raise ValueError(f"train_size is {n}, but {self.name} has {size} to train on: give 1 to {size}")
         order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
-        return replace(self, train=self.train.take(order[:n]))
+        return self.keep_train(order[:n], again=partial(Data.take_train, n=n, seed=seed))
+
+    def keep_train(self, indices: Tensor, again: Callable[[Data], Data]) -> Data:
+        """The same data with the training examples `indices` [k] alone; `again` chooses those of a fold of it."""
+        rows = self.rows and self.rows._replace(train=self.rows.train[indices.numpy()])
+        return replace(self, train=self.train.take(indices), rows=rows).changed(again)
+
+    def changed(self, again: Callable[[Data], Data]) -> Data:
+        """The same data, which a function has changed; `again` does the same to a fold of it, as fold calls it."""
+        return replace(self, source=self.source and self.source.then(again))
+
+    @property
+    def foldable(self) -> bool:
+        """Whether the rows may be split into folds: not where the split is fixed, as a published one, or by time."""
+        return self.source is not None and self.source.time is None
+
+    @property
+    def default_folds(self) -> int:
+        """5 where the rows may be split into folds and are at most 5,000, else 1: the one split there is.
+
+        One test part of a thousand rows measures an accuracy of 0.5 with a standard error of 1.6 points, and fewer
+        rows worse; folds test every row, for five times the cost.
+        """
+        return 5 if self.foldable and self.source is not None and self.source.size <= SMALL else 1
+
+    def fold(self, number: int, of: int = 5, seed: int = 0) -> Data:
+        """Fold `number`, 0 .. of − 1, of a cross-validation: the same rows split anew and all fitted anew.
+
+        `seed` parts the rows into `of` folds, each class in proportion, rows of one group together. Fold `number` is
+        test, the fold after it (after the last, the first) validation, and the others train; so each row is tested
+        once, validated once, and `rows` says which. Everything fitted (scalers, encoders, what is imputed, which
+        columns are left out, the scale of y) is fitted on that train alone: the number of inputs may differ by the
+        fold, see `features`, where a category is rare. A change by take_train is made to the fold's train.
+
+        Raises ValueError where the split is fixed or goes by time, for fewer than 3 folds, a number or seed out of
+        range, or too few rows, groups or rows of a class.
+        """
+        if self.source is None:
+            raise ValueError(f"{self.name} has no folds, since {self.fixed}: train and test on it as it is, folds=1")
+        return self.source.fold(number, of, seed)
 
 
 def split(size: int, *held_out: float, labels: np.ndarray | None = None, seed: int = SPLIT_SEED) -> list[np.ndarray]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from .base import Data, Dataset, split, standardise
+import numpy as np
+
+from .base import Data, Dataset, standardise
+from .partition import Rows
+from .source import Source
 
 
 def load(data_dir: str | Path | None = None) -> Data:
@@ -19,9 +24,12 @@ def load(data_dir: str | Path | None = None) -> Data:
     from sklearn.datasets import load_diabetes
 
     x, y = load_diabetes(return_X_y=True, scaled=False)
-    parts = split(len(x), 0.2, 0.2)
-    x, y = standardise(x, train=parts[0]), standardise(y, train=parts[0])
-    train, validation, test = (Dataset(x[part], y[part]) for part in parts)
+    return Source(partial(_made, x, y), len(x)).split()
+
+
+def _made(x: np.ndarray, y: np.ndarray, rows: Rows) -> Data:
+    x, y = standardise(x, train=rows.train), standardise(y, train=rows.train)
+    train, validation, test = (Dataset(x[part], y[part]) for part in rows)
     return Data(
         name="diabetes",
         train=train,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -31,4 +31,4 @@ def imbalanced(data: Data, ratio: float, seed: int = 0) -> Data:
         members = (y == c).nonzero().flatten()
         size = round(largest * ratio ** (-c / max(1, data.classes - 1)))
         kept.append(members[torch.randperm(len(members), generator=generator)[:size]])
-    return replace(data, train=data.train.take(torch.cat(kept).sort().values))
+    return data.keep_train(torch.cat(kept).sort().values, again=partial(imbalanced, ratio=ratio, seed=seed))

@@ -108,4 +108,5 @@ def _load(name: str, target: str, sources: tuple[Source, ...], root: Path) -> Da
         classes=10,
         target=target,
         provenance=provenance(*found),
+        fixed="its test split is published",
     )

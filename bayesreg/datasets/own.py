@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -13,10 +15,14 @@ from torch import Tensor
 from .base import Data, Dataset
 from .columns import judge
 from .inputs import AsGiven, Encoded, Inputs, Scaled
-from .partition import column_of, partition, refuse_few
+from .partition import Rows, column_of, refuse_few
 from .reading import nearest, read
+from .source import Source
 from .targets import Target, as_target, refuse_untrained
 from .tensors import to_tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def from_table(
@@ -38,15 +44,10 @@ def from_table(
         raise ValueError(f"{target!r} is the target: it cannot be group= or time= too, nor stand in kinds=")
     refuse_few(len(table))
     found = as_target(table[target], task)
-    classes = None if found.labels is None else found.y
-    parts = partition(len(table), classes=classes, seed=seed, **{o: table[of] for o, of in goes_by.items()})
-    refuse_untrained(found, parts, target)
     reserved = {of: f"the split goes by it, {option}=" for option, of in goes_by.items()}
-    columns = table.drop(columns=target)
-    inputs = Encoded(columns, parts[0], judge(columns.iloc[parts[0]], kinds, reserved))
     called, provenance = _origin(source, name)
-    x = inputs.transform(columns)
-    return _data(called, x, found, parts, target=target, provenance=provenance, inputs=inputs)
+    made_of = partial(_encoded, table.drop(columns=target), found, kinds, reserved, called, target, provenance)
+    return _source(made_of, found, **{option: table[of] for option, of in goes_by.items()}).split(seed)
 
 
 def from_arrays(x: Any, y: Any, *, task: str | None, group: Any, time: Any, scale: bool, seed: int, name: str) -> Data:
@@ -58,14 +59,37 @@ def from_arrays(x: Any, y: Any, *, task: str | None, group: Any, time: Any, scal
         raise ValueError(f"x has {len(given)} rows and y has {len(column)}: give one y for each x")
     refuse_few(len(given))
     found = _target(column, task)
-    classes = None if found.labels is None else found.y
     by = {"group": column_of("group", group, len(given)), "time": column_of("time", time, len(given))}
-    parts = partition(len(given), classes=classes, seed=seed, **by)
-    refuse_untrained(found, parts, "y")
-    if scale:
-        inputs = Scaled(x, parts[0])
-        given = inputs.transform(x)
-    return _data(name, given, found, parts, target="y", provenance={name: "your own"}, inputs=inputs)
+    made_of = partial(_scaled, x, found, name) if scale else partial(_as_given, given, found, name, inputs)
+    return _source(made_of, found, **by).split(seed)
+
+
+def _encoded(
+    table: pd.DataFrame,
+    found: Target,
+    kinds: dict[str, str],
+    reserved: dict[str, str],
+    name: str,
+    target: str,
+    provenance: dict[str, str],
+    rows: Rows,
+) -> Data:
+    """Data of a table without its target, with everything fitted on the rows of train."""
+    inputs = Encoded(table, rows.train, judge(table.iloc[rows.train], kinds, reserved))
+    return _data(name, inputs.transform(table), found, rows, target, provenance, inputs)
+
+
+def _scaled(x: Any, found: Target, name: str, rows: Rows) -> Data:
+    inputs = Scaled(x, rows.train)
+    return _as_given(inputs.transform(x), found, name, inputs, rows)
+
+
+def _as_given(x: Any, found: Target, name: str, inputs: Inputs, rows: Rows) -> Data:
+    return _data(name, x, found, rows, "y", {name: "your own"}, inputs)
+
+
+def _source(make: Callable[[Rows], Data], found: Target, **by: Any) -> Source:
+    return Source(make, len(found.y), None if found.labels is None else found.y, **by)
 
 
 def _column(y: Any) -> Any:
@@ -90,11 +114,14 @@ def _target(column: Any, task: str | None) -> Target:
     return as_target(column, "regression" if task is None and column.dtype.kind == "f" else task)
 
 
-def _data(name: str, x: Any, target_: Target, parts: list[np.ndarray], **fields: Any) -> Data:
-    whole = Dataset(x, target_.y)
-    train, validation, test = (whole.take(part) for part in parts)
-    classes = None if target_.labels is None else len(target_.labels)
-    return Data(name, train, validation, test, classes, labels=target_.labels, **fields)
+def _data(
+    name: str, x: Any, found: Target, rows: Rows, target: str, provenance: dict[str, str], inputs: Inputs
+) -> Data:
+    refuse_untrained(found, rows, target)
+    whole = Dataset(x, found.y)
+    train, validation, test = (whole.take(part) for part in rows)
+    classes = None if found.labels is None else len(found.labels)
+    return Data(name, train, validation, test, classes, target, provenance, labels=found.labels, inputs=inputs)
 
 
 def _named(option: str, name: Any, table: Any) -> str:

@@ -1,9 +1,9 @@
-"""Which rows are for training, validation and test: 60 / 20 / 20, by chance, by group or by time."""
+"""Which rows are for training, validation and test: 60 / 20 / 20, by chance, by group or by time; or fold by fold."""
 
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,13 @@ FOLDS = 5  # three of them to train, one to validate, one to test
 LEAST = 5  # rows of a class, so that each part has one
 ROWS = 10  # at least, of a table
 
-Rows = list[np.ndarray]
+
+class Rows(NamedTuple):
+    """Which rows, counted from 0, each part has: int64 [rows of the part]; no row is in two."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
 
 
 def partition(
@@ -35,15 +41,76 @@ def partition(
 
     Raises ValueError for too few groups or moments, or where one has no value.
     """
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed!r}: give a whole number, 0 to {2**32 - 1}")
+    _refuse_outside("seed", seed, 0, 2**32 - 1)
     if group is not None and time is not None:
         raise ValueError("group= and time= are both given: name one of them, which the split goes by")
     if time is not None:
         return _by_time(time)
     if group is not None:
         return _by_group(group, classes, int(seed))
-    return split(size, 0.2, 0.2, labels=classes, seed=int(seed))
+    return Rows(*split(size, 0.2, 0.2, labels=classes, seed=int(seed)))
+
+
+def fold(
+    size: int,
+    number: int,
+    of: int = FOLDS,
+    *,
+    classes: np.ndarray | None = None,
+    group: pd.Series | None = None,
+    seed: int = 0,
+) -> Rows:
+    """Of the folds that `seed` makes of the rows: test is fold `number`, validation the next, train the others.
+
+    With classes [size], each fold has each class in proportion; with a group [size], rows of one group are in the same
+    fold. Over the numbers 0 .. of − 1 each row is once in test, once in validation.
+
+    Raises ValueError for numbers out of range, and for too few rows, groups, or rows of a class.
+    """
+    _refuse_outside("of", of, 3, size // 2, ": a fold each to test and validate, two rows in each")
+    _refuse_outside("number", number, 0, of - 1)
+    _refuse_outside("seed", seed, 0, 2**32 - 1)
+    folds = _folds(size, int(of), classes, group, int(seed))
+    test, validation, *train = folds[number:] + folds[:number]
+    return Rows(np.sort(np.concatenate(train)), validation, test)
+
+
+def _folds(size: int, of: int, classes: np.ndarray | None, group: pd.Series | None, seed: int) -> list[np.ndarray]:
+    """The rows of each fold."""
+    from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
+
+    chance = {"n_splits": of, "shuffle": True, "random_state": seed}
+    _refuse_rare(classes, of)
+    labels = np.zeros(size, int) if classes is None else classes
+    if group is not None:
+        made = StratifiedGroupKFold(**chance).split(labels, labels, _groups(group, of))
+    elif classes is not None:
+        made = StratifiedKFold(**chance).split(labels, labels)
+    else:
+        made = KFold(**chance).split(labels)
+    folds = [fold for _, fold in made]
+    if empty := sum(len(fold) == 0 for fold in folds):
+        raise ValueError(f"{empty} of {of} folds have no rows, since the groups are too unequal: give a finer group=")
+    return folds
+
+
+def _groups(group: pd.Series, of: int) -> np.ndarray:
+    """[size] the number of each row's group. ValueError where there are fewer groups than folds."""
+    _refuse_missing("group", group)
+    codes, names = group.factorize()
+    if len(names) < of:
+        raise ValueError(f"group={group.name!r} has {len(names)} groups: give at least {of}, or split without group=")
+    return codes
+
+
+def _refuse_rare(classes: np.ndarray | None, of: int) -> None:
+    if classes is not None and (least := int(np.unique(classes, return_counts=True)[1].min())) < of:
+        raise ValueError(f"a class has {least} rows, fewer than {of} folds: take {least} folds at most")
+
+
+def _refuse_outside(name: str, value: Any, low: int, high: int, why: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise ValueError(f"{name}={value!r}: give a whole number, {low} to {high}{why}")
 
 
 def refuse_few(size: int) -> None:
@@ -53,24 +120,15 @@ def refuse_few(size: int) -> None:
 
 
 def _by_group(group: pd.Series, classes: np.ndarray | None, seed: int) -> Rows:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    _refuse_missing("group", group)
-    codes, names = group.factorize()
-    if len(names) < FOLDS:
-        raise ValueError(
-            f"group={group.name!r} has {len(names)} groups: give at least {FOLDS}, or split without group="
-        )
-    labels = np.zeros(len(codes), int) if classes is None else classes
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(codes, labels, codes)
-    fifth = len(codes) / FOLDS
-    test, validation, *train = sorted((fold for _, fold in folds), key=lambda fold: abs(len(fold) - fifth))
+    fifth = len(group) / FOLDS
+    folds = _folds(len(group), FOLDS, classes, group, seed)
+    test, validation, *train = sorted(folds, key=lambda fold: abs(len(fold) - fifth))
     if (least := min(len(test), len(validation))) < fifth / 2:
         raise ValueError(
             f"group={group.name!r} has groups too unequal to split 60 / 20 / 20 between them: a part would have "
-            f"{least} of {len(codes)} rows. Try another seed=, or a finer group"
+            f"{least} of {len(group)} rows. Try another seed=, or a finer group"
         )
-    return [np.sort(np.concatenate(train)), validation, test]
+    return Rows(np.sort(np.concatenate(train)), validation, test)
 
 
 def _by_time(time: pd.Series) -> Rows:
@@ -83,7 +141,7 @@ def _by_time(time: pd.Series) -> Rows:
             f"time={time.name!r} has {len(np.unique(moments))} moments, too unequal to split 60 / 20 / 20 between "
             "them: give a finer time"
         )
-    return [np.sort(part) for part in np.split(order, cuts)]
+    return Rows(*(np.sort(part) for part in np.split(order, cuts)))
 
 
 def _moments(time: pd.Series) -> np.ndarray:

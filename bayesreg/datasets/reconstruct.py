@@ -18,4 +18,5 @@ def reconstruct(data: Data) -> Data:
         raise ValueError(f"{data.name} has no images of uint8 to reconstruct: take mnist, flowers or cifar10")
     train, validation, test = (Dataset(d.x, d.x.float().div_(255)) for d in (data.train, data.validation, data.test))
     target = "the image itself, in [0, 1]"
-    return replace(data, train=train, validation=validation, test=test, classes=None, target=target)
+    made = replace(data, train=train, validation=validation, test=test, classes=None, target=target)
+    return made.changed(again=reconstruct)

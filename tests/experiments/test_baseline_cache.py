@@ -7,9 +7,9 @@ import time
 import pytest
 import torch
 
+from bayesreg import baseline_cache, baselines
+from bayesreg.baseline_cache import digest, record
 from bayesreg.datasets import Data, Dataset, Windows, load
-from experiments import baseline_cache, baselines
-from experiments.baseline_cache import digest, record
 from experiments.digits import Digits
 
 
@@ -106,6 +106,7 @@ def test_an_experiment_says_what_a_baseline_shares_with_its_network(tmp_path, di
 
     monkeypatch.setitem(baselines.BASELINES, "digits", (baselines.principal_components,))
     assert Encoded(epochs=1).run(tmp_path)["baselines"] == {
-        "principal components": baselines.principal_components(digits, latent=2)
+        "principal components": baselines.judge(baselines.principal_components(digits, latent=2), digits)
     }
-    assert baselines.principal_components(digits, 2) != baselines.principal_components(digits, 3)
+    two, three = (baselines.principal_components(digits, latent) for latent in (2, 3))
+    assert not torch.equal(two, three)
