@@ -2,8 +2,6 @@
 
 from bayesreg.statistics.bootstrap import two_way_bootstrap
 from bayesreg.statistics.choice import (
-    CANDIDATE,
-    DESCRIBED,
     RUN,
     average,
     candidates,
@@ -24,8 +22,6 @@ from bayesreg.statistics.holm import holm, together
 from bayesreg.statistics.power import detectable, seeds_needed
 
 __all__ = [
-    "CANDIDATE",
-    "DESCRIBED",
     "RUN",
     "Components",
     "Difference",

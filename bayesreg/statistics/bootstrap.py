@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesreg.statistics.difference import Difference, Squares
+from bayesreg.statistics.difference import DROP, Difference, Squares
 
 
 def two_way_bootstrap(
@@ -34,8 +34,10 @@ def two_way_bootstrap(
     which are the mean squares of `difference` where the statistic is a mean over examples (after Obuchowski &
     Rockette, 1995). ValueError for shapes that do not match, and where the statistic is not finite.
     """
+    if draws < 100:
+        raise ValueError(f"draws={draws} are too few to estimate a variance: take at least 100, better 1,000")
     tables, others = [np.asarray(values) for values in (a, b)], [np.asarray(values) for values in shared]
-    (n, m) = _shape(tables, others)
+    n, m = _shape(tables, others)
     rng = np.random.default_rng(seed)
 
     def by_seed(chosen: np.ndarray) -> np.ndarray:
@@ -44,9 +46,9 @@ def two_way_bootstrap(
         return np.subtract(first, second)
 
     d = by_seed(np.arange(m))
+    _finite(d, "all examples")
     drawn = np.stack([by_seed(rng.integers(m, size=m)) for _ in range(draws)])
-    if not (np.isfinite(d).all() and np.isfinite(drawn).all()):
-        raise ValueError("the statistic is NaN or infinite, of the test examples or of some drawn from them")
+    _finite(drawn, "examples drawn with replacement; it must bear that some are drawn twice and others not at all")
     centre, scale = drawn.mean(1), m / max(m - 1, 1)
     A = d.var(ddof=1) / n if n > 1 else 0.0
     B = centre.var() * scale if m > 1 else 0.0
@@ -58,8 +60,15 @@ def _shape(tables: list[np.ndarray], others: list[np.ndarray]) -> tuple[int, int
     """(seeds, examples), checked."""
     a, b = (table.shape[:2] for table in tables)
     if a != b or len(a) < 2 or 0 in a:
-        raise ValueError(f"a is [seeds, examples] = {list(a)} and b {list(b)}: they must be equal, and not empty")
+        raise ValueError(f"[seeds, examples] of a are {list(a)}, of b {list(b)}: they must be equal, not empty; {DROP}")
     for values in others:
-        if len(values) != a[1]:
+        if values.shape[:1] != a[1:]:
             raise ValueError(f"a and b have {a[1]} examples, and what they share is of shape {list(values.shape)}")
     return a[0], a[1]
+
+
+def _finite(d: np.ndarray, of: str) -> None:
+    """Raise ValueError, with the seed, where a difference of the statistic [..., seeds] is NaN or infinite."""
+    wrong = np.argwhere(~np.isfinite(d))
+    if len(wrong):
+        raise ValueError(f"the statistic is NaN or infinite at seed {wrong[0, -1]} (counted from 0) of {of}")

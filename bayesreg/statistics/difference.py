@@ -42,7 +42,7 @@ class Components(NamedTuple):
     rest: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Difference:
     """The difference between two methods on one data set, in the unit of the score; above 0 the first is better.
 
@@ -62,6 +62,10 @@ class Difference:
             raise ValueError(f"rope={self.rope}: give the largest difference that does not matter, at least 0")
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence={self.confidence} must lie between 0 and 1, as 0.95 does")
+
+    def __repr__(self) -> str:
+        interval = f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"Difference({interval} at {self.confidence:.4g}, p = {self.p:.2g}: {self.verdict})"
 
     @property
     def se(self) -> float:

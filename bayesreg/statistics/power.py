@@ -6,7 +6,7 @@ from scipy.special import nctdtrinc, stdtrit
 
 from bayesreg.statistics.difference import Components, Difference, Squares
 
-MOST = 2**20  # seeds
+MOST = 1000  # seeds
 
 
 def detectable(
@@ -21,7 +21,8 @@ def detectable(
 
     δ = ρ + ν se, where the noncentral t of df degrees of freedom and noncentrality ν is above t_{(1+confidence)/2, df}
     with that probability; se and df at the expected mean squares m σ_A² + σ_E², n σ_B² + σ_E² and σ_E². components:
-    as a pilot's `difference(...).components` gives them.
+    as a pilot's `difference(...).components` gives them. Where seeds dominate the variance, df falls to n − 1: more
+    examples then show no more, or even a little less.
     """
     if seeds < 2 or examples < 2:
         raise ValueError(f"{seeds} seeds and {examples} examples show no difference: take at least two of both")
@@ -43,16 +44,7 @@ def seeds_needed(
 ) -> int | None:
     """The fewest seeds with which a true difference of this size is detectable; None where no number suffices.
 
-    For with any number of seeds σ_B²/m remains: then more test examples are needed.
+    For σ_B²/m remains with any number of seeds: then more test examples are needed. More than 1,000 are not tried.
     """
-
-    def enough(seeds: int) -> bool:
-        return detectable(seeds, examples, components, power, rope, confidence) <= abs(difference)
-
-    if not enough(MOST):
-        return None
-    low, high = 1, MOST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    each = (detectable(seeds, examples, components, power, rope, confidence) for seeds in range(2, MOST + 1))
+    return next((seeds for seeds, size in enumerate(each, start=2) if size <= abs(difference)), None)
