@@ -4,6 +4,7 @@ The public names are those of the stub beside this file, each imported when it i
 line answers before PyTorch is there.
 """
 
+import importlib
 import sys
 import types
 from typing import Any
@@ -27,6 +28,9 @@ class _Package(types.ModuleType):
     @fit.setter
     def fit(self, module: Any) -> None:
         """What the import system does to every module of a package."""
+
+    def __reduce__(self) -> Any:
+        return importlib.import_module, (self.__name__,)  # a function that names the package can be pickled
 
 
 sys.modules[__name__].__class__ = _Package

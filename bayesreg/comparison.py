@@ -13,10 +13,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import math
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -172,10 +171,10 @@ class Comparison:
             number += test + (tune * len(method.candidates) if len(method.candidates) > 1 else 0)
         return number
 
-    def candidate(self, name: str, strength: float) -> Method:
-        """The method of that name at a strength; NaN where it has none."""
+    def method(self, name: str, strengths: Sequence[float]) -> Method:
+        """The method of that name at its strengths."""
         method = next(method for method in self.methods if method.name == name)
-        return method if math.isnan(strength) else method.at(strength)
+        return method.at(strengths) if len(strengths) else method
 
     def _tuning(self, new: dict[tuple[str, str], list[Method]]) -> Iterator[Run]:
         for name, task in self.named.items():
@@ -246,6 +245,7 @@ def row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
         "candidate": run.method.text,
         "strength": float("nan") if run.method.strength is None else run.method.strength,
         "seed": run.repeat.seed,
+        "tuned": tuple(run.method.record()["strengths"]),
         "stage": run.repeat.stage,
         "partition": _number(run.repeat.partition),
         "fold": _number(run.repeat.fold),

@@ -31,18 +31,19 @@ class Conclusion:
     sentence: str
     method: str | None
 
-    def candidate(self, method: str | None) -> tuple[str, float]:
-        """A method's name, None for the one recommended or else none, and the strength that was chosen for it."""
+    def candidate(self, method: str | None) -> tuple[str, tuple[float, ...]]:
+        """A method's name, None for the one recommended or else none, and the strengths that were chosen for it."""
         wanted = method or self.method or NONE
         rows = self.table[self.table["method"] == wanted]
         if rows.empty or rows.iloc[0]["status"] != "done":
             raise ValueError(f"{wanted!r} has no result here: {', '.join(self.table['method'])}")
-        return wanted, float(rows.iloc[0]["strength"])
+        return wanted, tuple(rows.iloc[0]["tuned"])
 
 
 def conclude(task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any]) -> Conclusion:
     """The conclusion from the `statistics.results` of a task, and from the runs of its chosen strengths."""
-    metrics = list(dict.fromkeys(["nll", *results["metric"].iloc[:1]]))
+    headline = str(results["metric"].iloc[0])
+    metrics = list(dict.fromkeys(["nll", headline]))
     scores = {metric: tables(selected, metric) for metric in (*metrics, CONSTANT)}
     against = {metric: differences(scores[metric], NONE, rope(metric)) for metric in metrics}
     leader = _leader(results, settings["select"])
@@ -121,7 +122,7 @@ class _Found:
 
     def row(self, row: dict[str, Any], metrics: list[str]) -> dict[str, Any]:
         """A row of the table."""
-        kept = ("strength", "strength_low", "strength_high", "strengths", "edge", "seeds")
+        kept = ("candidate", "tuned", "strength", "strength_low", "strength_high", "strengths", "edge", "seeds")
         made = {"task": row["task"], "method": row["method"], "status": row["status"], **{k: row[k] for k in kept}}
         made["rows"] = self._size()[1]
         for metric in metrics:

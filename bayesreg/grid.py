@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from bayesreg import baselines, diagnostics, runs
+from bayesreg import baseline_cache, diagnostics, runs
 from bayesreg.checks import check, check_seed, given
 from bayesreg.claims import Config
 from bayesreg.datasets import Data
@@ -125,13 +125,13 @@ class Run:
         Returns the result and its directory.
         """
         tested = self.repeat.stage != "tune"
-        if (known := runs.ended(directory, self.config)) is not None and not draw:
-            return known | {"directory": str(directory), "baselines": runs.baselines_of(directory) if tested else {}}
+        if not (tested or draw) and (known := runs.done(directory, self.config)):
+            return known | {"directory": str(directory), "baselines": {}}
         config, model, data, options = self.build()
         outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
         if draw and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
-        known = baselines.record(directory, shared, data, **self.task.baseline_options()) if tested else {}
+        known = baseline_cache.record(directory, shared, data, **self.task.baseline_options()) if tested else {}
         return outcome | {"directory": str(directory), "baselines": known}
 
     def refuse(self, reason: str, root: str | Path) -> None:

@@ -1,5 +1,7 @@
 """How good predictions are: pure functions of predictions and data, each a Python float, computed in float64.
 
+What is a mean over examples has a function of its own that gives them, [n] in float64, and is that function's mean.
+
 Probabilities are [n, C] with labels [n] in 0..C−1; for two classes also p(y = 1) alone, [n] or [n, 1]. Where
 predictions and data are not of matching shapes, every function raises ValueError with both.
 """
@@ -17,8 +19,13 @@ AT_ONCE = 2**10  # examples in float64: all of some images would take gigabytes
 
 def accuracy(probs: Tensor, y: Tensor) -> float:
     """The share of examples whose most probable class is the label: in [0, 1]."""
+    return _mean(correct(probs, y))
+
+
+def correct(probs: Tensor, y: Tensor) -> Tensor:
+    """1[argmax_c p_ic = y_i] [n]."""
     probs, y = _classes(probs, y)
-    return _mean(probs.argmax(-1) == y)
+    return (probs.argmax(-1) == y).double()
 
 
 def macro_f1(probs: Tensor, y: Tensor) -> float:
@@ -34,8 +41,13 @@ def macro_f1(probs: Tensor, y: Tensor) -> float:
 
 def brier(probs: Tensor, y: Tensor) -> float:
     """Mean over examples of Σ_c (p_c − 1[y = c])²: in [0, 2], 0 the best  (Brier, 1950)."""
+    return _mean(brier_scores(probs, y))
+
+
+def brier_scores(probs: Tensor, y: Tensor) -> Tensor:
+    """Σ_c (p_ic − 1[y_i = c])² [n]."""
     probs, y = _classes(probs, y)
-    return _mean((probs - torch.eye(probs.shape[1], dtype=probs.dtype, device=y.device)[y]).square().sum(-1))
+    return (probs - torch.eye(probs.shape[1], dtype=probs.dtype, device=y.device)[y]).square().sum(-1)
 
 
 def ece(probs: Tensor, y: Tensor, bins: int = 15) -> float:
@@ -56,17 +68,27 @@ def ece(probs: Tensor, y: Tensor, bins: int = 15) -> float:
 
 def nll(predictive: Distribution, y: Tensor) -> float:
     """−(1/n) Σ_i log p(y_i | x_i), nats per datum; in densities, of the units of y."""
+    return _mean(surprisals(predictive, y))
+
+
+def surprisals(predictive: Distribution, y: Tensor) -> Tensor:
+    """−log p(y_i | x_i) [n], nats."""
     expected = predictive.batch_shape + predictive.event_shape
     if y.shape != expected or y.dim() == 0:
         raise ValueError(f"the predictive is of shape {list(expected)} and y of {list(y.shape)}; they must be equal")
-    return _mean(-predictive.log_prob(y).double().reshape(_examples(y), -1).sum(-1))
+    return -predictive.log_prob(y).detach().double().reshape(_examples(y), -1).sum(-1)
 
 
 def mse(mean: Tensor, y: Tensor) -> float:
     """Mean squared error, over examples and outputs: (units of y)²."""
+    return _mean(squared_errors(mean, y))
+
+
+def squared_errors(mean: Tensor, y: Tensor) -> Tensor:
+    """(y_i − mean_i)² [n], the mean over outputs."""
     _match(mean, y)
     parts = zip(mean.detach().split(AT_ONCE), y.detach().split(AT_ONCE), strict=True)
-    return float(sum((m.double() - t.double()).square().sum() for m, t in parts) / y.numel())
+    return torch.cat([(m.double() - t.double()).square().reshape(len(t), -1).mean(-1) for m, t in parts])
 
 
 def rmse(mean: Tensor, y: Tensor) -> float:
@@ -89,11 +111,17 @@ def r2(mean: Tensor, y: Tensor) -> float:
 
 
 class Metric(NamedTuple):
-    """A function of predictions and data, by name, and whether more of it is better."""
+    """A function of predictions and data, by name, and whether more of it is better.
+
+    by_example: where the metric is a mean over examples, the function that gives them, [n]. rope: the largest
+    difference that does not matter in practice, in the metric's unit (the region of practical equivalence).
+    """
 
     name: str
     function: Callable[..., float]
     higher_is_better: bool
+    by_example: Callable[..., Tensor] | None = None
+    rope: float = 0.0
 
     def __call__(self, *arguments: Any) -> float:
         return self.function(*arguments)
@@ -106,16 +134,45 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, higher_is_better=True),
-        Metric("macro_f1", macro_f1, higher_is_better=True),
-        Metric("nll", nll, higher_is_better=False),
-        Metric("brier", brier, higher_is_better=False),
-        Metric("ece", ece, higher_is_better=False),
-        Metric("mse", mse, higher_is_better=False),
+        # Half a percentage point, as far as tables of such shares are read; 0.01 nats, 1 % of the probability given to
+        # an example; errors in units of y have no such size of their own: any difference counts unless a rope is given.
+        Metric("accuracy", accuracy, higher_is_better=True, by_example=correct, rope=0.005),
+        Metric("macro_f1", macro_f1, higher_is_better=True, rope=0.005),
+        Metric("nll", nll, higher_is_better=False, by_example=surprisals, rope=0.01),
+        Metric("brier", brier, higher_is_better=False, by_example=brier_scores, rope=0.005),
+        Metric("ece", ece, higher_is_better=False, rope=0.005),
+        Metric("mse", mse, higher_is_better=False, by_example=squared_errors),
         Metric("rmse", rmse, higher_is_better=False),
-        Metric("r2", r2, higher_is_better=True),
+        Metric("r2", r2, higher_is_better=True, rope=0.005),
     )
 }
+
+
+class Judged(NamedTuple):
+    """Predictions of n examples beside their targets: what every metric and score of them is made of.
+
+    names: the metrics that judge them. surprisal: −log p(y_i | x_i) [n], float64. point, target: [n, ...].
+    """
+
+    names: tuple[str, ...]
+    surprisal: Tensor
+    point: Tensor
+    target: Tensor
+
+    def metrics(self) -> dict[str, float]:
+        """Every metric by name."""
+        point, target = self.point, self.target
+        return {n: _mean(self.surprisal) if n == "nll" else METRICS[n](point, target) for n in self.names}
+
+    def scores(self) -> dict[str, Tensor]:
+        """Those that are means over examples, by example: [n] each, float32 on the CPU."""
+        found = {}
+        for name in self.names:
+            by_example = METRICS[name].by_example
+            if by_example:
+                values = self.surprisal if name == "nll" else by_example(self.point, self.target)
+                found[name] = values.float().cpu()
+        return found
 
 
 def _mean(values: Tensor) -> float:

@@ -23,7 +23,7 @@ from bayesreg.datasets.tensors import to_tensor
 from bayesreg.device import random_state_kept
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS
-from bayesreg.metrics import METRICS
+from bayesreg.metrics import Judged, surprisals
 from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
 from bayesreg.priors.base import whole
@@ -120,28 +120,38 @@ class Posterior:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
         return likelihood.mixture(outputs, thetas)
 
-    @torch.no_grad()
     def evaluate(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, float]:
         """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}.
 
         dataset: a Dataset, or what `datasets.as_dataset` makes one of; of a Data it is the test split. progress: a bar
         from two seconds on. ValueError where the network does not take x, or y is not of its kind.
         """
+        return self.judged(dataset, draws, seed, progress).metrics()
+
+    def scores(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, Tensor]:
+        """Example by example, what `evaluate` gives the means of: {"nll": −log p(y_i | x_i) [n], "accuracy": 0 or 1 …}.
+
+        Every metric that is a mean over examples, in the order of the dataset, float32 on the CPU; for the rest as
+        `evaluate`.
+        """
+        return self.judged(dataset, draws, seed, progress).scores()
+
+    @torch.no_grad()
+    def judged(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Judged:
+        """The predictions beside their targets, in one pass: `.metrics()` is `evaluate`, `.scores()` is `scores`."""
         dataset = as_dataset(dataset, "test")
         likelihood, thetas = self.model.likelihood, self.draws(draws, seed)
         some = max(1, JUDGED // (_number(thetas) * dataset.x[0].numel()))
         points: list[Tensor] = []
         targets: list[Tensor] = []
-        nll = 0.0
+        surprisal: list[Tensor] = []
         with bar(total=_number(thetas) * len(dataset), desc="evaluate", show=progress, **BAR) as shown:
             for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
                 predictive = self._predictive(thetas, x, shown.update, None if targets else dataset.y)
                 targets.append(likelihood.target(y.to(self.device), predictive))
                 points.append(likelihood.point(predictive))
-                nll += METRICS["nll"](predictive, targets[-1]) * len(y) / len(dataset)
-        point, target = torch.cat(points), torch.cat(targets)
-        names = likelihood.metrics(dataset.y)
-        return {name: nll if name == "nll" else METRICS[name](point, target) for name in names}
+                surprisal.append(surprisals(predictive, targets[-1]))
+        return Judged(likelihood.metrics(dataset.y), torch.cat(surprisal), torch.cat(points), torch.cat(targets))
 
     def outputs(self, x: Tensor | Windows) -> Tensor:
         """f [n, ...] at θ = `parameters()`, for inputs x [n, ...], with the network in eval mode."""

@@ -103,11 +103,20 @@ def execute(
     """
     directory = Path(directory)
     with claimed(directory, config, WRITTEN, wait):
-        return done(directory) or _execute(directory, config, model, data, test, options)
+        return _done(directory) or _execute(directory, config, model, data, test, options)
 
 
-def done(directory: Path) -> dict[str, Any] | None:
-    """The result of a run that need not be done again. What was refused, and could be built now, has a meaning now."""
+def done(directory: Path, config: Config) -> dict[str, Any] | None:
+    """The result of this very run, where it has ended; None where it is to be done."""
+    try:
+        known = read_json(directory / "config.json")
+    except (Unusable, OSError):
+        return None
+    return _done(directory) if known == json.loads(json.dumps(config)) else None
+
+
+def _done(directory: Path) -> dict[str, Any] | None:
+    """What was refused, and could be built now, has a meaning now."""
     known = result(directory)
     return None if known is None or known["status"] == "refused" else known
 
@@ -159,19 +168,19 @@ def _execute(
 
 def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> dict[str, float]:
     """The metrics on test, with what each example contributed beside them, and the posterior."""
-    metrics, scores = posterior.evaluate_with_scores(data.test, progress=progress)
-    columns = {name: values.numpy() for name, values in scores.items()}
-    if (constant := baselines.constant_log_likelihood(data)) is not None:
-        columns["constant"] = -constant.float().numpy()
-    columns["row"] = data.test_rows
+    judged = posterior.judged(data.test, progress=progress)
+    columns = {name: values.numpy() for name, values in judged.scores().items()}
+    if data.test.y.dim() <= 2:  # images that are their own targets have no constant prediction
+        columns["constant"] = -baselines.log_likelihood("constant", data).float().numpy()
+    columns["row"] = np.arange(len(data.test)) if data.rows is None else np.asarray(data.rows.test)
     posterior.save(directory / "posterior.pt")
     write_atomically(directory / "scores.npz", lambda part: _save(part, columns))
-    return metrics
+    return judged.metrics()
 
 
 def _save(part: Path, columns: dict[str, np.ndarray]) -> None:
     with part.open("wb") as file:  # given a name, NumPy would add to it
-        np.savez_compressed(file, allow_pickle=False, **columns)
+        np.savez_compressed(file, **columns)
 
 
 def scores(directory: str | Path) -> dict[str, np.ndarray]:

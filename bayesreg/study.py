@@ -163,8 +163,7 @@ class Study:
         known = asked.named
         if task not in known:
             raise ValueError(f"no task {task!r} in this study: {', '.join(known)}")
-        wanted = self._conclusions[task].candidate(method)
-        chosen = asked.candidate(*wanted)
+        chosen = asked.method(*self._conclusions[task].candidate(method))
         folds = asked.folds_of(known[task])
         run = Run(known[task], chosen, Repeat(0, "test" if folds == 1 else None), asked.where, task)
         directory = run.directory(self.path)

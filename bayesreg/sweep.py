@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
+import types
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +17,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
+import cloudpickle
 import torch
 from tqdm import tqdm
 
@@ -35,7 +38,7 @@ class Killed(RuntimeError):
 
 
 def sweep(jobs: Sequence[Callable[[], Any]], workers: int | None = None) -> Generator[Outcome, None, None]:
-    """Run the jobs, picklable callables, on `workers` processes; yields each outcome as it comes.
+    """Run the jobs, callables that cloudpickle takes, on `workers` processes; yields each outcome as it comes.
 
     Every worker has its own share of the cores as threads. A job that raises is an outcome with the error, and
     one whose worker is killed is tried again once; the others go on. The workers are killed when the iterator is
@@ -43,7 +46,7 @@ def sweep(jobs: Sequence[Callable[[], Any]], workers: int | None = None) -> Gene
     """
     cores = os.cpu_count() or 1
     workers = max(1, min(workers or cores, len(jobs)))
-    packed = [pickle.dumps(job) for job in jobs]
+    packed = [cloudpickle.dumps(job) for job in jobs]
     queue, tries = deque(range(len(jobs))), Counter[int]()
     pool: list[Worker] = []
     busy: dict[Any, tuple[Worker, int]] = {}  # by pipe
@@ -83,7 +86,7 @@ class Worker:
         self.process = context.Process(target=_work, args=(self._theirs, threads), name="bayesreg worker")
 
     def start(self) -> None:
-        with _interrupts_later():
+        with _interrupts_later(), _without_main():
             self.process.start()
         self._theirs.close()
 
@@ -133,6 +136,20 @@ def _interrupts_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if came:
             signal.raise_signal(came[0])
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that is started here does not run the script that started it, with or without a guard against that.
+
+    What a job needs of the script goes with the job, by value.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _work(pipe: Any, threads: int) -> None:

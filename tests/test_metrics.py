@@ -10,7 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
-from bayesreg.metrics import METRICS, accuracy, brier, ece, macro_f1, mse, nll, r2, rmse
+from bayesreg.metrics import (
+    METRICS,
+    accuracy,
+    brier,
+    brier_scores,
+    correct,
+    ece,
+    macro_f1,
+    mse,
+    nll,
+    r2,
+    rmse,
+    squared_errors,
+    surprisals,
+)
 
 CLASSIFICATION = (accuracy, macro_f1, brier, ece)
 REGRESSION = (mse, rmse, r2)
@@ -214,6 +228,36 @@ def test_half_precision_and_gradients_do_not_matter():
 def test_every_metric_has_its_name():
     assert list(METRICS) == ["accuracy", "macro_f1", "nll", "brier", "ece", "mse", "rmse", "r2"]
     assert METRICS["ece"].function is ece
+
+
+@settings(max_examples=40, deadline=None)
+@cases
+def test_a_mean_over_examples_is_given_by_example_and_does_not_depend_on_their_order(seed, n, C, sharp):
+    probs, y = draw(seed, n, C, sharp)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    arguments = {"nll": (Categorical(probs), y), "mse": (probs, probs[order])}
+    found = [metric for metric in METRICS.values() if metric.by_example]
+    assert [metric.name for metric in found] == ["accuracy", "nll", "brier", "mse"]
+    for metric in found:
+        values = metric.by_example(*arguments.get(metric.name, (probs, y)))
+        assert (values.shape, values.dtype) == ((n,), torch.float64)
+        assert float(values.mean()) == metric(*arguments.get(metric.name, (probs, y)))
+    assert torch.equal(METRICS["accuracy"].by_example(probs[order], y[order]), correct(probs, y)[order])
+
+
+def test_by_example_worked_out_by_hand():
+    probs = torch.tensor([[0.75, 0.25], [0.75, 0.25]], dtype=torch.float64)
+    y = torch.tensor([0, 1])
+    assert correct(probs, y).tolist() == [1, 0]
+    assert brier_scores(probs, y).tolist() == [2 * 0.25**2, 2 * 0.75**2]
+    assert surprisals(Categorical(probs), y).tolist() == pytest.approx([-math.log(0.75), -math.log(0.25)])
+    assert squared_errors(probs, torch.zeros(2, 2)).tolist() == [(0.75**2 + 0.25**2) / 2] * 2
+
+
+def test_regions_of_practical_equivalence_are_in_the_unit_of_the_metric():
+    """Only where the unit is fixed: errors in units of y have none of their own."""
+    assert {name for name, metric in METRICS.items() if metric.rope == 0} == {"mse", "rmse"}
+    assert all(metric.rope <= 0.01 for metric in METRICS.values())
 
 
 def test_each_metric_says_whether_more_is_better():

@@ -16,6 +16,7 @@ from torch import nn
 import bayesreg as br
 from bayesreg import files
 from bayesreg import posterior as module
+from bayesreg.posterior import Posterior
 
 N = 12
 OPTIONS = {"epochs": 2, "batch_size": N, "lr": 0.05, "device": "cpu", "progress": False}
@@ -67,6 +68,9 @@ def test_predictive_is_the_mean_over_draws(likelihood, guide, number):
     y = case.likelihood.target(new.y, predictive)
     np.testing.assert_allclose(predictive.log_prob(y).numpy(), expected, rtol=1e-10)
     assert posterior.evaluate(new, draws=number, seed=3)["nll"] == pytest.approx(-expected.mean(), rel=1e-10)
+    scores = posterior.scores(new, draws=number, seed=3)["nll"]
+    assert (scores.dtype, scores.device.type) == (torch.float32, "cpu")
+    np.testing.assert_allclose(scores.numpy(), -expected, rtol=1e-6)
 
     if likelihood == "categorical":
         probabilities = np.mean([np.exp(f - logsumexp(f, axis=1, keepdims=True)) for f in outputs], axis=0)
@@ -83,12 +87,16 @@ def test_evaluate_by_hand():
     f, _ = byhand.forward(theta(posterior.draws(), 0), new.x.numpy())
     scores = posterior.evaluate(new)
     assert set(scores) == {"accuracy", "macro_f1", "nll", "brier", "ece"}
-    assert scores["accuracy"] == pytest.approx((f.argmax(1) == new.y.numpy()).mean())
+    correct = f.argmax(1) == new.y.numpy()
+    assert scores["accuracy"] == pytest.approx(correct.mean())
+    assert posterior.scores(new)["accuracy"].tolist() == correct.astype(float).tolist()
     posterior, new = fit("gaussian_learned", "delta")
     f, _ = byhand.forward(theta(posterior.draws(), 0), new.x.numpy())
     scores = posterior.evaluate(new)
     assert set(scores) == {"mse", "rmse", "r2", "nll"}
-    assert scores["mse"] == pytest.approx(((f[:, 0] - new.y.numpy()) ** 2).mean())
+    error = (f[:, 0] - new.y.numpy()) ** 2
+    assert scores["mse"] == pytest.approx(error.mean())
+    np.testing.assert_allclose(posterior.scores(new)["mse"].numpy(), error, rtol=1e-6)
 
 
 def test_chunks_are_only_a_matter_of_memory(monkeypatch):
@@ -275,6 +283,33 @@ def test_evaluates_in_parts_as_in_one(guide, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(module, "JUDGED", 2 * 3 * new.x[0].numel())  # 2 examples at a time under normal
             assert posterior.evaluate(new, draws=3) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_the_means_of_the_scores_are_what_evaluate_says(likelihood, guide, monkeypatch):
+    """Those that are means over examples; in float32 the nll loses nothing on its way."""
+    posterior, new = fit(likelihood, guide, dtype=torch.float32)
+    monkeypatch.setattr(module, "JUDGED", 2 * 3 * new.x[0].numel())
+    judged = posterior.judged(new, draws=3)
+    metrics, scores = judged.metrics(), judged.scores()
+    assert metrics == posterior.evaluate(new, draws=3)
+    assert list(scores) == [name for name in metrics if name in ("accuracy", "nll", "brier", "mse")]
+    assert scores["nll"].double().mean().item() == pytest.approx(metrics["nll"], rel=1e-14)
+    for name, values in scores.items():
+        assert values.shape == (len(new),)
+        assert values.double().mean().item() == pytest.approx(metrics[name], rel=1e-6)
+        assert torch.equal(values, posterior.scores(new, draws=3)[name])
+
+
+def test_metrics_and_scores_are_of_one_pass(monkeypatch):
+    posterior, new = fit()
+    passes, predictive = [], Posterior._predictive
+    monkeypatch.setattr(Posterior, "_predictive", lambda *args: passes.append(1) or predictive(*args))
+    judged = posterior.judged(new)
+    assert judged.metrics()
+    assert judged.scores()
+    assert passes == [1]
 
 
 def test_grey_values_under_a_mixture_of_draws():

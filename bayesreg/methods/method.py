@@ -86,9 +86,10 @@ class Method:
     def candidates(self) -> tuple[Method, ...]:
         """One for each strength of the grid, weakest first; several tuned terms move along theirs together."""
         steps = list(zip(*(term.grid for term in self._tuned), strict=False))
-        return tuple(map(self._at, steps)) or (self,)
+        return tuple(map(self.at, steps)) or (self,)
 
-    def _at(self, strengths: Sequence[float]) -> Method:
+    def at(self, strengths: Sequence[float]) -> Method:
+        """The candidate with these strengths of the terms that are tuned, in their order."""
         chosen = iter(strengths)
         return Method(*(term.at(next(chosen)) if term.tuned else term for term in self.terms), guide=self.guide)
 
@@ -117,7 +118,7 @@ class Method:
         """
         found = [term.another(column, b) for term, column, b in self._ladders(tried, best)]
         strengths = [strength for strength in found if strength is not None]
-        return self._at(strengths) if found and len(strengths) == len(found) else None
+        return self.at(strengths) if found and len(strengths) == len(found) else None
 
     def at_edge(self, tried: Sequence[Method], best: Method) -> bool:
         """Whether `best` is the weakest or the strongest of those `tried`; False where nothing is tuned."""
@@ -164,9 +165,12 @@ class Method:
 
     # --- Records and pictures ---
 
-    def record(self, size: int) -> dict[str, Any]:
-        """What tells the candidate apart from others, for JSON; strengths are the numbers themselves."""
-        return {"terms": [term.record(size) for term in self.terms], "guide": self.guide}
+    def record(self) -> dict[str, Any]:
+        """What tells the candidate apart from others, for JSON; the strength is the number itself."""
+        own = [term.record() for term in self.terms if term.given is not None]
+        strengths = [term.strength for term in self._tuned]
+        made = {"method": self.name, "text": self.text, "strengths": strengths, "guide": self.guide}
+        return made | ({"given": own} if own else {})
 
     @property
     def look(self) -> Look:

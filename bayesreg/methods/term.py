@@ -57,15 +57,10 @@ class Term:
     def another(self, tried: list[float], best: float) -> float | None:
         return grid.another(self.grid, tried, best, getattr(self.kind, "most", math.inf))
 
-    def record(self, size: int) -> dict[str, Any]:
-        """What tells it apart in JSON: its name, its strength as it is, and whatever else it is made of."""
-        made = self.made(size)
-        natural = made.natural() if self.is_prior else vars(made)
-        return {
-            "name": self.kind.name,
-            "strength": self.strength,
-            "natural": {k: told_apart(v) if callable(v) else v for k, v in natural.items()},
-        }
+    def record(self) -> dict[str, Any]:
+        """What an object of the user's own is made of, in JSON."""
+        natural = self.given.natural() if self.is_prior else vars(self.given)
+        return {"name": self.kind.name} | {k: told_apart(v) if callable(v) else v for k, v in natural.items()}
 
     def _options(self) -> dict[str, Any]:
         made = self.given.natural() if self.is_prior else vars(self.given)

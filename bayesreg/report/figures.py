@@ -94,13 +94,13 @@ def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
     if histories.empty:
         return None
     elapsed = histories.groupby("path")["seconds"].cumsum() if over == "seconds" else histories["epoch"]
-    histories = histories.assign(score=statistics.headline(histories, "validation"), elapsed=elapsed)
+    histories = histories.assign(score=statistics.score(histories, "validation"), elapsed=elapsed)
     tasks = sorted(set(histories["task"]))
     figure, axes = panels(len(tasks))
     for ax, task in zip(axes, tasks, strict=True):
         rows = histories[histories["task"] == task]
-        for prior in statistics.ordered(rows["prior_name"]):
-            epochs = rows[rows["prior_name"] == prior].groupby("epoch")
+        for prior in statistics.ordered(rows["method"]):
+            epochs = rows[rows["method"] == prior].groupby("epoch")
             x = epochs["elapsed"].mean()
             _line(ax, prior, epochs["score"].mean().set_axis(x), epochs["score"].std(ddof=1).set_axis(x))
         label = "epoch" if over == "epoch" else "seconds of training"
@@ -151,13 +151,12 @@ def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set(title=lines(task), xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}")
         rows = candidates[candidates["task"] == task]
-        for prior in statistics.ordered(rows["prior_name"]):
-            for _, own in rows[rows["prior_name"] == prior].groupby("variant"):
-                _strengths(ax, prior, own.sort_values("strength"))
+        for prior in statistics.ordered(rows["method"]):
+            _strengths(ax, prior, rows[rows["method"] == prior].sort_values("strength"))
         for row in results[(results["task"] == task) & (results["strength"] > 0)].to_dict("records"):
             ring: dict[str, Any] = {
                 "markerfacecolor": "none",
-                "markeredgecolor": look(row["prior_name"]).colour,
+                "markeredgecolor": look(row["method"]).colour,
             }
             ax.plot(row["strength"], row["validation_mean"], "o", markersize=13, markeredgewidth=1.8, **ring)
     legend(figure, axes)

@@ -19,7 +19,7 @@ def histories(runs: pd.DataFrame) -> pd.DataFrame:
     frames = [_history(run) for run in runs.to_dict("records")]
     frames = [frame for frame in frames if not frame.empty]
     if not frames:
-        return pd.DataFrame(columns=[*statistics.RUN, "prior_name", "seed", "metric", "path", "epoch"])
+        return pd.DataFrame(columns=[*statistics.RUN, "method", "seed", "metric", "path", "epoch"])
     return pd.concat(frames, ignore_index=True)
 
 
@@ -34,5 +34,5 @@ def _history(run: Mapping[Any, Any]) -> pd.DataFrame:
         return pd.DataFrame()
     score = history[wanted[2]]
     history[wanted[2]] = score.where(score.abs() <= outside.LARGEST)
-    keys = {key: run[key] for key in [*statistics.RUN, "prior_name", "seed", "metric", "path"]}
+    keys = {key: run[key] for key in [*statistics.RUN, "method", "seed", "metric", "path"]}
     return pd.concat([pd.DataFrame(keys, index=history.index), history], axis=1)

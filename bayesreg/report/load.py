@@ -1,16 +1,17 @@
 """All runs below a folder as one table, each with labels that tell it apart."""
 
 import itertools
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from bayesreg import statistics
+from bayesreg.labels import labels
 from bayesreg.report import outside
-from bayesreg.report.labels import labels
 from bayesreg.report.record import Run, baselines, record, unfinished
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,17 @@ class Problem(NamedTuple):
     broken: bool
 
 
-def load(root: str | Path) -> pd.DataFrame:
-    """One row a complete run below `root`: its labels, options, `status`, metrics, seconds, baselines and `path`.
+def load(root: str | Path, tasks: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """One row a complete run below `root`: what identifies it, options, `status`, metrics, seconds, baselines, `path`.
 
-    `task`, `candidate` and `replicate` are labels, made from the groups of options in config.json; `variant` is the
-    candidate without its strength. The options are `task.<name>`, `candidate.<name>` and `replicate.<name>`, metrics
-    `validation_<metric>` and `test_<metric>`, NaN where the run diverged, and `about.<name>` is what else is known.
-    A file that is not as a run writes it costs its own run and one line of warning.
+    tasks: {name: its options in config.json}; runs of other tasks are left out. None takes all, with names that are
+    made from the options in which they differ. The options are `task.<name>` and so on, metrics `validation_<metric>`
+    and `test_<metric>`, NaN where the run diverged, and `about.<name>` is what else is known. A file that is not as a
+    run writes it costs its own run and one line of warning.
 
     Raises ValueError when no run below `root` is complete.
     """
-    runs, problems = _read(Path(root))
+    runs, problems = _read(Path(root), tasks)
     broken = sorted((problem for problem in problems if problem.broken), key=lambda problem: problem.reason)
     for reason, group in itertools.groupby(broken, key=lambda problem: problem.reason):
         first, *others = [outside.prose(problem.path) for problem in group]
@@ -56,7 +57,7 @@ def left_out(root: str | Path) -> list[Problem]:
     return _read(Path(root))[1]
 
 
-def _read(root: Path) -> tuple[pd.DataFrame, list[Problem]]:
+def _read(root: Path, tasks: Mapping[str, Any] | None = None) -> tuple[pd.DataFrame, list[Problem]]:
     found, problems = [], []
     for config in sorted(root.rglob("config.json")):
         folder = config.parent
@@ -68,30 +69,24 @@ def _read(root: Path) -> tuple[pd.DataFrame, list[Problem]]:
             problems.append(Problem(str(folder), f"cannot be read ({error.strerror})", broken=True))
         except (ValueError, RecursionError) as error:
             problems.append(Problem(str(folder), outside.prose(error), broken=True))
-    if not found:
-        return pd.DataFrame(), problems
-    runs = _frame(found)
+    runs = _frame(found, tasks)
+    if runs.empty:
+        return runs, problems
     again = runs.duplicated(statistics.RUN)
     problems += [Problem(path, "repeats another run", broken=True) for path in runs.loc[again, "path"]]
     return runs[~again].reset_index(drop=True), problems
 
 
-def _frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """The rows with labels that are made from the options of all of them."""
-    candidates = [run.candidate for run in runs]
-    names = [run.row["prior_name"] for run in runs]
-    variants = labels(names, [_without_strength(own) for own in candidates])
-    texts = [
-        run.row["prior"] + variant.removeprefix(name) for run, name, variant in zip(runs, names, variants, strict=True)
-    ]
-    made = {
-        "task": labels([run.task["dataset"] for run in runs], [run.task for run in runs]),
-        "variant": variants,
-        "candidate": labels(texts, candidates),
-        "replicate": labels([str(run.replicate["seed"]) for run in runs], [run.replicate for run in runs]),
-    }
-    return pd.DataFrame([run.row for run in runs]).assign(**made)
+def _frame(runs: Sequence[Run], tasks: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The rows, with a name for each task."""
+    if tasks is None:
+        names = labels([run.task["dataset"] for run in runs], [run.task for run in runs])
+    else:
+        known = {_key(outside.options(own, name)): name for name, own in tasks.items()}
+        runs = [run for run in runs if _key(run.task) in known]
+        names = [known[_key(run.task)] for run in runs]
+    return pd.DataFrame([run.row for run in runs]).assign(task=names)
 
 
-def _without_strength(candidate: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in candidate.items() if key not in ("prior", "prior_name", "strength")}
+def _key(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True)

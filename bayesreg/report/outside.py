@@ -81,11 +81,13 @@ def whole(value: Any, where: str) -> int:
     return value
 
 
-def strength(value: Any, where: str) -> float:
-    """The strength of a prior, above 0; NaN for one that has no single strength."""
-    known = number(value, where)
-    if value is not None and not known >= 1 / LARGEST:
-        raise ValueError(f"{where} is {_short(value)}, not a number above 0")
+def strengths(value: Any, where: str) -> tuple[float, ...]:
+    """The strengths of a candidate, above 0; none for a method that has none."""
+    if not isinstance(value, list):
+        raise ValueError(f"{where} is {_short(value)}, not a list")
+    known = tuple(number(one, where) for one in value)
+    if not all(one >= 1 / LARGEST for one in known):
+        raise ValueError(f"{where} is {_short(value)}, not numbers above 0")
     return known
 
 

@@ -95,13 +95,12 @@ def _pictures(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame)
     """File name → (picture, what it shows in words)."""
     scored = results[results["score_mean"].notna()].to_dict("records")
     scores = "; ".join(
-        f"{r['task']}, {r['prior_name']} {tables.number(r['score_mean'])}{tables.DAGGER * r['unbeaten']}"
-        for r in scored
+        f"{r['task']}, {r['method']} {tables.number(r['score_mean'])}{tables.DAGGER * r['unbeaten']}" for r in scored
     )
     chosen = "; ".join(
-        f"{r['task']}, {r['prior_name']} {tables.strength(r)}" for r in scored if r["strength"] == r["strength"]
+        f"{r['task']}, {r['method']} {tables.strength(r)}" for r in scored if r["strength"] == r["strength"]
     )
-    last = "; ".join(f"{r['task']}, {r['prior_name']} {tables.number(r['validation_mean'])}" for r in scored)
+    last = "; ".join(f"{r['task']}, {r['method']} {tables.number(r['validation_mean'])}" for r in scored)
     epochs = histories(selected)
     drawn = {
         "scores.svg": (figures.heatmap(results), f"Heatmap of mean test scores by task and prior. {scores}."),
@@ -141,7 +140,7 @@ def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, 
         "budget": tables.budget(results),
         "unequal": _unequal(results),
         "higher": words.several([metric.name for metric in METRICS.values() if metric.higher_is_better]),
-        "edges": [f"{r['prior_name']} on {r['task']} ({tables.strength(r)})" for r in _rows(results, "edge")],
+        "edges": [f"{r['method']} on {r['task']} ({tables.strength(r)})" for r in _rows(results, "edge")],
         "settings": [*_settings(runs, "task."), *_settings(runs, "candidate."), *_settings(runs, "replicate.")],
         "about": _settings(runs, "about."),
     }
@@ -153,7 +152,7 @@ def _rows(results: pd.DataFrame, flag: str) -> list[dict]:
 
 def _unequal(results: pd.DataFrame) -> bool:
     """Whether priors that have a strength to tune were given different numbers of strengths on one task."""
-    tuned = results[results["prior_name"] != "none"]
+    tuned = results[results["method"] != "none"]
     return bool((tuned.groupby("task")["strengths"].nunique() > 1).any())
 
 

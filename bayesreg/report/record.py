@@ -42,7 +42,7 @@ def _identity(task: dict[str, Any], candidate: dict[str, Any], replicate: dict[s
         outside.name(task.get(option), f"task.{option} in config.json")
     return {
         "metric": outside.metric(task.get("metric"), "task.metric in config.json"),
-        "prior_name": outside.name(candidate.get("prior_name"), "candidate.prior_name in config.json"),
+        "method": outside.name(candidate.get("method"), "candidate.prior_name in config.json"),
         "prior": outside.name(candidate.get("prior"), "candidate.prior in config.json"),
         "strength": outside.strength(candidate.get("strength"), "candidate.strength in config.json"),
         "seed": outside.whole(replicate.get("seed"), "replicate.seed in config.json"),
@@ -50,7 +50,8 @@ def _identity(task: dict[str, Any], candidate: dict[str, Any], replicate: dict[s
 
 
 def _options(roles: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    known = ("replicate.seed", *(f"candidate.{name}" for name in ("prior", "prior_name", "strength")))
+    known = [f"replicate.{name}" for name in ("seed", "stage", "partition", "fold")]
+    known += [f"candidate.{name}" for name in ("method", "text", "strengths")]
     flat = {f"{role}.{name}": value for role, own in roles.items() for name, value in own.items()}
     return {name: value for name, value in flat.items() if name not in known}
 
@@ -105,7 +106,7 @@ def unfinished(config: Path) -> str:
     try:
         run = {role: outside.table(own, role) for role, own in outside.read_json(config).items()}
         task, candidate, replicate = (run[role] for role in ROLES)
-        return outside.prose(f"{task['dataset']}, {candidate['prior']}, seed {replicate['seed']}: not finished")
+        return outside.prose(f"{task['dataset']}, {candidate['text']}, seed {replicate['seed']}: not finished")
     except (OSError, ValueError, KeyError, RecursionError):
         return "not finished"
 

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from bayesreg.priors import PRIORS, Look, Prior
+from bayesreg.methods import Method, Technique
+from bayesreg.priors import Look
 
 # A name from outside is shown as it is: $ in it is no mathematics.
 verbatim = matplotlib.rc_context({"text.parse_math": False})
@@ -20,12 +21,12 @@ def lines(text: str, width: int = 28) -> str:
     return "\n".join(textwrap.wrap(text, width, max_lines=3, placeholder=" …"))
 
 
-def look(prior: str) -> Look:
-    """The colour, marker and line of a prior; a sum has its first term's colour and its last one's marker."""
-    if "+" not in prior:
-        return PRIORS.get(prior, Prior).look
-    terms = [term.strip() for term in prior.split("+")]
-    return Look(look(terms[0]).colour, look(terms[-1]).marker, (0, (5, 1, 1, 1)))
+def look(method: str) -> Look:
+    """The colour, marker and line of a method by its name; one look for those of the user's own, which no text says."""
+    try:
+        return Method.parse(method).look
+    except ValueError:
+        return Technique.look
 
 
 def svg(figure: Figure) -> bytes:

@@ -56,8 +56,8 @@ def status(row: dict) -> str:
 
 def matrix(results: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, str], dict]]:
     """Tasks, priors, and the row of the results for each pair that was run."""
-    rows = {(row["task"], row["prior_name"]): row for row in results.to_dict("records")}
-    return sorted(set(results["task"])), statistics.ordered(results["prior_name"]), rows
+    rows = {(row["task"], row["method"]): row for row in results.to_dict("records")}
+    return sorted(set(results["task"])), statistics.ordered(results["method"]), rows
 
 
 def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
@@ -114,7 +114,7 @@ def metric_of(runs: pd.DataFrame, task: str) -> str:
 
 def seeds(results: pd.DataFrame) -> str:
     """3 seeds, 1 seed, or 2 to 5 seeds where tasks differ."""
-    low, high = results["seeds"].min(), results["seeds"].max()
+    low, high = int(results["seeds"].min()), int(results["seeds"].max())
     return f"{low} to {high} seeds" if low < high else f"{high} seed{'' if high == 1 else 's'}"
 
 
@@ -126,7 +126,7 @@ def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
     names.sort(key=[metric_of(rows, task), *METRICS].index)
     body = []
     for row in rows.to_dict("records"):
-        cells = [row["prior_name"], strength(row), row.get("natural") or NOTHING, str(row["seeds"])]
+        cells = [row["method"], strength(row), row.get("natural") or NOTHING, f"{row['seeds']:.0f}"]
         if row["status"] != "done":
             cells[1:3] = [row["status"], NOTHING]
         body.append([Cell(str(text)) for text in cells] + [_metric(rows, row, name, others) for name in names])
@@ -145,16 +145,17 @@ def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -
 
 
 def strength(row: dict) -> str:
-    """The strength per datum and what else tells the candidate apart; the text of several; nothing for none."""
-    if math.isfinite(row["strength"]):
-        return f"{row['strength']:g}{str(row['variant']).removeprefix(row['prior_name'])}"
-    return row["candidate"] if row["candidate"] != row["prior_name"] else NOTHING
+    """The strength that was chosen; with several folds, the range of theirs; nothing for a method without one."""
+    if not math.isfinite(row["strength"]):
+        return NOTHING
+    low, high = row.get("strength_low", math.nan), row.get("strength_high", math.nan)
+    return f"{row['strength']:.3g}" + (f"\n{low:.3g} to {high:.3g}" if low < high else "")
 
 
 def differences(paired: pd.DataFrame) -> Table:
     """Paired differences to none by task and prior; those larger than their sd are marked."""
-    rows = {(row["task"], row["prior_name"]): row for row in paired.to_dict("records")}
-    priors = statistics.ordered(paired["prior_name"])
+    rows = {(row["task"], row["method"]): row for row in paired.to_dict("records")}
+    priors = statistics.ordered(paired["method"])
     body = []
     for task in sorted(set(paired["task"])):
         found = [rows.get((task, prior)) for prior in priors]
@@ -195,5 +196,5 @@ def budget(results: pd.DataFrame) -> Table:
     """Strengths tried × seeds, by task and prior."""
     tasks, priors, rows = matrix(results)
     pairs = [[rows.get((task, prior)) for prior in priors] for task in tasks]
-    cells = [[Cell(f"{row['strengths']} × {row['seeds']}" if row else NOTHING) for row in p] for p in pairs]
+    cells = [[Cell(f"{row['strengths']} × {row['seeds']:.0f}" if row else NOTHING) for row in p] for p in pairs]
     return Table(["", *priors], [[Cell(task), *row] for task, row in zip(tasks, cells, strict=True)])

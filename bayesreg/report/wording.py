@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SPEAKING = ("page.py", "tables.py", "terminal.py", "words.py", "figures.py", "baselines.py", "../statistics.py")
+SPEAKING = (
+    "page.py",
+    "tables.py",
+    "terminal.py",
+    "words.py",
+    "figures.py",
+    "baselines.py",
+    "../statistics/choice.py",
+    "../conclusion.py",
+)
 
 
 def wording() -> str:

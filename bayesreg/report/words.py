@@ -23,7 +23,7 @@ def answer(results: pd.DataFrame, selected: pd.DataFrame) -> tuple[str, list[tup
 def _winner(task: pd.DataFrame) -> str:
     """The best mean test score; the earlier prior of two equals, and none before all."""
     ranked = task["score_mean"] * task["metric"].map(statistics.sense)
-    return statistics.ordered(task.loc[ranked == ranked.max(), "prior_name"])[0]
+    return statistics.ordered(task.loc[ranked == ranked.max(), "method"])[0]
 
 
 def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
@@ -74,7 +74,7 @@ def _average(scored: pd.DataFrame) -> str:
 
 
 def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
-    best = task[task["prior_name"] == winner].iloc[0]
+    best = task[task["method"] == winner].iloc[0]
     text = f"{winner} came first with {best['metric']} {tables.spread(best['score_mean'], best['score_sd'])}"
     if not rivals:
         return f"{text}; no other prior finished every seed. {_against_baseline(best)}".strip()
@@ -93,31 +93,31 @@ def _against_baseline(best: pd.Series) -> str:
     if not best.get("unbeaten"):
         return ""
     score = tables.number(best["baseline_score"])
-    return f"{best['prior_name']} does not beat the baseline without a network, {best['baseline']} with {score}."
+    return f"{best['method']} does not beat the baseline without a network, {best['baseline']} with {score}."
 
 
 def _against_none(winner: str, rivals: list[dict]) -> str:
     if winner == "none":
         return "No prior did better than none."
-    none = [row for row in rivals if row["prior_name"] == "none" and tables.clear(row)]
+    none = [row for row in rivals if row["method"] == "none" and tables.clear(row)]
     return f"Its gain over none is {tables.spread(none[0]['mean'], none[0]['sd'])}." if none else ""
 
 
 def _behind(row: dict) -> str:
-    return f"{row['prior_name']} ({tables.spread(row['mean'], row['sd'])} behind)"
+    return f"{row['method']} ({tables.spread(row['mean'], row['sd'])} behind)"
 
 
 def refusals(results: pd.DataFrame) -> list[str]:
     """Why each prior that was refused has no meaning where: one line a reason."""
     refused = results[results["status"] == "refused"]
-    named = refused.assign(cell=refused["prior_name"] + " on " + refused["task"]).groupby("reason", sort=False)["cell"]
+    named = refused.assign(cell=refused["method"] + " on " + refused["task"]).groupby("reason", sort=False)["cell"]
     return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
 def unconverged(selected: pd.DataFrame) -> list[str]:
     """Which of the reported runs are not known to have converged when they ended: one line a prior and task."""
     rows = []
-    for (task, prior), runs in selected.groupby(["task", "prior_name"], sort=False):
+    for (task, prior), runs in selected.groupby(["task", "method"], sort=False):
         open_ = runs[runs["converged"].eq(False)]
         most = open_["falling"].max()
         if len(open_):

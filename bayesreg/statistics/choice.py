@@ -8,25 +8,33 @@ is a *cell* with a choice of its own, by runs that have not seen its test rows; 
     candidates(runs) → choose(runs) → select(runs) → by_seed(selected) → results(runs)
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
+from bayesreg.methods import TECHNIQUES
 from bayesreg.metrics import METRICS
+from bayesreg.priors import PRIORS
 
 CELL = ["task", "partition", "fold"]
 CANDIDATE = ["task", "method", "candidate"]
 RUN = ["task", "candidate", "seed", "stage", "partition", "fold"]  # what identifies a run
-DESCRIBED = ["variant", "strength"]  # of a candidate
+DESCRIBED = ["strength", "tuned"]  # of a candidate: its first tuned term's strength, and all of them
 FAILED = ("incomplete", "diverged", "refused")  # of several that say why a method has no result, the first
 SELECT = "nll"  # what strengths are chosen by
 
 
-def ordered(names: Iterable[str], known: Sequence[str] = ()) -> list[str]:
-    """Methods in the order of every table and picture: as they are known, then by name; none before all."""
-    order = ["none", *known]
-    return sorted(set(names), key=lambda name: (order.index(name) if name in order else len(order), name))
+def ordered(names: Iterable[str]) -> list[str]:
+    """Methods in the order of every table and picture: as their first terms in PRIORS and TECHNIQUES, then by name."""
+    known = [*PRIORS, *TECHNIQUES]
+
+    def place(name: str) -> tuple[int, str]:
+        first = re.split(r"[@+:(]", name)[0]
+        return known.index(first) if first in known else len(known), name
+
+    return sorted(set(names), key=place)
 
 
 def sense(metric: str) -> int:
@@ -112,13 +120,13 @@ def choose(runs: pd.DataFrame, select: str = SELECT) -> pd.DataFrame:
     `strengths` counts the candidates tried; `edge` says that the choice is the first or last strength of them.
     """
     groups = _candidates(runs, select, CELL).groupby([*CELL, "method"], sort=False)
-    return _in_order(pd.DataFrame([_choice(group, select) for _, group in groups]))
+    return _in_order(pd.DataFrame([_choice(group, select, CELL) for _, group in groups]))
 
 
-def _choice(group: pd.DataFrame, select: str) -> dict[str, object]:
-    row = dict(group.iloc[0][[*CELL, "method"]])
+def _choice(group: pd.DataFrame, select: str, cell: list[str]) -> dict[str, object]:
+    row = dict(group.iloc[0][[*cell, "method"]])
     strengths = group["strength"].dropna().unique()
-    row |= {"strengths": len(group), "candidate": None, "strength": np.nan, "edge": False, "reason": None}
+    row |= {"strengths": len(group), "candidate": None, "strength": np.nan, "tuned": (), "edge": False, "reason": None}
     done = group[group["status"] == "done"]
     if done.empty:
         worst = min(group.to_dict("records"), key=lambda row: FAILED.index(row["status"]))
@@ -127,7 +135,7 @@ def _choice(group: pd.DataFrame, select: str) -> dict[str, object]:
     ranked = done.assign(rank=-done["validation_mean"].round(12) * sense(select))
     best = ranked.sort_values(["rank", "strength", "candidate"]).iloc[0]
     edge = len(strengths) > 1 and best["strength"] in (strengths.min(), strengths.max())
-    kept = ["status", "candidate", "variant", "strength", "validation_mean", "validation_sd"]
+    kept = ["status", "candidate", "strength", "tuned", "validation_mean", "validation_sd"]
     return row | dict(best[kept]) | {"edge": bool(edge)}
 
 
@@ -148,7 +156,7 @@ def _in_order(frame: pd.DataFrame, *last: str) -> pd.DataFrame:
 def by_seed(selected: pd.DataFrame) -> pd.DataFrame:
     """One row a task, method and seed: the means over its folds; only seeds with every fold."""
     numbers = [c for c in map(str, selected) if c.startswith(("test_", "validation_", "seconds_"))]
-    kept = ["metric", "natural", "variant", "candidate", "strength"]
+    kept = ["metric", "natural"]
     folds = selected.groupby(["task", "method", "seed"], sort=False)
     table = folds[numbers].mean().join(folds[[name for name in kept if name in selected]].first())
     table["folds"] = folds.size()
@@ -179,44 +187,24 @@ def summarise(selected: pd.DataFrame) -> pd.DataFrame:
 def results(runs: pd.DataFrame, metric: str = SELECT) -> pd.DataFrame:
     """What was chosen and what it gives on test: a row for every task and method, NaN where none qualified.
 
-    strength: the median over the cells, `strength_low` and `strength_high` their range. With the options of its task,
-    `task.<name>`.
+    candidate, strength: the best on validation over all cells; `strength_low` and `strength_high` the range of those
+    that the cells chose. With the options of its task, `task.<name>`.
     """
     about = runs[["task", "metric", *(c for c in map(str, runs) if c.startswith("task."))]]
-    chosen = _over_cells(choose(runs, metric)).merge(about.drop_duplicates("task"), on="task")
+    whole = _candidates(runs, metric, ["task"]).groupby(["task", "method"], sort=False)
+    chosen = _in_order(pd.DataFrame([_choice(group, metric, ["task"]) for _, group in whole]))
+    chosen = chosen.merge(_range(choose(runs, metric)), on=["task", "method"])
+    chosen = chosen.merge(about.drop_duplicates("task"), on="task")
     selected = select(runs, metric)
     if selected.empty:
         return chosen.assign(score_mean=np.nan, score_sd=np.nan, seeds=0)
     return chosen.merge(summarise(selected), on=["task", "method"], how="left").fillna({"seeds": 0})
 
 
-def _over_cells(chosen: pd.DataFrame) -> pd.DataFrame:
-    """One row a task and method, of the choices in all its cells."""
-    rows = []
-    for (task, method), cells in chosen.groupby(["task", "method"], sort=False):
-        done = cells[cells["status"] == "done"]
-        worst = min(cells.to_dict("records"), key=lambda row: (row["status"] == "done", row["status"] or ""))
-        first = (done if len(done) else cells).iloc[0]
-        strengths = done["strength"].astype(float)
-        rows.append(
-            {
-                "task": task,
-                "method": method,
-                "status": worst["status"],
-                "reason": worst["reason"],
-                "candidate": first["candidate"],
-                "variant": first.get("variant"),
-                "strength": strengths.median(),
-                "strength_low": strengths.min(),
-                "strength_high": strengths.max(),
-                "strengths": int(cells["strengths"].max()),
-                "edge": bool(2 * done["edge"].sum() > len(done)),
-                "cells": len(cells),
-                "validation_mean": done["validation_mean"].mean() if len(done) else np.nan,
-                "validation_sd": done["validation_sd"].mean() if len(done) else np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+def _range(chosen: pd.DataFrame) -> pd.DataFrame:
+    """The strengths that the cells of each task and method chose, from the lowest to the highest."""
+    strengths = chosen.assign(strength=chosen["strength"].astype(float)).groupby(["task", "method"])["strength"]
+    return strengths.agg(strength_low="min", strength_high="max").reset_index()
 
 
 def oriented(results: pd.DataFrame) -> pd.DataFrame:

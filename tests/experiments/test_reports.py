@@ -52,18 +52,18 @@ def test_another_metric_makes_it_stale(fresh, monkeypatch):
     [
         ("words.py", "Nothing is compared yet", "Nothing is compared so far", ["wording"]),
         ("page.html", "What failed", "What went wrong", ["wording"]),
-        ("statistics.py", '"validation_mean"', '"validation_average"', ["wording"]),
+        ("choice.py", '"validation_mean"', '"validation_average"', ["wording"]),
         ("tables.py", "def spread", "# A comment.\ndef spread", []),
         ("tables.py", '"""Tables of', '"""Some tables of', []),
     ],
 )
 def test_another_sentence_or_column_makes_it_stale_and_a_comment_does_not(fresh, monkeypatch, file, old, new, stale):
     copy = fresh / "report"
-    copy.mkdir()
-    for source in [*wording.HERE.glob("*.*"), wording.HERE.parent / "statistics.py"]:
+    for source in [*wording.HERE.glob("*.*"), wording.HERE.parent / "statistics" / "choice.py"]:
         text = source.read_text()
         assert source.name != file or old in text
-        place = copy.parent if source.name == "statistics.py" else copy
+        place = fresh / source.parent.name
+        place.mkdir(exist_ok=True)
         (place / source.name).write_text(text.replace(old, new) if source.name == file else text)
     monkeypatch.setattr(wording, "HERE", copy)
     assert reports.stale("compare", fresh) == stale

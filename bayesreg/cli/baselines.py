@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-
 from experiments.base import command, refuse
 from experiments.stopping import stoppable
 
