@@ -19,6 +19,7 @@ from bayesreg.device import choose_device
 from bayesreg.model import Model, to_unit
 from bayesreg.priors.base import whole
 from bayesreg.step import COMPILE
+from bayesreg.update import Update
 
 THREADS = 64  # at most, or the number of cores: some thousand end the process
 SEEDS = 2**32  # PyTorch heeds no more bits of a seed
@@ -54,6 +55,8 @@ def check(
     threads: int | None = None,
     compile: str = "auto",
     validation: Dataset | None = None,
+    early_stopping: bool = False,
+    update: Update | None = None,
 ) -> None:
     """Raise ValueError, with the value, the place and the remedy, for anything that cannot be fitted."""
     whole("fit", epochs=epochs, batch_size=batch_size)
@@ -64,6 +67,13 @@ def check(
         raise ValueError(f"fit(compile={compile!r}): one of {', '.join(COMPILE)}")
     if isinstance(lr, bool) or not isinstance(lr, Real) or not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"fit(lr={lr!r}): the learning rate must be a number, finite and above 0, as 1e-3")
+    if not isinstance(early_stopping, bool) or (early_stopping and validation is None):
+        raise ValueError(
+            f"fit(early_stopping={early_stopping!r}) keeps the parameters of the epoch that is best on validation: "
+            "write early_stopping=True and validation=data.validation"
+        )
+    if update is not None:
+        _check_update(update, guide, lr)
     if model.size != len(train):
         raise ValueError(
             f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
@@ -88,6 +98,13 @@ def check(
             local.check(trial.net, to_unit(x))
         trial.step = 0
         poutine.block(trial)(x, y)
+
+
+def _check_update(update: Update, guide: str, lr: float) -> None:
+    if not isinstance(update, Update):
+        raise ValueError(f"fit(update={update!r}): give an Update, as br.methods.AdamW(0.1), or none")
+    update.check_guide(guide)
+    update.check_rate(lr)
 
 
 def check_seed(owner: str, seed: int) -> None:

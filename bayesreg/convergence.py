@@ -46,18 +46,20 @@ SECOND_HALF = 0.09  # of the epochs: how many at the first rate move Adam as far
 class Convergence:
     """What the loss would still fall by: `fall`, nats per datum an epoch, ± `error`.
 
-    epochs: those of the fit; horizon: over how many more the fall is judged, as many again or the default's.
+    epochs: those of the fit; horizon: over how many more the fall is judged, as many again or the default's. stopped:
+    the epoch whose parameters early stopping has kept, if it was not the last; then the fall is not judged.
     """
 
     fall: float
     error: float
     epochs: int
     horizon: int
+    stopped: int | None = None
 
     @property
     def converged(self) -> bool:
         """Whether more epochs would gain little, or no more than chance explains; False where nothing is known."""
-        return self.fall * self.horizon <= NEGLIGIBLE or self.fall <= 2 * self.error
+        return self.stopped is not None or self.fall * self.horizon <= NEGLIGIBLE or self.fall <= 2 * self.error
 
     def record(self) -> dict[str, Any]:
         """Of a run: the judgement, its numbers and its words."""
@@ -68,6 +70,8 @@ class Convergence:
         log.log(logging.INFO if self.converged else logging.WARNING, "%s", self)
 
     def __str__(self) -> str:
+        if self.stopped is not None:
+            return f"stopped early at epoch {self.stopped} of {self.epochs}, where the NLL on validation was least"
         if self.converged:
             return "converged: the loss was no longer falling"
         epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
@@ -91,13 +95,14 @@ def judge(
 
     losses: the mean of each epoch.
 
+    Where an update of the weights is no part of the objective, their gradient is not 0 at the end: the history tells.
     The gradient is a mean over some batches, and the objective that over others, each with draws of its own, so that
     what is only noise of the one is none in the other. work: floating-point operations of a forward pass on a batch.
     """
     epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
     horizon = max(epochs, schedule.epochs(size, batch_size))
     number = min(an_epoch, max(1, epochs * an_epoch // SHARE, int(CHEAP // max(1.0, work))))
-    if step.is_short or (2 * TRIALS + 1) * number > DEAR * step.steps:
+    if step.update or step.is_short or (2 * TRIALS + 1) * number > DEAR * step.steps:
         return Convergence(*_by_history(losses), epochs, horizon)
 
     def over(seed: int, measure: Callable[[Iterator[tuple[Tensor, Tensor]]], Any]) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor
 from bayesreg import guides, schedule
 from bayesreg.checkpoint import Checkpoint
 from bayesreg.checks import check, given
-from bayesreg.convergence import judge
+from bayesreg.convergence import Convergence, judge
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device, choose_threads, flops, random_stream, seed_of, surroundings
 from bayesreg.model import Model, Parameters
@@ -26,6 +26,7 @@ from bayesreg.posterior import Posterior
 from bayesreg.progress import bar
 from bayesreg.step import Step
 from bayesreg.units import start_in_unit_of
+from bayesreg.update import Update
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ def fit(
     seed: int = 0,
     validation: Any = None,
     augment: Callable[[Tensor], Tensor] | None = None,
+    early_stopping: bool = False,
+    update: Update | None = None,
     device: str | None = None,
     threads: int | None = None,
     compile: str = "auto",
@@ -70,8 +73,9 @@ def fit(
     the noise scale is learned with the last layer in the unit of y (see `units`). validation: as train, judged after
     every epoch, into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
     `datasets.flip_and_crop`; PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so
-    that all methods see the same. checkpoint: a file from which this very fit, interrupted, goes on bit for bit; it
-    is removed at the end.
+    that all methods see the same. early_stopping: make all epochs, and keep the parameters of that with the least NLL on
+    validation. update: what a step does to the weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file
+    from which this very fit, interrupted, goes on bit for bit; it is removed at the end.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
     compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
@@ -94,6 +98,8 @@ def fit(
         threads=threads,
         compile=compile,
         validation=validation,
+        early_stopping=early_stopping,
+        update=update,
     )
     batch_size = min(int(batch_size), len(train))  # of NumPy's own kind, too
     epochs = schedule.epochs(len(train), batch_size) if epochs is None else int(epochs)
@@ -102,13 +108,14 @@ def fit(
     model.autocast = torch.bfloat16 if bfloat16 else None
     work = flops(model, train.x[:batch_size])
     decides = {"guide": guide, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "bfloat16": bfloat16}
+    decides |= {"early_stopping": early_stopping, "update": repr(update)}
     kept = Checkpoint(checkpoint, model, train, validation, augment, **decides)
     with surroundings(target, seed, threads or choose_threads(work)), kept:
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
         q = guides.create(guide, model)
-        run = _Run(q, Step(model, q, lr, epochs * steps, rates), seed, augment)
+        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(kept)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
@@ -120,12 +127,19 @@ def fit(
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
+            if early_stopping:
+                row["best_epoch"] = run.best_epoch(row)
             run.history.append(row)
             named = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
             shown.set_postfix(named, refresh=False)  # a refresh would not wait the two seconds
             run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
-        posterior.convergence = judge(run.step, train, batch_size, [row["loss"] for row in run.history], work, augment)
+        if run.best and run.best["epoch"] < epochs:
+            run.back_to_best()
+            posterior.convergence = Convergence(math.nan, math.nan, epochs, epochs, stopped=run.best["epoch"])
+        else:
+            losses = [row["loss"] for row in run.history]
+            posterior.convergence = judge(run.step, train, batch_size, losses, work, augment)
     model.autocast, model.step = None, None
     posterior.convergence.say()
     return posterior
@@ -177,6 +191,7 @@ class _Run:
     def __init__(self, guide: Any, step: Step, seed: int, augment: Callable[[Tensor], Tensor] | None) -> None:
         self.guide, self.step, self.seed, self.augment = guide, step, seed, augment
         self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] | None = None  # of early stopping: the epoch, its NLL on validation, its tensors
         self._saved_at = time.monotonic()
 
     def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
@@ -210,9 +225,26 @@ class _Run:
             last = {"a parameter after its update": math.nan}
             raise Diverged(len(self.history) + 1, len(terms), last, self.history)
         means = dict(zip(self.step.names, every.double().mean(0).tolist(), strict=True))
-        moving = {"nll": means["likelihood"], "penalty": self.step.model.penalty(means)}  # no constants of densities
+        moving = {"nll": means["likelihood"], "penalty": self.step.penalty(means)}  # no constants of densities
         terms_of_loss = {f"loss_{name}": value for name, value in means.items()}
         return {"seconds": seconds, "loss": sum(means.values()), **moving, **terms_of_loss}
+
+    def best_epoch(self, row: dict[str, float]) -> int:
+        """The epoch with the least NLL on validation as yet, whose parameters and buffers are kept aside."""
+        nll = row["validation_nll"]
+        if self.best is None or nll < self.best["nll"]:
+            tensors = {name: tensor.clone() for name, tensor in self._tensors().items()}
+            self.best = {"epoch": row["epoch"], "nll": nll, "tensors": tensors}
+        return self.best["epoch"]
+
+    def back_to_best(self) -> None:
+        """Let the guide and the network be as they were at the end of that epoch."""
+        if self.best:
+            for name, tensor in self._tensors().items():
+                tensor.copy_(self.best["tensors"][name])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.step.gradient.parameters | self.step.gradient.buffers
 
     def _refuse_divergence(self, terms: Tensor) -> None:
         bad = (~terms.sum(1).isfinite()).nonzero()
@@ -230,6 +262,7 @@ class _Run:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state() if self.step.parameters[0].is_cuda else None,
             "history": self.history,
+            "best": self.best,
         }
         checkpoint.write(state)
         self._saved_at = time.monotonic()
@@ -244,4 +277,5 @@ class _Run:
         if state["cuda_rng"] is not None and self.step.parameters[0].is_cuda:
             torch.cuda.set_rng_state(state["cuda_rng"])
         self.history += state["history"]
+        self.best = state["best"]
         return len(self.history)

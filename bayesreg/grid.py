@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -128,7 +131,8 @@ class Run:
         if not (tested or draw) and (known := runs.done(directory, self.config)):
             return known | {"directory": str(directory), "baselines": {}}
         config, model, data, options = self.build()
-        outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
+        with unsaid("bayesreg.convergence"):  # what sums up the runs says it
+            outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
         if draw and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
         known = baseline_cache.record(directory, shared, data, **self.task.baseline_options()) if tested else {}
@@ -141,6 +145,18 @@ class Run:
     def under(self, **changes: Any) -> Run:
         """The same run with another method or repeat."""
         return replace(self, **changes)
+
+
+@contextmanager
+def unsaid(name: str) -> Iterator[None]:
+    """Keep the warnings of one logger back."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _plain(text: str) -> str:

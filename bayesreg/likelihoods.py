@@ -6,7 +6,7 @@ import difflib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import pyro
 import pyro.distributions as dist
@@ -78,14 +78,62 @@ class Likelihood(ABC):
         """The function of which f could be the values, where this likelihood applies it itself: "softmax"."""
         return None
 
+    def observation(self, predictive: Distribution) -> Distribution:
+        """The distribution whose log density of y the objective has, where it is not the predictive itself."""
+        return predictive
+
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:
         """y in the shape of the predictive, [B] or [B, ...], so that nothing broadcasts by mistake."""
         return y.reshape(predictive.batch_shape + predictive.event_shape)
 
 
 @dataclass(frozen=True)
-class Categorical(Likelihood):
-    """y ~ Categorical(softmax f): f [B, C] logits, y [B] (or [B, 1]) class numbers 0..C−1."""
+class _Classes(Likelihood):
+    """label_smoothing: ε, from 0 to below 1; in training y is its label with probability 1 − ε, else any class alike."""
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"{type(self).__name__}(label_smoothing={self.label_smoothing}): a probability, from 0 to below 1"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({f'label_smoothing={self.label_smoothing:g}' * (self.label_smoothing > 0)})"
+
+    def observation(self, predictive: Distribution) -> Distribution:
+        return (
+            Smoothed(predictive, self.log_mean(predictive), self.label_smoothing)
+            if self.label_smoothing
+            else predictive
+        )
+
+    @abstractmethod
+    def log_mean(self, predictive: Distribution) -> Tensor:
+        """The mean of log p over the classes, [B]."""
+
+
+class Smoothed(dist.TorchDistribution):
+    """log p̃(y) = (1 − ε) log p(y) + ε mean_c log p(c)  (Szegedy et al., 2016)."""
+
+    def __init__(self, predictive: Distribution, log_mean: Tensor, smoothing: float) -> None:
+        super().__init__(predictive.batch_shape, predictive.event_shape, validate_args=False)
+        self.predictive, self.log_mean, self.smoothing = predictive, log_mean, smoothing
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return self.predictive.sample(sample_shape)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        return torch.lerp(self.predictive.log_prob(y), self.log_mean, self.smoothing)
+
+
+@dataclass(frozen=True, repr=False)
+class Categorical(_Classes):
+    """y ~ Categorical(softmax f): f [B, C] logits, y [B] (or [B, 1]) class numbers 0..C−1.
+
+    label_smoothing: ε; in training y is its label with probability 1 − ε, else any of the C classes alike.
+    """
 
     def metrics(self, y: Tensor) -> tuple[str, ...]:
         return CLASSIFICATION
@@ -98,6 +146,9 @@ class Categorical(Likelihood):
 
     def point(self, predictive: Distribution) -> Tensor:
         return predictive.probs
+
+    def log_mean(self, predictive: Distribution) -> Tensor:
+        return predictive.logits.mean(-1)
 
     def squashed(self, f: Tensor) -> str | None:
         return "softmax" if bool((f >= 0).all() and ((f.sum(-1) - 1).abs() < 1e-3).all()) else None
@@ -136,16 +187,20 @@ class OfLogits(dist.Categorical):
         return -(self.logits.exp() * log_p).sum(-1)
 
 
-@dataclass(frozen=True)
-class Bernoulli(Likelihood):
+@dataclass(frozen=True, repr=False)
+class Bernoulli(_Classes):
     """y ~ Bernoulli(sigmoid f), independent over the components: f [B], [B, 1] or [B, ...] logits, y alike.
 
-    y is 0 or 1, or a grey value between them, whose log density is then the cross-entropy.
+    y is 0 or 1, or a grey value between them, whose log density is then the cross-entropy. label_smoothing: ε; in
+    training y is its label with probability 1 − ε, else 0 or 1 alike.
     """
 
     def metrics(self, y: Tensor) -> tuple[str, ...]:
         labels = y[0].numel() == 1 and bool(((y == 0) | (y == 1)).all())
         return CLASSIFICATION if labels else ("mse", "nll")
+
+    def log_mean(self, predictive: Distribution) -> Tensor:
+        return predictive.log_prob(torch.full_like(predictive.mean, 0.5))
 
     def squashed(self, f: Tensor) -> str | None:
         return "sigmoid" if bool(((f >= 0) & (f <= 1)).all()) else None

@@ -160,8 +160,10 @@ class Model(nn.Module):
             if factor is not None:  # outside the plate, which would scale it by N/B once more
                 pyro.factor(name, factor)
         with data:
-            observed = None if y is None else self.likelihood.target(y, predictive)
-            return pyro.sample("y", predictive, obs=observed)
+            if y is None:
+                return pyro.sample("y", predictive)
+            observed = self.likelihood.target(y, predictive)
+            return pyro.sample("y", self.likelihood.observation(predictive), obs=observed)
 
     def guide(self, parameters: Parameters, x: Tensor, y: Tensor | None = None) -> None:
         """Pyro statements of q(z | x, θ) at named parameters, where the network has latents of each example."""

@@ -74,3 +74,20 @@ def _remedy(value: Any) -> str:
 
 def _several(value: Any) -> bool:
     return isinstance(value, dict | tuple | list)
+
+
+def stay_random(module: nn.Module) -> None:
+    """Mark a module that stays in training mode, and so draws, in prediction too."""
+    module.stays_random = True  # type: ignore[assignment]  # a number in the module tells networks apart
+
+
+def is_random(net: nn.Module) -> bool:
+    """Whether its predictions are draws."""
+    return any(getattr(module, "stays_random", False) for module in net.modules())
+
+
+def to_predict(net: nn.Module) -> None:
+    """Eval mode, but for what stays random."""
+    net.eval()
+    for module in net.modules():
+        module.training |= getattr(module, "stays_random", False)

@@ -20,7 +20,7 @@ from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
 from bayesreg.datasets import Windows, as_dataset
 from bayesreg.datasets.tensors import to_tensor
-from bayesreg.device import random_state_kept
+from bayesreg.device import random_state_kept, random_stream
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS
 from bayesreg.metrics import Judged, surprisals
@@ -101,13 +101,22 @@ class Posterior:
     def predict(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        x: whatever a Dataset takes. Under delta S = 1. The network is in eval mode. Where it has latents z of each
+        x: whatever a Dataset takes. Under delta S = 1, unless the network draws too, as with Monte Carlo dropout. It is in
+        eval mode. Where it has latents z of each
         example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
         seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        thetas, x = self.draws(draws, seed), to_tensor("x", x)
-        with bar(total=_number(thetas) * len(x), desc="predict", show=progress, **BAR) as shown:
+        thetas, x = self._passes(draws, seed), to_tensor("x", x)
+        total = _number(thetas) * len(x)
+        with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed, total):
             return prediction.of(self._predictive(thetas, x, shown.update))
+
+    def _passes(self, number: int, seed: int) -> Parameters:
+        """θ of each pass through the network: a draw, or the one point for each draw of the network's own."""
+        thetas = self.draws(number, seed)
+        if self.guide_name == "delta" and network.is_random(self.model.net):
+            return {name: value.expand(number, *value.shape[1:]) for name, value in thetas.items()}
+        return thetas
 
     def _predictive(self, thetas: Parameters, x: Tensor | Windows, done: Done, y: Tensor | None = None) -> Distribution:
         number, likelihood = _number(thetas), self.model.likelihood
@@ -140,12 +149,13 @@ class Posterior:
     def judged(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Judged:
         """The predictions beside their targets, in one pass: `.metrics()` is `evaluate`, `.scores()` is `scores`."""
         dataset = as_dataset(dataset, "test")
-        likelihood, thetas = self.model.likelihood, self.draws(draws, seed)
+        likelihood, thetas = self.model.likelihood, self._passes(draws, seed)
         some = max(1, JUDGED // (_number(thetas) * dataset.x[0].numel()))
         points: list[Tensor] = []
         targets: list[Tensor] = []
         surprisal: list[Tensor] = []
-        with bar(total=_number(thetas) * len(dataset), desc="evaluate", show=progress, **BAR) as shown:
+        total = _number(thetas) * len(dataset)
+        with bar(total=total, desc="evaluate", show=progress, **BAR) as shown, random_stream(self.device, seed, total):
             for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
                 predictive = self._predictive(thetas, x, shown.update, None if targets else dataset.y)
                 targets.append(likelihood.target(y.to(self.device), predictive))
@@ -179,6 +189,7 @@ class Posterior:
             "priors": [_without_callables(term, model) for term in model.prior.terms],
             "likelihood": (type(model.likelihood).__name__.lower(), vars(model.likelihood)),
             "size": model.size,
+            "random": network.is_random(model.net),
             "history": self._history,
             "warmup_seconds": self.warmup_seconds,
             "convergence": self.convergence and vars(self.convergence),
@@ -210,6 +221,11 @@ class Posterior:
             model.net.load_state_dict(state["network"])
         except RuntimeError as error:  # the same names in other shapes, or other buffers
             raise ValueError(f"{path} was saved from another network: {error}") from None
+        if state.get("random", False) != network.is_random(model.net):
+            raise ValueError(
+                f"{path} was saved from another network: one of the two stays random in prediction, as under Monte Carlo "
+                'dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
+            )
         guide = guides.create(state["guide"], model)
         guide.load_state_dict(state["parameters"])
         posterior = cls(model, guide, state["guide"], state["history"])
@@ -223,7 +239,7 @@ class Posterior:
 
     def _outputs(self, parameters: Parameters, x: Any, done: Done = lambda examples: None) -> Tensor:
         was_training = self.model.training
-        self.model.eval()
+        network.to_predict(self.model)
         try:
             outputs = []
             for part in x.split(max(1, CHUNK // x[0].numel())):

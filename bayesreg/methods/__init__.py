@@ -7,12 +7,20 @@ both of them, with a guide behind them where wanted, as "priors@normal".
 from collections.abc import Iterable
 from typing import Any
 
+from bayesreg.methods.adamw import AdamW
+from bayesreg.methods.augmentation import Augmentation
 from bayesreg.methods.base import Technique, Tuned
+from bayesreg.methods.dropout import Dropout
+from bayesreg.methods.early_stopping import EarlyStopping
+from bayesreg.methods.label_smoothing import LabelSmoothing
+from bayesreg.methods.lasso import Lasso
+from bayesreg.methods.mc_dropout import MCDropout
 from bayesreg.methods.method import Method
 from bayesreg.methods.techniques import ALIASES, TECHNIQUES
 from bayesreg.priors import PRIORS
 
-__all__ = ["ALIASES", "TECHNIQUES", "Method", "Technique", "Tuned", "as_methods", "parse"]
+__all__ = ["ALIASES", "TECHNIQUES", "AdamW", "Augmentation", "Dropout", "EarlyStopping", "LabelSmoothing", "Lasso"]
+__all__ += ["MCDropout", "Method", "Technique", "Tuned", "as_methods", "parse"]
 
 parse = Method.parse
 

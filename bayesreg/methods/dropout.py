@@ -54,7 +54,8 @@ class Dropout(Tuned):
                 "weights behind its first; give it a hidden layer, or take another method"
             )
         for layer in dropped:
-            layer.register_forward_pre_hook(_Drop(self.strength), with_kwargs=True)
+            layer.input_dropout = self.strength  # type: ignore[assignment]  # a number in the module tells networks apart
+            layer.register_forward_pre_hook(_drop, with_kwargs=True)
         return dropped
 
 
@@ -67,13 +68,8 @@ def _own(net: nn.Module) -> Iterator[tuple[nn.Module, str]]:
             yield module, "dropout"
 
 
-class _Drop:
+def _drop(layer: Any, args: Any, kwargs: Any) -> Any:
     """Before a layer: its first input, dropped out while the layer is in training mode."""
-
-    def __init__(self, p: float) -> None:
-        self.p = p
-
-    def __call__(self, layer: nn.Module, args: Any, kwargs: Any) -> Any:
-        if args:
-            return (F.dropout(args[0], self.p, layer.training), *args[1:]), kwargs
-        return args, kwargs | {"input": F.dropout(kwargs["input"], self.p, layer.training)}
+    if args:
+        return (F.dropout(args[0], layer.input_dropout, layer.training), *args[1:]), kwargs
+    return args, kwargs | {"input": F.dropout(kwargs["input"], layer.input_dropout, layer.training)}

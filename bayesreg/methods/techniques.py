@@ -5,12 +5,24 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from bayesreg.methods.adamw import AdamW
+from bayesreg.methods.augmentation import Augmentation
 from bayesreg.methods.base import Technique
 from bayesreg.methods.dropout import Dropout
+from bayesreg.methods.early_stopping import EarlyStopping
+from bayesreg.methods.label_smoothing import LabelSmoothing
+from bayesreg.methods.lasso import Lasso
+from bayesreg.methods.mc_dropout import MCDropout
 from bayesreg.priors import PRIORS
 
 TECHNIQUES: dict[str, type[Technique]] = {
     "dropout": Dropout,
+    "mc_dropout": MCDropout,
+    "early_stopping": EarlyStopping,
+    "label_smoothing": LabelSmoothing,
+    "adamw": AdamW,
+    "lasso": Lasso,
+    "augmentation": Augmentation,
 }
 ALIASES = {"confidence_penalty": "entropic"}  # Pereyra et al. (2017): they reward the entropy of predictions
 

@@ -1,6 +1,7 @@
 """What one run directory holds, checked: config.json, result.json and baselines.json."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,15 +39,28 @@ def record(folder: Path) -> Run:
 
 def _identity(task: dict[str, Any], candidate: dict[str, Any], replicate: dict[str, Any]) -> dict[str, Any]:
     """What every run must have, by its type."""
-    for option in ("dataset", "net", "guide"):
+    for option in ("dataset", "net"):
         outside.name(task.get(option), f"task.{option} in config.json")
+    tuned = outside.strengths(candidate.get("strengths"), "candidate.strengths in config.json")
+    stage = replicate.get("stage")
+    if stage not in (None, "tune", "test"):
+        raise ValueError("replicate.stage in config.json is neither tune nor test")
     return {
         "metric": outside.metric(task.get("metric"), "task.metric in config.json"),
-        "method": outside.name(candidate.get("method"), "candidate.prior_name in config.json"),
-        "prior": outside.name(candidate.get("prior"), "candidate.prior in config.json"),
-        "strength": outside.strength(candidate.get("strength"), "candidate.strength in config.json"),
+        "method": outside.name(candidate.get("method"), "candidate.method in config.json"),
+        "candidate": outside.name(candidate.get("text"), "candidate.text in config.json"),
+        "strength": tuned[0] if tuned else math.nan,
+        "tuned": tuned,
         "seed": outside.whole(replicate.get("seed"), "replicate.seed in config.json"),
+        "stage": stage,
+        **{name: _fold(replicate, name) for name in ("partition", "fold")},
     }
+
+
+def _fold(replicate: dict[str, Any], name: str) -> int:
+    """−1 where there are no folds: a table cannot be grouped by what is missing."""
+    value = replicate.get(name)
+    return -1 if value is None else outside.whole(value, f"replicate.{name} in config.json")
 
 
 def _options(roles: dict[str, dict[str, Any]]) -> dict[str, Any]:

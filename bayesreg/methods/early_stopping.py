@@ -1,0 +1,33 @@
+"""Early stopping: the parameters of the epoch that was best on validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from bayesreg.datasets import Data
+from bayesreg.likelihoods import Likelihood
+from bayesreg.methods.base import Technique
+from bayesreg.priors import Look
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Technique):
+    """All epochs are made, and the parameters kept of that with the least NLL on validation.
+
+    So it has the budget of every other method. The learning rate falls as it does for them.
+
+    Prechelt, Early Stopping, But When? (1998).
+    """
+
+    name: ClassVar[str] = "early_stopping"
+    look: ClassVar[Look] = Look("#000000", "*", (0, (3, 1, 1, 1)))
+
+    def training(self) -> dict[str, Any]:
+        return {"early_stopping": True}
+
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
+        if getattr(data, "validation", None) is None or len(data.validation) == 0:
+            raise ValueError("early_stopping needs validation data, by which it chooses the epoch: split some off")
