@@ -9,8 +9,8 @@ Another seed would draw other A, another test set other B. With the mean squares
     Var(mean) = max(MSA + MSB − MSE, MSA, MSB) / (n m)
     df = (MSA + MSB − MSE)² / (MSA²/(n−1) + MSB²/(m−1) + MSE²/((n−1)(m−1))),  at least min(n, m) − 1
 
-and (mean − δ)/√Var is close to Student's t of df degrees of freedom (Satterthwaite). It is the analysis of several
-readers and cases (Dorfman, Berbaum & Metz, 1992; Hillis, 2007).
+and (mean − δ)/√Var is close to Student's t of df degrees of freedom (Satterthwaite); a sum of mean squares below 0
+counts as 0 in df. It is the analysis of several readers and cases (Dorfman, Berbaum & Metz, 1992; Hillis, 2007).
 """
 
 from __future__ import annotations

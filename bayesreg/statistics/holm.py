@@ -35,8 +35,9 @@ def together(differences: Mapping[Name, Difference]) -> dict[Name, Difference]:
     Let R of k be rejected by Holm's step-down at α = 1 − confidence. The one of rank r by p gets the interval of
     confidence 1 − α/(k − min(r, R)): where the step-down stops, all that follow keep the level at which it stopped. So
     `better` and `worse` are said exactly where the p adjusted by `holm` is below α, and one of them wrongly with
-    probability at most α over all k. Each interval covers its own difference with the confidence that it states;
-    all together would cover theirs only at 1 − α/k each. ValueError where the confidences given are not all equal.
+    probability at most α over all k. Each interval contains that of confidence 1 − α, and so covers its own difference
+    at least as often; that all of them do at once would take 1 − α/k for each. ValueError where the confidences given
+    are not all equal.
     """
     stated = {d.confidence for d in differences.values()}
     if len(stated) > 1:

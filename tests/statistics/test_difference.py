@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bayesreg.statistics import Squares, difference
+from bayesreg.statistics import Difference, Squares, difference
 
 
 def table(seed, n, m, by_seed=1.0, by_example=1.0, rest=1.0, heavy=True):
@@ -34,7 +34,7 @@ def test_a_table_worked_out_by_hand():
     assert (found.mean, found.squares, found.seeds, found.examples) == (3.0, Squares(6.0, 6.0, 2.0), 2, 3)
     assert found.se == pytest.approx(math.sqrt((6 + 6 - 2) / 6))
     assert found.df == pytest.approx(10**2 / (6**2 / 1 + 6**2 / 2 + 2**2 / 2))
-    assert found.components == (pytest.approx(4 / 3), 2.0, 2.0)
+    assert tuple(found.components) == pytest.approx((4 / 3, 2, 2))
     half = stats.t(100 / 56).ppf(0.975) * math.sqrt(10 / 6)
     assert (found.low, found.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
     assert found.p == pytest.approx(2 * stats.t(100 / 56).sf(3 / math.sqrt(10 / 6)))
@@ -52,11 +52,17 @@ def test_the_mean_squares_against_sums_written_out(d):
     B = n * sum((c - mean) ** 2 for c in column) / (m - 1)
     E = rest / ((n - 1) * (m - 1))
     found = of(d)
-    assert found.squares == pytest.approx((A, B, E))
+    assert tuple(found.squares) == pytest.approx((A, B, E))
     assert found.se**2 == pytest.approx(max(A + B - E, A, B) / (n * m))
     total = max(A + B - E, 0)
     df = total**2 / (A**2 / (n - 1) + B**2 / (m - 1) + E**2 / ((n - 1) * (m - 1)))
     assert found.df == pytest.approx(max(df, min(n, m) - 1))
+
+
+def test_mean_squares_below_that_of_the_rest_bring_no_degrees_of_freedom():
+    """1 + 1 − 30 is below 0, and its square says nothing."""
+    found = Difference(0.0, Squares(1.0, 1.0, 30.0), seeds=5, examples=6)
+    assert (found.se, found.df) == (math.sqrt(1 / 30), 4)
 
 
 @several

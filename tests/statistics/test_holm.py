@@ -71,6 +71,7 @@ def test_the_levels_are_those_of_the_steps():
 def test_one_seed_takes_part_and_is_undecided():
     found = together({"one": measured(0, 9.0, n=1), "more": measured(0, 9.0)})
     assert [d.verdict for d in found.values()] == ["undecided", "better"]
+    assert [d.confidence for d in found.values()] == pytest.approx([0.95, 0.975])
 
 
 def test_of_many_equal_methods_one_is_told_apart_in_5_of_100_families_at_most():
