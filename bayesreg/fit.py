@@ -73,8 +73,8 @@ def fit(
     the noise scale is learned with the last layer in the unit of y (see `units`). validation: as train, judged after
     every epoch, into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
     `datasets.flip_and_crop`; PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so
-    that all methods see the same. early_stopping: make all epochs, and keep the parameters of that with the least NLL on
-    validation. update: what a step does to the weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file
+    that all methods see the same. early_stopping: make all epochs, and keep the parameters of that with the least NLL
+    on validation. update: what a step does to the weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file
     from which this very fit, interrupted, goes on bit for bit; it is removed at the end.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.

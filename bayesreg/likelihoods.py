@@ -89,7 +89,7 @@ class Likelihood(ABC):
 
 @dataclass(frozen=True)
 class _Classes(Likelihood):
-    """label_smoothing: ε, from 0 to below 1; in training y is its label with probability 1 − ε, else any class alike."""
+    """y is one of some classes. label_smoothing: ε, from 0 to below 1."""
 
     label_smoothing: float = 0.0
 
@@ -103,11 +103,9 @@ class _Classes(Likelihood):
         return f"{type(self).__name__}({f'label_smoothing={self.label_smoothing:g}' * (self.label_smoothing > 0)})"
 
     def observation(self, predictive: Distribution) -> Distribution:
-        return (
-            Smoothed(predictive, self.log_mean(predictive), self.label_smoothing)
-            if self.label_smoothing
-            else predictive
-        )
+        if not self.label_smoothing:
+            return predictive
+        return Smoothed(predictive, self.log_mean(predictive), self.label_smoothing)
 
     @abstractmethod
     def log_mean(self, predictive: Distribution) -> Tensor:

@@ -101,14 +101,14 @@ class Posterior:
     def predict(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        x: whatever a Dataset takes. Under delta S = 1, unless the network draws too, as with Monte Carlo dropout. It is in
-        eval mode. Where it has latents z of each
-        example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
-        seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
+        x: whatever a Dataset takes. Under delta S = 1, unless the network itself draws, as with Monte Carlo dropout. It
+        is in eval mode. Where it has latents z of each example, f is its `forward`, that of an autoencoder at the mean
+        of q(z | x, θ). progress: a bar from two seconds on. ValueError where the network does not take x;
+        FloatingPointError where outputs are NaN or infinite.
         """
         thetas, x = self._passes(draws, seed), to_tensor("x", x)
         total = _number(thetas) * len(x)
-        with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed, total):
+        with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed):
             return prediction.of(self._predictive(thetas, x, shown.update))
 
     def _passes(self, number: int, seed: int) -> Parameters:
@@ -155,7 +155,7 @@ class Posterior:
         targets: list[Tensor] = []
         surprisal: list[Tensor] = []
         total = _number(thetas) * len(dataset)
-        with bar(total=total, desc="evaluate", show=progress, **BAR) as shown, random_stream(self.device, seed, total):
+        with bar(total=total, desc="evaluate", show=progress, **BAR) as shown, random_stream(self.device, seed):
             for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
                 predictive = self._predictive(thetas, x, shown.update, None if targets else dataset.y)
                 targets.append(likelihood.target(y.to(self.device), predictive))
@@ -223,8 +223,8 @@ class Posterior:
             raise ValueError(f"{path} was saved from another network: {error}") from None
         if state.get("random", False) != network.is_random(model.net):
             raise ValueError(
-                f"{path} was saved from another network: one of the two stays random in prediction, as under Monte Carlo "
-                'dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
+                f"{path} was saved from another network: one of the two stays random in prediction, as with Monte "
+                'Carlo dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
             )
         guide = guides.create(state["guide"], model)
         guide.load_state_dict(state["parameters"])

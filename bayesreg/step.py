@@ -31,8 +31,8 @@ class Step:
 
     Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
     from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by name of a parameter of
-    the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update: what
-    is done to the weights beside it.
+    the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update:
+    what is done to the weights beside it.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 Rate = float | Tensor  # the learning rate of the step; on a GPU it is in memory
 
 
-class Update(ABC):
+class Update:
     """A change of the weights, in place, before or after Adam's step; under a delta guide, where weights are points.
 
     It is handed views of the tensors that it `claims`. `before` comes with the gradient computed, but not yet used.
@@ -39,6 +38,6 @@ class Update(ABC):
     def after(self, weights: list[Tensor], lr: Rate, metric: Callable[[], list[Tensor]]) -> None:
         """Behind it. metric: what Adam has multiplied the mean gradient by beside lr, 1/(√v̂ + ε), of their shapes."""
 
-    @abstractmethod
     def penalty(self, weights: list[Tensor]) -> Tensor | None:
-        """What it minimises beside the objective, a scalar in nats per datum; None where it is no minimisation."""
+        """What it minimises beside the objective, a scalar in nats per datum; None: there is no such thing."""
+        return None

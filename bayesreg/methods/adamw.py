@@ -44,6 +44,3 @@ class AdamW(Tuned, Update):
 
     def before(self, weights: list[Tensor], lr: Rate) -> None:
         torch._foreach_mul_(weights, 1 - lr * self.strength)
-
-    def penalty(self, weights: list[Tensor]) -> None:
-        return None

@@ -21,8 +21,7 @@ class Augmentation(Technique):
     function: for other data than images [B, C, H, W], or other changes than mirroring and moving them; at the top of a
     module, where it can be pickled.
 
-    Krizhevsky, Sutskever & Hinton, ImageNet Classification with Deep Convolutional Neural Networks (2012); as He et al.,
-    Deep Residual Learning for Image Recognition (2016), on CIFAR.
+    Krizhevsky, Sutskever & Hinton, ImageNet Classification with Deep Convolutional Neural Networks (2012).
     """
 
     look: ClassVar[Look] = Look("#D55E00", "p", (0, (6, 1)))
