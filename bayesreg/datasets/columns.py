@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 NUMBER, CATEGORY, LEFT_OUT = KINDS = ("number", "category", "left out")
 FEW, MANY = 10, 255  # categories: few need not come often, and more would be too many columns of x
 OFTEN = 5  # rows a category, on average
-DATE = re.compile(r"\d{4}-\d\d-\d\d")
+DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})(?!\d)")
+WRITTEN = re.compile(r"[-+]?[$€£¥]?\s?[-+]?(\d{1,3}([,.'\u00a0]\d{3})+|\d+)([.,]\d+)?\s?[%$€£¥]?")
 IDENTIFIER = re.compile(r"(?i:(^|[\W_])id)$|[a-z]I[dD]$")  # id, customer_id, PassengerId
 SHOWN = 5  # categories, in words
 
@@ -83,7 +84,8 @@ def _judge_one(name: str, column: pd.Series) -> Column:
         raise Unclear(f"holds durations: give seconds, table[{name!r}] = table[{name!r}].dt.total_seconds()")
     if types.is_numeric_dtype(present):
         return _number(name, present, distinct, missing)
-    if types.is_datetime64_any_dtype(present) or present.map(_is_date).all():
+    dates = types.is_datetime64_any_dtype(present) or isinstance(present.dtype, pd.PeriodDtype)
+    if dates or present.map(_is_date).all():
         return Column(LEFT_OUT, "dates: make numbers of them, as month or weekday; or split by them, time=")
     return _text(name, present, distinct, missing)
 
@@ -98,17 +100,9 @@ def _number(name: str, present: pd.Series, distinct: int, missing: int) -> Colum
 
 def _text(name: str, present: pd.Series, distinct: int, missing: int) -> Column:
     words = present.astype(str)
-    numbers = _numbers(words)
+    plain, numbers = _are_plain(words), are_numbers(words)
     if distinct > FEW and numbers.mean() > 0.5:
-        strange = words[~numbers]
-        if strange.empty:
-            raise Unclear(
-                f"holds numbers as text: say what it is, kinds={{{name!r}: 'number'}}, 'category' or 'left out'"
-            )
-        raise Unclear(
-            f"holds numbers and text, as {strange.iloc[0]!r} in row {strange.index[0]}: correct it, or read it as "
-            f"missing, pandas.read_csv(..., na_values=[{strange.iloc[0]!r}])"
-        )
+        raise Unclear(_numbers_as_text(name, present, words[~numbers], words[numbers & ~plain]))
     if distinct == len(present) > FEW:
         return Column(LEFT_OUT, "an identifier: text, each in one row alone")
     if distinct > max(FEW, min(MANY, len(present) / OFTEN)):
@@ -118,6 +112,23 @@ def _text(name: str, present: pd.Series, distinct: int, missing: int) -> Column:
             f"kinds={{{name!r}: 'category'}}"
         )
     return _category(present, missing)
+
+
+def _numbers_as_text(name: str, present: pd.Series, strange: pd.Series, written: pd.Series) -> str:
+    """What to do about numbers that are text, of which some are `strange`, none, and some `written` with signs."""
+    if not strange.empty:
+        return (
+            f"holds numbers and text, as {strange.iloc[0]!r} in row {strange.index[0]}: correct it, or read it as "
+            f"missing, pandas.read_csv(..., na_values=[{strange.iloc[0]!r}])"
+        )
+    if not written.empty:
+        return (
+            f"holds numbers written with signs, as {written.iloc[0]!r}: make plain ones of them "
+            "(pandas.read_csv(..., thousands=',', decimal='.') reads separators, Series.str.strip('$€%') takes units "
+            f"off), or leave it out, kinds={{{name!r}: 'left out'}}"
+        )
+    held = "text" if isinstance(present.iloc[0], str) else type(present.iloc[0]).__name__
+    return f"holds numbers as {held}: say what it is, kinds={{{name!r}: 'number'}}, 'category' or 'left out'"
 
 
 def _category(present: pd.Series, missing: int) -> Column:
@@ -131,8 +142,13 @@ def _missing(count: int) -> str:
     return f"; {count} missing" if count else ""
 
 
-def _numbers(words: pd.Series) -> pd.Series:
-    """Where text is a number."""
+def are_numbers(words: pd.Series) -> pd.Series:
+    """Where text is a number, be it written with signs, as $1,234.50, 3,7 or 20 %."""
+    return _are_plain(words) | words.map(lambda word: WRITTEN.fullmatch(word.strip()) is not None)
+
+
+def _are_plain(words: pd.Series) -> pd.Series:
+    """Where text is a number as Python writes it."""
     import pandas as pd
 
     return pd.to_numeric(words, errors="coerce").notna()

@@ -100,7 +100,8 @@ class Encoded(Inputs):
 
     def __repr__(self) -> str:
         left = ", ".join(self._named(LEFT_OUT))
-        made = f"{len(self._named(NUMBER))} columns of numbers, {len(self._named(CATEGORY))} of categories"
+        numbers = len(self._named(NUMBER))
+        made = f"{numbers} column{'' if numbers == 1 else 's'} of numbers, {len(self._named(CATEGORY))} of categories"
         return made + (f"; left out: {left}" if left else "")
 
     def _named(self, kind: str) -> list[str]:

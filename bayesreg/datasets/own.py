@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -38,8 +38,12 @@ def from_table(
 ) -> Data:
     """See Data.from_table."""
     table = read(source)
-    target = _named("target", target, table)
-    goes_by = {option: _named(option, of, table) for option, of in (("group", group), ("time", time)) if of is not None}
+    target = _named("target", target, table, source)
+    options = {"group": group, "time": time}
+    goes_by = {option: _named(option, of, table, source) for option, of in options.items() if of is not None}
+    if not isinstance(kinds, Mapping):
+        raise ValueError(f"kinds={kinds!r}: give a dict of columns, as kinds={{{table.columns[0]!r}: 'category'}}")
+    kinds = {str(name): kind for name, kind in kinds.items()}
     if target in (*goes_by.values(), *kinds):
         raise ValueError(f"{target!r} is the target: it cannot be group= or time= too, nor stand in kinds=")
     refuse_few(len(table))
@@ -124,8 +128,10 @@ def _data(
     return Data(name, train, validation, test, classes, target, provenance, labels=found.labels, inputs=inputs)
 
 
-def _named(option: str, name: Any, table: Any) -> str:
+def _named(option: str, name: Any, table: pd.DataFrame, source: Any) -> str:
     if str(name) not in table:
+        if hasattr(source, "index") and name in source.index.names and name is not None:
+            raise ValueError(f"{option}={name!r} is the index of the table, no column: give table.reset_index()")
         raise ValueError(f"{option}={name!r} is no column of the table: {nearest(str(name), table)}")
     return str(name)
 

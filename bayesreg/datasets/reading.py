@@ -43,14 +43,15 @@ def read(source: Any) -> pd.DataFrame:
     _refuse_twice("the table", list(table.columns))
     if not len(table):
         raise ValueError(f"the table has no rows, only the columns {', '.join(table)}: give one with data")
-    return table
+    arrow = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.ArrowDtype)}
+    return table.astype(arrow).infer_objects() if arrow else table  # Arrow's own types lack arithmetic that we need
 
 
 def nearest(name: str, names: Any) -> str:
     """What somebody may have meant, and what there is: "did you mean 'class'? There are 'class', 'age'"."""
     names = [str(each) for each in names]
-    lowered = {each.lower(): each for each in reversed(names)}
-    near = get_close_matches(name.lower(), lowered, n=1)
+    lowered = {each.strip().lower(): each for each in reversed(names)}
+    near = get_close_matches(name.strip().lower(), lowered, n=1)
     hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
     shown = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"{hint}There are {shown}"
@@ -94,7 +95,8 @@ def _read_file(path: Path) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_parquet(path)
+    table = pd.read_parquet(path)
+    return table.reset_index(level=[name for name in table.index.names if name is not None])  # columns of the file
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

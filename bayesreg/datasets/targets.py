@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .columns import FEW, OFTEN
+from .columns import FEW, OFTEN, are_numbers
 from .partition import LEAST, Rows
 from .reading import refuse_infinite
 
@@ -76,6 +76,12 @@ def _classes(column: pd.Series) -> Target:
     if len(labels) == 1:
         raise ValueError(f"the target {name!r} has one class, {labels[0]!r}, so there is nothing to learn")
     if len(labels) > max(FEW, len(column) / OFTEN) and not _is_number(column):
+        words = column.astype(str)
+        if are_numbers(words).mean() > 0.5:
+            raise ValueError(
+                f"the target {name!r} holds numbers as text, as {words.iloc[0]!r}: make plain ones of them, as "
+                "pandas.read_csv(..., thousands=',', decimal='.') and pandas.to_numeric do"
+            )
         raise ValueError(
             f"the target {name!r} is text that is no category: {len(labels)} different values in {len(column)} rows, "
             f"as {str(labels[0])!r}; name another target, or merge its values into classes"

@@ -1,4 +1,4 @@
-"""Small files in the published formats, below a root whose SHA256SUMS vouches for them."""
+"""Small files in the published formats, below a root whose SHA256SUMS vouches for them; and a table of one's own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pickle
 import tarfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from bayesreg.datasets import beijing, imdb
+from bayesreg.datasets import Data, beijing, imdb
 from bayesreg.datasets.cifar import TEST10, TEST100, TRAIN10, TRAIN100
 
 
@@ -100,3 +102,32 @@ def write_air(root: Path, station: str, rows: list[dict[str, str]]) -> Path:
         writer.writerows(rows)
     vouch(root)
     return path
+
+
+def passengers(n: int = 200, seed: int = 0) -> pd.DataFrame:
+    """A table as one finds it: numbers with gaps, categories, a row number, names, dates, an empty column."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "number": np.arange(1, n + 1),
+            "name": [f"passenger {i}" for i in range(n)],
+            "rank": rng.integers(1, 4, n),
+            "sex": rng.choice(["female", "male"], n),
+            "age": rng.normal(30, 10, n).round(1),
+            "fare": rng.exponential(30, n).round(2),
+            "alone": rng.random(n) < 0.5,
+            "port": rng.choice(["C", "Q", "S"], n),
+            "born": pd.date_range("1870-01-01", periods=n, freq="30D"),
+            "empty": np.nan,
+            "ship": "Titanic",
+        }
+    )
+    survived = (table.sex == "female") & (table["rank"] < 3) | (rng.random(n) < 0.1)
+    table["survived"] = np.where(survived, "yes", "no")
+    table.loc[rng.random(n) < 0.2, "age"] = np.nan
+    table.loc[rng.random(n) < 0.1, "port"] = None
+    return table
+
+
+def of(table: Any, target: str = "survived", **options: Any) -> Data:
+    return Data.from_table(table, target=target, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,27 @@ def dull(y: Any) -> dict[str, Any]:
             {},
             r"column 'bad' holds numbers and text, as '\?' in row \d+: ",
         ),
+        (
+            {"bad": [f"{i * 37:,}" for i in range(N)]},
+            {},
+            r"column 'bad' holds numbers written with signs, as '1,\d\d\d':",
+        ),
+        ({"bad": [f"{i / 7:.3f}".replace(".", ",") for i in range(N)]}, {}, r"'bad' holds numbers written with signs"),
+        (
+            {"bad": [f"$ {i}.50" for i in range(N)]},
+            {},
+            r"holds numbers written with signs, as '\$ .*str\.strip\('\$€%'\)",
+        ),
+        ({"bad": [f"{i}%" for i in range(N)]}, {}, r"holds numbers written with signs, as '\d+%'"),
+        ({"bad": [Decimal(i) / 7 for i in range(N)]}, {}, r"column 'bad' holds numbers as Decimal: say what it is"),
+        (
+            dull([f"${i:,}.50" for i in range(N)]),
+            {},
+            r"target 'y' holds numbers as text, as '\$0\.50': make plain ones",
+        ),
+        (dull([f"{i / 7:.3f}" for i in range(N)]), {}, r"the target 'y' holds numbers as text, as '0.000'"),
+        ({}, {"kinds": ["age"]}, r"kinds=\['age'\]: give a dict of columns, as kinds=\{'age': 'category'\}"),
+        ({}, {"target": "y "}, r"target='y ' is no column of the table: did you mean 'y'\?"),
         ({"bad": [1, 2j] * 30}, {}, r"column 'bad' holds complex numbers"),
         ({"bad": pd.to_timedelta(range(N), "h")}, {}, r"column 'bad' holds durations: give seconds"),
         ({"bad": [[1]] * N}, {}, r"column 'bad' holds objects, list: drop it"),
@@ -115,6 +137,11 @@ def test_says_what_is_wrong_with_a_table(columns: dict[str, Any], options: dict[
         (table().iloc[:9], ValueError, "9 rows are too few to train, validate and test on: give at least 10"),
         (table().set_axis(["a", "a", "b", "y"], axis=1), ValueError, "the table has 2 columns called 'a': rename or"),
         (table().set_axis([1, "1", 2, "y"], axis=1), ValueError, "the table has 2 columns called '1'"),
+        (
+            table().set_index("y"),
+            ValueError,
+            r"target='y' is the index of the table, no column: give table\.reset_index",
+        ),
         (table().y, TypeError, r"a Series: give a DataFrame .*; of one row, as table.iloc\[\[0\]\]"),
         (
             np.zeros((20, 2)),
@@ -124,7 +151,7 @@ def test_says_what_is_wrong_with_a_table(columns: dict[str, Any], options: dict[
         (type("Frame", (), {"to_pandas": None})(), TypeError, r"a Frame: give .* a CSV, as table\.to_pandas\(\)"),
         (None, TypeError, "a table is given as a NoneType"),
     ],
-    ids=["empty", "few", "twice", "twice as text", "series", "array", "polars", "none"],
+    ids=["empty", "few", "twice", "twice as text", "index", "series", "array", "polars", "none"],
 )
 def test_says_what_is_no_table(source: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
@@ -182,16 +209,20 @@ def test_transform_says_what_is_wrong_with_other_rows() -> None:
         [datetime.date(2020, 1, 1) + datetime.timedelta(i) for i in range(N)],
         pd.date_range("2020", periods=N, tz="Europe/Berlin"),
         [str(day) for day in pd.date_range("2020", periods=N)],
+        pd.date_range("2020", periods=N).strftime("%d.%m.%Y").tolist(),
+        pd.period_range("2020-01", periods=N, freq="M"),
         ["m"] * N,
         [None] * N,
     ],
-    ids=["row numbers", "keys", "dates", "times", "dates as text", "one value", "empty"],
+    ids=["row numbers", "keys", "dates", "times", "dates as text", "other dates", "months", "one value", "empty"],
 )
 def test_columns_to_leave_out_are_left_out_and_listed_unless_asked_for(values: Any) -> None:
     data = br.Data.from_table(table(extra=values), target="y")
     assert data.columns.kind["extra"] == "left out"
     assert data.columns.why["extra"]
     assert "left out: extra" in repr(data)
+    if isinstance(values, pd.PeriodIndex) or re.match(r"\d+[-.]\d", str(values[0])):
+        assert data.columns.why["extra"].startswith("dates")
     assert data.features == br.Data.from_table(table(), target="y").features
     asked = br.Data.from_table(table(extra=values), target="y", kinds={"extra": "category"})
     assert asked.features > data.features or set(values) == {None}
@@ -234,6 +265,11 @@ def test_by_time_the_past_is_trained_on(moments: list[int], kind: str) -> None:
     assert sorted([*train, *validation, *test]) == list(range(len(days)))
     assert days[train].max() < days[validation].min() <= days[validation].max() < days[test].min()
     assert len(train) <= 0.6 * len(days)
+
+
+def test_names_of_columns_may_be_numbers() -> None:
+    data = br.Data.from_table(table().set_axis(range(4), axis=1), target=3, kinds={0: "left out"})  # type: ignore[arg-type, dict-item]
+    assert data.columns.kind.tolist() == ["left out", "number", "category"]
 
 
 def test_group_and_time_are_no_inputs_unless_asked_for() -> None:

@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from made import of, passengers
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
@@ -21,35 +19,6 @@ import bayesreg as br
 from bayesreg.datasets.partition import partition
 
 LEFT_OUT = {"number", "name", "born", "empty", "ship"}
-
-
-def passengers(n: int = 200, seed: int = 0) -> pd.DataFrame:
-    """A table as one finds it: numbers with gaps, categories, a row number, names, dates, an empty column."""
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame(
-        {
-            "number": np.arange(1, n + 1),
-            "name": [f"passenger {i}" for i in range(n)],
-            "rank": rng.integers(1, 4, n),
-            "sex": rng.choice(["female", "male"], n),
-            "age": rng.normal(30, 10, n).round(1),
-            "fare": rng.exponential(30, n).round(2),
-            "alone": rng.random(n) < 0.5,
-            "port": rng.choice(["C", "Q", "S"], n),
-            "born": pd.date_range("1870-01-01", periods=n, freq="30D"),
-            "empty": np.nan,
-            "ship": "Titanic",
-        }
-    )
-    survived = (table.sex == "female") & (table["rank"] < 3) | (rng.random(n) < 0.1)
-    table["survived"] = np.where(survived, "yes", "no")
-    table.loc[rng.random(n) < 0.2, "age"] = np.nan
-    table.loc[rng.random(n) < 0.1, "port"] = None
-    return table
-
-
-def of(table: Any, target: str = "survived", **options: Any) -> br.Data:
-    return br.Data.from_table(table, target=target, **options)
 
 
 def rows(data: br.Data) -> list[int]:
@@ -125,43 +94,19 @@ def test_parquet_is_read_or_what_it_needs_is_said(tmp_path: Path) -> None:
     else:
         passengers().to_parquet(path)
         assert torch.equal(of(path).train.x, of(passengers()).train.x)
+        arrow = passengers().convert_dtypes(dtype_backend="pyarrow")
+        assert of(arrow).train.sha256() == of(passengers()).train.sha256()
 
 
-@given(data=st.data())
-@settings(max_examples=15, deadline=None)
-def test_held_out_rows_change_nothing_that_was_fitted(data: st.DataObject) -> None:
-    table = passengers(60)
-    labels = (table.survived == "yes").to_numpy().astype(int)
-    others = np.concatenate(partition(60, classes=labels)[1:])
-    order = np.arange(60)
-    order[others] = data.draw(st.permutations(list(others)))
-    changed = table.iloc[order].reset_index(drop=True).assign(survived=table.survived)
-    ages = data.draw(arrays(float, len(others), elements=st.floats(-1e6, 1e6) | st.just(np.nan)))
-    changed.loc[others, "age"] = ages
-    changed.loc[others, "rank"] = data.draw(arrays(int, len(others), elements=st.integers(-9, 9)))
-    changed.loc[others, "port"] = data.draw(st.sampled_from(["Z", None, "C"]))
-    changed.loc[others, "ship"] = data.draw(st.sampled_from(["Olympic", None]))
-    changed.loc[others, "empty"] = data.draw(st.sampled_from([1.0, np.nan]))
-    before, after = of(table), of(changed)
-    assert torch.equal(before.train.x, after.train.x)
-    assert torch.equal(before.train.y, after.train.y)
-    assert torch.equal(before.transform(table), after.transform(table))
-    pd.testing.assert_frame_equal(before.columns, after.columns)
-
-
-@given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=8, deadline=None)
-def test_by_time_not_even_the_targets_held_out_are_seen(seed: int) -> None:
-    table = passengers(60)
-    changed = table.copy()
-    late = table.index >= 36  # the dates rise with the rows
-    rng = np.random.default_rng(seed)
-    changed.loc[late, "fare"] = rng.normal(size=24)
-    changed.loc[late, "age"] = rng.normal(size=24)
-    before, after = (of(each, "fare", time="born") for each in (table, changed))
-    assert before.train.sha256() == after.train.sha256()
-    assert torch.equal(before.transform(table), after.transform(table))
-    assert before.test.sha256() != after.test.sha256()
+def test_the_index_that_pandas_makes_of_columns_of_a_parquet_file_is_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "titanic.parquet"
+    path.touch()
+    monkeypatch.setattr(pd, "read_parquet", lambda path: passengers().set_index(["fare", "survived"]))
+    data = of(path)
+    assert data.columns.kind["fare"] == "number"
+    assert data.labels == ("no", "yes")
 
 
 def test_transform_makes_the_same_x_of_raw_rows() -> None:
