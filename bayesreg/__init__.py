@@ -7,7 +7,20 @@ from bayesreg.fit import Diverged, fit
 from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
-from bayesreg.priors import ARD, L1, L2, Batch, Entropic, Flat, FunctionPrior, Prior, Smoothness, WeightPrior
+from bayesreg.priors import (
+    ARD,
+    L1,
+    L2,
+    Batch,
+    ElasticNet,
+    Entropic,
+    Flat,
+    FunctionPrior,
+    Latent,
+    Prior,
+    Smoothness,
+    WeightPrior,
+)
 
 __version__ = "0.1.0"
 
@@ -21,11 +34,13 @@ __all__ = [
     "Data",
     "Dataset",
     "Diverged",
+    "ElasticNet",
     "Entropic",
     "Flat",
     "FunctionPrior",
     "Gaussian",
     "Heteroscedastic",
+    "Latent",
     "Likelihood",
     "Model",
     "Posterior",

@@ -126,7 +126,7 @@ def fit(
             run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
         posterior.convergence = judge(run.step, train, batch_size, [row["loss"] for row in run.history], work, augment)
-    model.autocast, model.step = None, None
+    model.autocast = None
     posterior.convergence.say()
     return posterior
 
@@ -142,7 +142,7 @@ def _profile(posterior: Posterior, train: Dataset) -> None:
         sites = guide.median()
         found: Parameters = {}
         for block in model.blocks:
-            found |= block.prior.profile(block.site, sites[block.site]) if block.prior else {}
+            found |= block.profile(sites[block.site])
         if model.start and not model.local:
             found |= model.likelihood.profile(posterior.outputs(train.x), train.y)
         for site, value in found.items():
