@@ -25,6 +25,7 @@ from .priors import ARD as ARD
 from .priors import L1 as L1
 from .priors import L2 as L2
 from .priors import Batch as Batch
+from .priors import ElasticNet as ElasticNet
 from .priors import Entropic as Entropic
 from .priors import Flat as Flat
 from .priors import FunctionPrior as FunctionPrior

@@ -96,8 +96,7 @@ def check(
         trial.train()
         if trial.local:
             local.check(trial.net, to_unit(x))
-        trial.step = 0
-        poutine.block(trial)(x, y)
+        poutine.block(trial)(x, y, {site: term.turns[0] for site, term in trial.terms.items()})
 
 
 def _check_update(update: Update, guide: str, lr: float) -> None:

@@ -117,7 +117,8 @@ def _by_layer(posterior: Posterior, seed: int) -> tuple[str, dict[str, np.ndarra
     """Of one draw all precisions, or without any the weights: arrays of two or more dimensions, if there are."""
     values = {name: value[0].cpu().numpy() for name, value in posterior.draws(1, seed=seed).items()}
     precisions = {n.removeprefix("precision."): v for n, v in values.items() if n.startswith("precision.")}
-    shown = precisions or {n: v for n, v in values.items() if v.ndim >= 2} or values
+    weights = {name: values[name] for block in posterior.model.blocks for name in block.shapes}
+    shown = precisions or {n: v for n, v in weights.items() if v.ndim >= 2} or weights
     return "α" if precisions else "θ", {name: value.ravel() for name, value in shown.items()}
 
 

@@ -140,7 +140,7 @@ def fit(
         else:
             losses = [row["loss"] for row in run.history]
             posterior.convergence = judge(run.step, train, batch_size, losses, work, augment)
-    model.autocast, model.step = None, None
+    model.autocast = None
     posterior.convergence.say()
     return posterior
 
@@ -156,7 +156,7 @@ def _profile(posterior: Posterior, train: Dataset) -> None:
         sites = guide.median()
         found: Parameters = {}
         for block in model.blocks:
-            found |= block.prior.profile(block.site, sites[block.site]) if block.prior else {}
+            found |= block.profile(sites[block.site])
         if model.start and not model.local:
             found |= model.likelihood.profile(posterior.outputs(train.x), train.y)
         for site, value in found.items():

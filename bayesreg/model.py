@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +16,12 @@ from pyro import poutine
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bayesreg.curvature import outputs_and_curvature
 from bayesreg.likelihoods import Likelihood, as_likelihood
 from bayesreg.local import Method, has_local_latents
 from bayesreg.network import copied
-from bayesreg.priors import Batch, Prior, WeightPrior, as_prior
+from bayesreg.priors import Batch, Latent, Prior, WeightPrior, as_prior
 from bayesreg.priors.base import whole
+from bayesreg.priors.batch import Factor
 from bayesreg.priors.vector import FlatVector
 
 Parameters = dict[str, Tensor]
@@ -46,9 +45,49 @@ class Block:
         """Of the log density, in nats: what is the same for every θ."""
         return self.prior.constant(self.size) if self.prior else 0.0
 
-    def owns(self, site: str) -> bool:
-        """Whether that is the block's site, or one of its prior's own latents, as "precision.weights"."""
-        return site == self.site or site.endswith("." + self.site)
+    @property
+    def latents(self) -> dict[str, Latent]:
+        """The prior's own, by site, as "precision.weights"."""
+        return {f"{latent.name}.{self.site}": latent for latent in self.prior.latents} if self.prior else {}
+
+    @property
+    def shapes_of_sites(self) -> dict[str, tuple[int, ...]]:
+        """Of the value at each site of the block: its vector, and its prior's latents."""
+        shapes = {site: (self.size,) if each.shape is None else each.shape for site, each in self.latents.items()}
+        return {self.site: (self.size,)} | shapes
+
+    def sample(self, like: Tensor) -> Parameters:
+        """The sample statements of the vector and the prior's latents, by site; ValueError for other sites."""
+        assert self.prior is not None
+        drawn = self.prior.sample(self.site, like)
+        if drawn.keys() != self.shapes_of_sites.keys():
+            raise ValueError(
+                f"{type(self.prior).__name__}.sample gives the sites {sorted(drawn)}, and declares "
+                f"{sorted(self.shapes_of_sites)}: declare each latent of its own in `latents`, and return them all"
+            )
+        return drawn
+
+    def initial(self, vector: Tensor) -> Parameters:
+        """Where inference starts, by site, for parameters `vector` [n]."""
+        shapes = self.shapes_of_sites
+        starts = {site: torch.as_tensor(each.start(vector)).to(vector) for site, each in self.latents.items()}
+        return {self.site: vector} | {site: start.expand(shapes[site]).clone() for site, start in starts.items()}
+
+    def profile(self, vector: Tensor) -> Parameters:
+        """The prior's latents at their maximum given `vector` [n], where that has a closed form, by site."""
+        return {site: each.profile(vector) for site, each in self.latents.items() if each.profile}
+
+    def named(self, site: str, value: Tensor) -> Parameters:
+        """The value at a site of the block by names: that of a latent of another shape keeps the site's."""
+        if site != self.site and self.latents[site].shape is not None:
+            return {site: value}
+        return self.unpack(value, site.removesuffix(self.site))
+
+    def at(self, site: str, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The inverse of `named`."""
+        if site != self.site and self.latents[site].shape is not None:
+            return parameters[site]
+        return self.pack(parameters, site.removesuffix(self.site))
 
     def pack(self, named: Mapping[str, Tensor], prefix: str = "") -> Tensor:
         """{"fc1.weight": tensor, ...} as one vector [n]; the filters of images with their channels last.
@@ -108,7 +147,6 @@ class Model(nn.Module):
         self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
         self.start: Parameters = {}  # where the likelihood's latents start, where data have told
         self.units: Parameters = {}  # of parameters of the network, by name, where y has given them one
-        self.step: int | None = None  # of training; None: every factor in full, on every call
         self.net.requires_grad_(False)
 
     def __repr__(self) -> str:
@@ -129,7 +167,7 @@ class Model(nn.Module):
         start: Parameters = {}
         for block in self.blocks:
             vector = block.pack(own).clone()
-            start |= block.prior.initial(block.site, vector) if block.prior else {block.site: vector}
+            start |= block.initial(vector)
         return start | {site: value.to(vector) for site, value in (self.likelihood.initial() | self.start).items()}
 
     def latents(self, *args: Tensor | None) -> Parameters:
@@ -138,32 +176,44 @@ class Model(nn.Module):
         sites: Parameters = {}
         for block in self.blocks:
             if block.prior:
-                sites |= block.prior.sample(block.site, block.pack(own))
+                sites |= block.sample(block.pack(own))
             else:
                 flat = FlatVector(partial(block.pack, own), block.size)
                 sites[block.site] = pyro.sample(block.site, flat)
         return sites | self.likelihood.sample()
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ)."""
+    def forward(self, x: Tensor, y: Tensor | None = None, factors: Mapping[str, Factor] | None = None) -> Tensor:
+        """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ).
+
+        factors: what stands for those of the prior's terms, by site, as at a step of training; None: all in full.
+        """
         x = to_unit(x)
-        sites = self.latents().items()
-        one = {site: value.squeeze(0) if value.dim() > 1 else value for site, value in sites}  # [1, n] from Predictive
-        parameters = self.unpack(one)
+        parameters = self.unpack(self._single(self.latents()))
         data = self._data(x)
-        with data:  # for latents of each example
-            outputs, curvature = self._run(parameters, x)
-        predictive = self.likelihood(outputs, parameters)
-        batch = Batch(x, lambda x: self.outputs(parameters, x), predictive, self.size, curvature)
-        for name, term in self._factors().items():
-            factor = self._factor(term, batch)
+        batch = Batch(x, partial(self.outputs, parameters), self.size, lambda f: self.likelihood(f, parameters))
+        at_latents = None
+        if self.local:
+            with data:  # for latents of each example
+                at_latents = self._call("model", parameters, x)
+        full = {name: term.log_factor for name, term in self.terms.items()}
+        for name, factor in batch.evaluate(full if factors is None else factors, at_latents).items():
             if factor is not None:  # outside the plate, which would scale it by N/B once more
-                pyro.factor(name, factor)
+                pyro.factor(name, self._number(factor))
         with data:
             if y is None:
-                return pyro.sample("y", predictive)
-            observed = self.likelihood.target(y, predictive)
-            return pyro.sample("y", self.likelihood.observation(predictive), obs=observed)
+                return pyro.sample("y", batch.predictive)
+            observed = self.likelihood.target(y, batch.predictive)
+            return pyro.sample("y", self.likelihood.observation(batch.predictive), obs=observed)
+
+    def _single(self, sites: Parameters) -> Parameters:
+        """Values of Predictive's shape, [1, ...], in their own."""
+        own = {site: len(shape) for block in self.blocks for site, shape in block.shapes_of_sites.items()}
+        own |= {site: value.dim() for site, value in self.likelihood.initial().items()}
+        return {site: value.squeeze(0) if value.dim() > own.get(site, 1) else value for site, value in sites.items()}
+
+    def _number(self, value: Tensor | float) -> Tensor:
+        like = next(self.net.parameters())
+        return value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
 
     def guide(self, parameters: Parameters, x: Tensor, y: Tensor | None = None) -> None:
         """Pyro statements of q(z | x, θ) at named parameters, where the network has latents of each example."""
@@ -175,11 +225,7 @@ class Model(nn.Module):
         return pyro.plate("data", self.size, subsample=x, dim=-1)  # only the length of the subsample counts
 
     @property
-    def phase(self) -> tuple[bool, ...] | None:
-        """Which terms of the prior are due at this step of training; None outside of it, where all are."""
-        return None if self.step is None else tuple(self.step % term.period == 0 for term in self.prior.terms)
-
-    def _factors(self) -> dict[str, Prior]:
+    def terms(self) -> dict[str, Prior]:
         """The terms of the prior by the site of their factors; a second one of the same name has a _ behind it."""
         named: dict[str, Prior] = {}
         for term in self.prior.terms:
@@ -192,31 +238,9 @@ class Model(nn.Module):
 
         terms: those of the objective by site, nats per datum. Under a guide with draws, their mean over the draws.
         """
-        factors = self._factors()
-        ours = [t for site, t in terms.items() if site in factors or any(b.owns(site) for b in self.blocks)]
+        sites = {*self.terms, *(site for block in self.blocks for site in block.shapes_of_sites)}
+        ours = [term for site, term in terms.items() if site in sites]
         return sum(ours) + sum(block.constant for block in self.blocks) / self.size
-
-    def _factor(self, term: Prior, batch: Batch) -> Tensor | None:
-        """The term's value; while training on every `period`-th step only, and as much larger."""
-        if self.step is None:
-            return term.log_factor(batch)
-        if self.step % term.period:
-            return batch.x.new_zeros((), dtype=next(self.net.parameters()).dtype)
-        factor = term.log_factor(batch)
-        return factor if factor is None or term.period == 1 else factor * term.period
-
-    def _run(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The outputs, and the curvature where a term that is due asks for it."""
-        due = self.phase or [True] * len(self.prior.terms)
-        shares = [term.share(self.step is not None) for term in itertools.compress(self.prior.terms, due)]
-        asked = [share for share in shares if share is not None]
-        sampled = self._call("model", parameters, x) if self.local else None
-        if not asked:
-            return self.outputs(parameters, x) if sampled is None else sampled, None
-        outputs, curvature = outputs_and_curvature(
-            lambda x: self.outputs(parameters, x), x, max(asked, key=lambda share: share.examples(len(x)))
-        )
-        return outputs if sampled is None else sampled, curvature
 
     def in_precision(self, x: Tensor) -> Tensor:
         """x as it is where it is whole numbers, else in the dtype of the network: tables are often float64."""
@@ -240,18 +264,15 @@ class Model(nn.Module):
         named: Parameters = {}
         rest = dict(sites)
         for block in self.blocks:
-            for site in filter(block.owns, sites):
-                named |= block.unpack(rest.pop(site), site.removesuffix(block.site))
+            for site in (site for site in block.shapes_of_sites if site in sites):
+                named |= block.named(site, rest.pop(site))
         return named | rest
 
     def pack(self, parameters: Parameters) -> Parameters:
         """Values by name as values by site. ValueError for a name that is missing, unknown or misshapen."""
         self._check_names(parameters)
-        sites: Parameters = {}
-        for site in self.initial():
-            block = next((b for b in self.blocks if b.owns(site)), None)
-            sites[site] = block.pack(parameters, site.removesuffix(block.site)) if block else parameters[site]
-        return sites
+        packed = {site: block.at(site, parameters) for block in self.blocks for site in block.shapes_of_sites}
+        return packed | {site: parameters[site] for site in self.likelihood.initial()}
 
     def log_joint(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
         """log p(y, θ | x) in nats on the scale of the N data, a scalar, differentiable in the parameters.

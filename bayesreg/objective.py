@@ -20,6 +20,7 @@ from torch.func import functional_call
 from bayesreg.device import give_back, only_new_garbage, random_state, random_state_kept
 from bayesreg.graph import attributes, reason, simplify, trace
 from bayesreg.model import Model
+from bayesreg.priors.batch import Factor
 from bayesreg.priors.vector import square_sum
 
 Compute = Callable[[Tensor, Tensor], list[Tensor]]
@@ -38,11 +39,25 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.guide = guide
+        self.step: int | None = None  # of training, at which the terms of the prior take turns; None: all in full
+        self.turns = {site: term.turns for site, term in model.terms.items()}
+
+    @property
+    def factors(self) -> dict[str, Factor] | None:
+        """What stands for the factors of the prior's terms at this step, by site; None: themselves."""
+        if self.step is None:
+            return None
+        return {site: turns[self.step % len(turns)] for site, turns in self.turns.items()}
+
+    @property
+    def cycle(self) -> int:
+        """After so many steps it is the same turn of all terms again."""
+        return math.lcm(*map(len, self.turns.values()))
 
     def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """{term: nats per datum}, whose sum is the loss: "likelihood", the prior's sites, and "guide"."""
         guide = poutine.trace(self.guide).get_trace(x, y)
-        model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace(x, y)
+        model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace(x, y, self.factors)
         model.compute_log_prob(site_filter=lambda name, site: name not in ("flat", "data"))
         terms = {name: site["log_prob_sum"] for name, site in model.nodes.items() if "log_prob_sum" in site}
         terms = {"likelihood": terms.pop("y")} | terms
@@ -97,8 +112,9 @@ class Gradient:
         return self._steps.get(self.kind(x, y), self.plain)(x, y)
 
     def kind(self, x: Tensor, y: Tensor) -> Any:
-        """What one graph is good for: a shape, type and layout of batch, and which terms of the prior are due."""
-        return *((t.shape, t.dtype, t.stride()) for t in (x, y)), self.objective.model.phase
+        """What one graph is good for: a shape, type and layout of batch, and the prior's factors at this step."""
+        due = self.objective.factors
+        return *((t.shape, t.dtype, t.stride()) for t in (x, y)), due and tuple(due.values())
 
     def plain(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """By Pyro and PyTorch's autograd."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from collections.abc import Callable
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from bayesreg.datasets import Windows, as_dataset
 from bayesreg.datasets.tensors import to_tensor
 from bayesreg.device import random_state_kept, random_stream
 from bayesreg.files import Unusable, load_tensors, save_tensors
-from bayesreg.likelihoods import LIKELIHOODS
+from bayesreg.likelihoods import LIKELIHOODS, Likelihood
 from bayesreg.metrics import Judged, surprisals
 from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
@@ -186,8 +188,8 @@ class Posterior:
             "parameters": {k: v.cpu() for k, v in self.guide.state_dict().items()},
             "network": {k: v.cpu() for k, v in model.net.state_dict().items()},
             "blocks": [(b.site, list(b.shapes)) for b in model.blocks],
-            "priors": [_without_callables(term, model) for term in model.prior.terms],
-            "likelihood": (type(model.likelihood).__name__.lower(), vars(model.likelihood)),
+            "priors": _records(model),
+            "likelihood": _record(model.likelihood),
             "size": model.size,
             "random": network.is_random(model.net),
             "history": self._history,
@@ -197,26 +199,39 @@ class Posterior:
         return save_tensors(path, "posterior", state)
 
     @classmethod
-    def load(cls, path: str | Path, net: nn.Module) -> Posterior:
+    def load(
+        cls, path: str | Path, net: nn.Module, prior: Prior | str | None = None, likelihood: Any = None
+    ) -> Posterior:
         """The posterior that `save` wrote; net: a network of the same architecture, left as it is.
 
-        ValueError for another network, and for a file that is damaged or something else.
+        prior, likelihood: those that it was saved with, where their classes are one's own and not registered.
+        ValueError for another network, prior or likelihood, and for a file that is damaged or something else.
         """
         try:
             state = load_tensors(path, "posterior")
         except Unusable as error:
             raise Unusable(f"{error}; save the posterior again, or do its run again") from None
-        kind, options = state["likelihood"]
-        if kind not in LIKELIHOODS:
-            raise ValueError(f"{path} has the likelihood {kind!r}, which is not registered: add it to LIKELIHOODS")
+        if likelihood is None:
+            kind, options = state["likelihood"]
+            if kind not in LIKELIHOODS:
+                raise ValueError(
+                    f"{path} has the likelihood {kind!r}, which is not registered: pass likelihood=..., the one that "
+                    "it was saved with, or add it to LIKELIHOODS"
+                )
+            likelihood = LIKELIHOODS[kind](**options)
         learned = {name for _, names in state["blocks"] for name in names}
         net = copy.deepcopy(net)
         for name, parameter in net.named_parameters():  # what was learned then, whatever is frozen now
             parameter.requires_grad_(name in learned)
-        model = Model(net, priors.from_records(state["priors"]), LIKELIHOODS[kind](**options), state["size"])
+        model = Model(net, priors.from_records(state["priors"]) if prior is None else prior, likelihood, state["size"])
         ours = [(b.site, list(b.shapes)) for b in model.blocks]
         if ours != [(site, list(names)) for site, names in state["blocks"]]:
-            raise ValueError(f"{path} was saved from another network: it has {state['blocks']}, this one {ours}")
+            raise ValueError(
+                f"{path} was saved from another network, or under another prior: it has {state['blocks']}, "
+                f"this one {ours}"
+            )
+        _refuse_another(path, "prior", state["priors"], _records(model))
+        _refuse_another(path, "likelihood", state["likelihood"], _record(model.likelihood))
         try:
             model.net.load_state_dict(state["network"])
         except RuntimeError as error:  # the same names in other shapes, or other buffers
@@ -256,10 +271,36 @@ def _number(thetas: Parameters) -> int:
     return len(next(iter(thetas.values())))
 
 
-def _without_callables(term: Prior, model: Model) -> dict[str, Any]:
-    """The prior's record; a callable `on` becomes the names that it claimed."""
+def _records(model: Model) -> list[dict[str, Any]]:
+    """The prior's terms, in values that a file can hold; a callable `on` becomes the names that it claimed."""
+    return [_record_of_term(term, model) for term in model.prior.terms]
+
+
+def _record_of_term(term: Prior, model: Model) -> dict[str, Any]:
     record = term.describe(model.size)
+    natural = {name: _plain(value) for name, value in record["natural"].items()}
     for block in model.blocks:
         if block.prior is term and callable(record["natural"].get("on")):
-            record["natural"]["on"] = list(block.shapes)
-    return record
+            natural["on"] = list(block.shapes)
+    return record | {"natural": natural}
+
+
+def _record(likelihood: Likelihood) -> tuple[str, dict[str, Any]]:
+    """Its name in LIKELIHOODS, and its options in values that a file can hold."""
+    return type(likelihood).__name__.lower(), {name: _plain(value) for name, value in vars(likelihood).items()}
+
+
+def _plain(value: Any) -> Any:
+    """What is read again without trust in the file; anything else as text, which only tells it from others."""
+    if value is None or isinstance(value, bool | str | Tensor):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Real):  # NumPy's own kind, too
+        return int(value) if isinstance(value, Integral) else float(value)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _refuse_another(path: str | Path, what: str, saved: Any, given: Any) -> None:
+    if repr(saved) != repr(given):
+        raise ValueError(f"{path} was saved under another {what}: it has {saved}, given is {given}")

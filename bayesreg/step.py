@@ -111,7 +111,7 @@ class Step:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-        self.model.step = self.done
+        self.gradient.objective.step = self.done
         self.done += 1
         return self._recorded.get(self.gradient.kind(x, y), self._update)(x, y)
 
@@ -158,7 +158,7 @@ class Step:
         pays = GAIN * seconds > COMPILING
         said = []
         for step in self._phases():
-            self.model.step = step
+            self.gradient.objective.step = step
             how = self.gradient.prepare(x, y, compile == "always" or (compile == "auto" and pays))
             said.append(how + (self._record(x, y) if x.is_cuda else ""))
         how = "; every other step ".join(dict.fromkeys(said))
@@ -173,7 +173,7 @@ class Step:
         """The gradient of the objective at the parameters as they are, in float64: its mean over the batches' data."""
         sums = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
         data = 0
-        for self.model.step, (x, y) in enumerate(batches):
+        for self.gradient.objective.step, (x, y) in enumerate(batches):
             _, *gradients = self.gradient(x, y)
             for total, gradient in zip(sums, gradients, strict=True):
                 total.add_(gradient, alpha=len(y))
@@ -183,7 +183,7 @@ class Step:
     def losses(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The objective at the parameters as they are, in float64, for each batch, and its share of the data."""
         found, sizes = [], []
-        for self.model.step, (x, y) in enumerate(batches):
+        for self.gradient.objective.step, (x, y) in enumerate(batches):
             found.append(self.gradient(x, y)[0].double().sum())
             sizes.append(len(y))
         weights = torch.tensor(sizes, device=found[0].device, dtype=torch.float64)
@@ -218,15 +218,15 @@ class Step:
 
     @property
     def cycle(self) -> int:
-        """After so many steps the same terms of the prior are due again."""
-        return math.lcm(*(term.period for term in self.model.prior.terms))
+        """After so many steps it is the same turn of all terms of the prior again."""
+        return self.gradient.objective.cycle
 
     def _phases(self) -> list[int]:
-        """A step of each kind: with the terms of the prior that are due then."""
+        """A step of each kind: with its own turn of the prior's terms."""
+        objective = self.gradient.objective
         found: dict[Any, int] = {}
-        for step in range(self.cycle):
-            self.model.step = step
-            found.setdefault(self.model.phase, step)
+        for objective.step in range(self.cycle):
+            found.setdefault(tuple((objective.factors or {}).values()), objective.step)
         return list(found.values())
 
     def _rate(self) -> float:

@@ -141,7 +141,7 @@ def _by_reverse_mode(problem: Problem) -> None:
 def _deviation(problem: Problem, setting: Setting, draws: int) -> float:
     """The relative standard deviation of the mean of the estimates of `WINDOW` steps, at one batch and θ."""
     model, network, x = _at_start(problem)
-    share, every = _prior(setting).share(True), setting[1]
+    share, every = _prior(setting).share, setting[1]
     with torch.no_grad(), model.buffers_kept():
         values = pd.Series([outputs_and_curvature(network, x, share)[1].mean().item() for _ in range(draws)])
     return float(values.std() / values.mean() * (every / WINDOW) ** 0.5)

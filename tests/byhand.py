@@ -5,7 +5,7 @@ One hidden layer: Ω(x) = V tanh(W x + b) + c, whose second derivatives are Σ_j
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import integrate, stats
 from scipy.special import expit, log_softmax, xlogy
 from torch import nn
 
@@ -110,6 +110,12 @@ def log_ard(theta, on, a, b, temper=1.0):
     )
 
 
+def log_elastic_net(theta, rate, precision):
+    """−r|θ| − q θ²/2 − log Z, with Z by quadrature."""
+    Z = 2 * integrate.quad(lambda t: np.exp(-rate * t - precision * t**2 / 2), 0, np.inf, epsabs=0, epsrel=1e-13)[0]
+    return -rate * np.abs(theta) - precision * theta**2 / 2 - np.log(Z)
+
+
 WEIGHTS = ("0.weight", "2.weight")
 EVERY = ("0.weight", "0.bias", "2.weight", "2.bias")
 
@@ -118,6 +124,10 @@ PRIORS = {
     "none": (br.Flat(), lambda t, H, d, N: 0.0),
     "l1": (br.L1(scale=0.3), lambda t, H, d, N: sum(stats.laplace.logpdf(t[k], 0, 0.3).sum() for k in WEIGHTS)),
     "l2": (br.L2(scale=0.4), lambda t, H, d, N: sum(stats.norm.logpdf(t[k], 0, 0.4).sum() for k in WEIGHTS)),
+    "elastic_net": (
+        br.ElasticNet(rate=2.0, l1_ratio=0.3),
+        lambda t, H, d, N: sum(log_elastic_net(t[k], 0.6, 1.4).sum() for k in WEIGHTS),
+    ),
     "l2_all": (
         br.L2(scale=0.4, on="all"),
         lambda t, H, d, N: sum(stats.norm.logpdf(t[k], 0, 0.4).sum() for k in EVERY),

@@ -166,9 +166,10 @@ def prepared(make, shape, prior="l2", guide="delta"):
     """The gradient of the network's objective, what was said of it, and data."""
     torch.manual_seed(0)
     model = br.Model(make(), prior_of(prior), br.Categorical(), size=N).train()
-    model.step = 0
     x, y = torch.randn(N, *shape), torch.randint(0, 3, (N,))
-    gradient = Gradient(Objective(model, br.guides.create(guide, model)))
+    objective = Objective(model, br.guides.create(guide, model))
+    objective.step = 0
+    gradient = Gradient(objective)
     return gradient, gradient.prepare(x[:BATCH], y[:BATCH]), x, y
 
 

@@ -42,6 +42,11 @@ PENALTIES = {
     "none": (br.Flat(), lambda t, H, d: 0.0, 0.0),
     "l1": (br.L1.from_strength(0.03, N), lambda t, H, d: 0.03 * absolute(t), n * stats.laplace.logpdf(0, 0, 1 / 0.36)),
     "l2": (br.L2.from_strength(0.03, N), lambda t, H, d: 0.03 * square(t) / 2, n * stats.norm.logpdf(0, 0, 0.36**-0.5)),
+    "elastic_net": (
+        br.ElasticNet.from_strength(0.03, N, l1_ratio=0.2),
+        lambda t, H, d: 0.03 * (0.2 * absolute(t) + 0.4 * square(t)),
+        n * byhand.log_elastic_net(0.0, 0.2 * 0.03 * N, 0.8 * 0.03 * N),
+    ),
     "ard": (br.ARD(), lambda t, H, d: ard(t, 1.0, 1.0) / N, log_gamma(1.0, 1.0, n)),
     "ard tempered": (
         br.ARD.from_strength(0.03, N, a=2.5, b=0.5),

@@ -3,6 +3,7 @@
 import copy
 import errno
 import math
+from dataclasses import dataclass
 
 import byhand
 import numpy as np
@@ -381,12 +382,69 @@ class Homemade(br.Prior):
         return -batch.network(batch.x).square().mean()
 
 
+@dataclass(frozen=True)
+class Cauchy(br.WeightPrior):
+    """A density with an option of its own that no file can hold."""
+
+    scale: float
+    on: object = "weights"
+    note: object = print
+
+    def sample(self, site, initial):
+        cauchy = pyro.distributions.Cauchy(initial * 0, self.scale).to_event(1)
+        return {site: pyro.sample(site, cauchy)}
+
+
+class Doubled(br.Gaussian):
+    """A likelihood in no registry."""
+
+
 def test_an_unregistered_prior_is_refused_at_load_not_at_save(tmp_path):
     posterior, new = fit(prior=br.L2() + Homemade())
     path = posterior.save(tmp_path / "p.pt")
     assert posterior.evaluate(new)["nll"] > 0
-    with pytest.raises(ValueError, match=r"'homemade' is not registered.*register it"):
+    with pytest.raises(ValueError, match=r"'homemade' is not registered.*pass prior=.*register it"):
         br.Posterior.load(path, byhand.network(4))
+
+
+OWN = {
+    "a factor": br.L2() + Homemade(),
+    "a density": Cauchy(0.3),
+    "by a function": Cauchy(0.3, on=claimed),
+    "a NumPy number": br.L2(scale=np.float64(0.3)),
+}
+OTHERS = {"scale": Cauchy(0.4), "class": br.L2(), "sum": Cauchy(0.3) + Homemade(), "note": Cauchy(0.3, note=repr)}
+
+
+@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("prior", OWN)
+def test_a_prior_of_ones_own_is_given_at_load(prior, guide, tmp_path):
+    posterior, new = fit(prior=OWN[prior], guide=guide)
+    path = posterior.save(tmp_path / "p.pt")
+    same(posterior, br.Posterior.load(path, byhand.network(4), prior=OWN[prior]), new)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_prior_is_refused_at_load(other, tmp_path):
+    posterior, _ = fit(prior=Cauchy(0.3))
+    path = posterior.save(tmp_path / "p.pt")
+    with pytest.raises(ValueError, match=r"p\.pt was saved under another prior.*cauchy.*given is"):
+        br.Posterior.load(path, byhand.network(4), prior=OTHERS[other])
+    with pytest.raises(ValueError, match=r"another network, or under another prior: it has.*this one"):
+        br.Posterior.load(path, byhand.network(4), prior=Cauchy(0.3, on="all"))
+
+
+def test_a_likelihood_of_ones_own_is_given_at_load(tmp_path):
+    case = LIKELIHOODS["gaussian_learned"]
+    model = br.Model(byhand.network(1), br.L2(), Doubled(), size=N)
+    posterior, new = br.fit(model, case.data(N), **OPTIONS), br.Dataset(*case.data(7))
+    path = posterior.save(tmp_path / "p.pt")
+    with pytest.raises(ValueError, match=r"'doubled', which is not registered: pass likelihood="):
+        br.Posterior.load(path, byhand.network(1))
+    same(posterior, br.Posterior.load(path, byhand.network(1), likelihood=Doubled()), new)
+    for other in (Doubled(scale=1.0), br.Gaussian()):
+        with pytest.raises(ValueError, match=r"p\.pt was saved under another likelihood: it has.*given is"):
+            br.Posterior.load(path, byhand.network(1), likelihood=other)
 
 
 def test_a_registered_prior_of_ones_own_loads(tmp_path, monkeypatch):

@@ -94,6 +94,7 @@ def penalty(name, theta, H, d):
         "l2": lambda: 0.5 * (weights**2).sum(),
         "l1": lambda: np.abs(weights).sum(),
         "entropic": lambda: -H,
+        "elastic_net": lambda: 0.5 * np.abs(weights).sum() + 0.25 * (weights**2).sum(),
         "smoothness": lambda: 0.5 * d,
         "ard": lambda: -byhand.log_ard({k: v.numpy() for k, v in theta.items()}, byhand.WEIGHTS, 1.0, 1.0),
     }

@@ -23,7 +23,17 @@ from bayesreg.curvature.double_backward import double_backward
 from bayesreg.curvature.jet import PIECEWISE, RULES, Jet, say, values
 from bayesreg.curvature.tape import NotByExample, Replay, Tape, Undo
 
-__all__ = ["ALL", "RULES", "Jet", "Share", "curvature", "double_backward", "outputs_and_curvature", "zero_curvature"]
+__all__ = [
+    "ALL",
+    "RULES",
+    "Jet",
+    "Share",
+    "curvature",
+    "curvature_apart",
+    "double_backward",
+    "outputs_and_curvature",
+    "zero_curvature",
+]
 
 PIECEWISE_MODULES: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Hardtanh)
 PIECEWISE_MODULES += (nn.Threshold, nn.Hardsigmoid, nn.Hardshrink, nn.Softshrink)  # ReLU6 is a Hardtanh
@@ -65,9 +75,13 @@ def curvature(network: Callable[[Any], Any], x: Tensor, coordinates: int | None 
     Differentiable in whatever `network` closes over. Raises ValueError for piecewise linear activations, and where x
     or the output is of another kind.
     """
+    return curvature_apart(network, x, ALL if coordinates is None else Share(coordinates=coordinates))
+
+
+def curvature_apart(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> Tensor:
+    """d(x) of each example [B], as `curvature` is, along the coordinates of a share: of a run of its own."""
     _check(x)
-    directions = _drawn_once(ALL if coordinates is None else Share(coordinates=coordinates))
-    return _along(network, x, directions, lambda: Replay(None, None, len(x)))[1]
+    return _along(network, x, _drawn_once(share), lambda: Replay(None, None, len(x)))[1]
 
 
 def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from bayesreg.priors.ard import ARD
-from bayesreg.priors.base import Batch, Flat, FunctionPrior, Look, Prior, Sum, WeightPrior, from_natural
+from bayesreg.priors.base import Flat, FunctionPrior, Latent, Look, Prior, Sum, WeightPrior, from_natural
+from bayesreg.priors.batch import Batch
+from bayesreg.priors.elastic_net import ElasticNet
 from bayesreg.priors.entropic import Entropic
 from bayesreg.priors.l1 import L1
 from bayesreg.priors.l2 import L2
@@ -16,6 +18,7 @@ PRIORS: dict[str, type[Any]] = {
     "none": Flat,
     "l1": L1,
     "l2": L2,
+    "elastic_net": ElasticNet,
     "smoothness": Smoothness,
     "entropic": Entropic,
     "ard": ARD,
@@ -27,16 +30,18 @@ __all__ = [
     "L2",
     "PRIORS",
     "Batch",
+    "ElasticNet",
     "Entropic",
     "Flat",
     "FunctionPrior",
+    "Latent",
     "Look",
     "Prior",
     "Smoothness",
     "Sum",
     "WeightPrior",
 ]
-__all__ += ["as_prior", "from_records", "parse", "split", "text"]
+__all__ += ["as_prior", "from_records", "made", "parse", "split", "text"]
 
 
 def split(text: str) -> list[tuple[str, float | None]]:
@@ -65,11 +70,16 @@ def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:
     A number is the strength, per datum; without one the prior's default strength holds (ARD: untempered).
     options: further arguments by prior name, as ard={"a": 2.0}.
     """
+    return made(split(text), size, **options)
+
+
+def made(terms: Iterable[tuple[str, float | None]], size: int, **options: dict[str, Any]) -> Prior:
+    """The prior of terms (name, strength), as `split` reads them from a text, for N = size data."""
     prior: Prior = Flat()
-    for name, strength in split(text):
-        if strength is None:
-            strength = PRIORS[name].default_strength
-        prior = prior + PRIORS[name].from_strength(strength, size, **options.get(name, {}))
+    for name, strength in terms:
+        kind = PRIORS[name]
+        number = kind.default_strength if strength is None else strength
+        prior = prior + kind.from_strength(number, size, **options.get(name, {}))
     return prior
 
 
@@ -85,9 +95,13 @@ def as_prior(value: Prior | str, size: int) -> Prior:
 
 
 def text(prior: Prior, size: int) -> str:
-    """The text of a prior, as `parse` reads it."""
-    parts = [(t.name, t.per_datum(size)) for t in prior.terms]
-    return "+".join(name if strength is None else f"{name}:{strength:.6g}" for name, strength in parts)
+    """The text of a prior, from which `parse` makes the very same; options that are no strength are not in it."""
+    return "+".join(map(_written, (term.name for term in prior.terms), (t.per_datum(size) for t in prior.terms)))
+
+
+def _written(name: str, strength: float | None) -> str:
+    """With every digit that tells the strength from its neighbours."""
+    return name if strength is None else f"{name}:{strength!r}".removesuffix(".0")
 
 
 def from_records(records: Iterable[dict[str, Any]]) -> Prior:

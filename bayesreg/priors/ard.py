@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pyro
 import pyro.distributions as dist
@@ -12,7 +12,7 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
-from bayesreg.priors.base import Look, On, WeightPrior, positive
+from bayesreg.priors.base import Latent, Look, On, WeightPrior, on_data_set, positive, shortest
 from bayesreg.priors.vector import Vector
 
 
@@ -43,15 +43,13 @@ class ARD(WeightPrior):
         positive("ARD", a=self.a, b=self.b, temper=self.temper)
 
     @classmethod
-    def from_strength(
-        cls, strength: float | None, size: int, a: float = 1.0, b: float = 1.0, on: On = "weights"
-    ) -> Self:
-        """The density tempered by N·strength; strength None or 1/N leaves it as it is."""
-        positive("ARD", size=size, **({} if strength is None else {"strength": strength}))
-        return cls(a=a, b=b, temper=1.0 if strength is None else size * strength, on=on)
+    def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
+        """The density tempered by N·strength; strength None or 1/N leaves it as it is. options: a, b and on."""
+        positive("ARD", size=size)
+        return cls(temper=1.0 if strength is None else on_data_set("ARD", strength, size), **options)
 
     def per_datum(self, size: int) -> float:
-        return self.temper / size
+        return shortest(self.temper / size, lambda strength: size * strength == self.temper)
 
     def check_map(self) -> None:
         if self.a <= 0.5:
@@ -69,12 +67,15 @@ class ARD(WeightPrior):
     def constant(self, size: int) -> float:
         return self.temper * (Precisions.constant(size, self.a, self.b) + OfPrecision.constant(size))
 
-    def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        mean = {f"precision.{site}": (self.a + 0.5) / (self.b + initial**2 / 2)}
-        return {site: initial} | (self.profile(site, initial) if self.a > 0.5 else mean)
+    @property
+    def latents(self) -> tuple[Latent, ...]:
+        return (Latent("precision", None, self._maximum if self.a > 0.5 else self._mean, self._maximum),)
 
-    def profile(self, site: str, weights: Tensor) -> dict[str, Tensor]:
-        return {f"precision.{site}": (self.a - 0.5) / (self.b + weights**2 / 2)}
+    def _maximum(self, weights: Tensor) -> Tensor:
+        return (self.a - 0.5) / (self.b + weights**2 / 2)
+
+    def _mean(self, weights: Tensor) -> Tensor:
+        return (self.a + 0.5) / (self.b + weights**2 / 2)
 
 
 class Precisions(Vector):

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from bayesreg.curvature import Share
 from bayesreg.likelihoods import Likelihood
+from bayesreg.priors.batch import Batch, Factor
 
 On = str | list[str] | Callable[[str, Tensor], bool]
 
 
-def positive(owner: str, **values: float) -> None:
+def positive(owner: str, **values: Any) -> None:
     """Raise ValueError unless every value is a finite number above 0."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -40,20 +40,31 @@ def whole(owner: str, least: int = 1, most: int | None = None, **values: Any) ->
             raise ValueError(f"{owner}({name}={value}): {name} must be a whole number {bounds}")
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What a factor of the prior may look at, all at one value of θ.
+LEAST, MOST = 1e-30, 1e30  # λ: further out single precision has no digits for the density
 
-    x: the inputs [B, ...]; network: x -> outputs [B, ...]; predictive: p(y | x, θ), batch shape [B];
-    size: N, the number of data on whose scale the log joint is. curvature: d(x) of a share of the examples [b],
-    where the prior asks for it by `Prior.share`.
+
+def on_data_set(owner: str, strength: Any, size: int) -> float:
+    """λ = N·strength. ValueError unless it is a number that a density can be computed with."""
+    positive(owner, strength=strength, size=size)
+    if not LEAST <= size * strength <= MOST:
+        raise ValueError(
+            f"{owner}(strength={strength}): {size} × strength = {size * strength:.3g} is out of the reach of single "
+            f"precision; take one with N × strength from {LEAST:g} to {MOST:g}"
+        )
+    return size * strength
+
+
+def shortest(near: float, gives: Callable[[float], bool]) -> float:
+    """Of the numbers at `near` up to rounding for which `gives` holds, the one of fewest digits; `near` without any.
+
+    Of a strength a density keeps what it needs, as σ = (N·strength)^−½, and 1/(N σ²) is the strength but for its last
+    digits. So it is said as what gives this very σ: 1e-4 comes back as 1e-4, and any other within 16 units of its last
+    place.
     """
-
-    x: Tensor
-    network: Callable[[Tensor], Tensor]
-    predictive: Distribution
-    size: int
-    curvature: Tensor | None = None
+    rounded = [float(f"{near:.{digits}g}") for digits in range(1, 18)]
+    unit = math.ulp(near)
+    beside = [near + sign * places * unit for places in range(1, 17) for sign in (1, -1)]
+    return next((float(number) for number in [*rounded, *beside] if gives(number)), float(near))
 
 
 class Look(NamedTuple):
@@ -67,22 +78,43 @@ class Look(NamedTuple):
     line: str | tuple = "-"
 
 
-class Prior:
+class Prior(ABC):
     """A term of log p(θ) on the scale of the whole data set.
 
     Subclass `FunctionPrior` and define `log_factor` for a term that depends on the network's function, or
-    `WeightPrior` and its `sample` for a density on the weights. `name` is what the command line calls it, `grid` the
-    strengths that a comparison tries (None: the default one), `look` how its lines are drawn.
+    `WeightPrior` and its `sample` for a density on the weights; TypeError where a class is made that lacks it. `name`
+    is what the command line calls it, `default_strength` what it takes without a number, `grid` the strengths that a
+    comparison tries (None: the default one), `look` how its lines are drawn.
     """
 
     name: ClassVar[str]
     default_strength: ClassVar[float | None] = None
     grid: ClassVar[tuple[float | None, ...]] = (None,)
-    look: ClassVar[Look] = Look("#56B4E9", "X")
+    look: ClassVar[Look] = Look("#7F7F7F", "X")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.name = vars(cls).get("name", cls.__name__.lower())
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        for method in sorted(cls.__abstractmethods__):
+            what = " ".join((inspect.getdoc(getattr(cls, method)) or "").partition(".\n")[0].split())
+            raise TypeError(f"{cls.__name__} is no whole prior: define {method}({_arguments(cls, method)}): {what}")
+        return super().__new__(cls)
+
+    @classmethod
+    def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
+        """The prior of that coefficient in loss = mean NLL + strength × penalty, for N = size data.
+
+        options: its other arguments. A prior without a strength, as this one unless it defines it, takes None alone.
+        """
+        if strength is not None:
+            raise ValueError(f"{cls.name} has no strength, got {strength}: leave the number out")
+        return cls(**options)
+
+    def per_datum(self, size: int) -> float | None:
+        """The strength for which `from_strength` gives this very prior, if there is one. None: it has no strength."""
+        return None
 
     @property
     def terms(self) -> tuple[Prior, ...]:
@@ -95,28 +127,20 @@ class Prior:
         terms = tuple(t for t in (*self.terms, *other.terms) if not isinstance(t, Flat))
         return terms[0] if len(terms) == 1 else Sum(terms) if terms else Flat()
 
-    def log_factor(self, batch: Batch) -> Tensor | None:
+    @abstractmethod
+    def log_factor(self, batch: Batch) -> Tensor | float | None:
         """The term's value, a scalar estimated from the batch without bias; None: it has no factor."""
-        return None
 
     @property
-    def period(self) -> int:
-        """The factor is evaluated on every so many steps of training, and weighted by as much."""
-        return 1
+    def turns(self) -> tuple[Factor, ...]:
+        """What stands for `log_factor` at the steps of training, in turn: estimates of which it is the mean."""
+        return (self.log_factor,)
 
-    def share(self, training: bool) -> Share | None:
-        """The share of a batch of which the factor needs the curvature; None: it needs none."""
-        return None
-
-    def check(self, net: nn.Module, likelihood: Likelihood) -> None:
+    def check(self, net: nn.Module, likelihood: Likelihood) -> None:  # noqa: B027  (most refuse nothing)
         """Raise ValueError where this prior has no meaning for the network or the likelihood."""
 
-    def check_map(self) -> None:
+    def check_map(self) -> None:  # noqa: B027  (or none at all)
         """Raise ValueError where this prior has no MAP estimate."""
-
-    def per_datum(self, size: int) -> float | None:
-        """The strength: the coefficient in loss = mean NLL + strength × penalty. None: it has none."""
-        return None
 
     def natural(self) -> dict[str, Any]:
         """The natural parameters by name, enough to build the prior again."""
@@ -125,15 +149,17 @@ class Prior:
     def describe(self, size: int) -> dict[str, Any]:
         """The record of a run: name, natural parameters, strength per datum and λ = N·strength on the data set."""
         strength = self.per_datum(size)
-        rounded = None if strength is None else float(f"{strength:.9g}")  # 1/(N σ²) of a σ made from 1e-4
-        on_data_set = None if rounded is None else size * rounded
         return {
             "name": self.name,
             "natural": self.natural(),
-            "strength": rounded,
-            "lambda": on_data_set,
+            "strength": strength,
+            "lambda": None if strength is None else size * strength,
             "size": size,
         }
+
+
+def _arguments(cls: type[Prior], method: str) -> str:
+    return ", ".join(inspect.signature(getattr(cls, method)).parameters)
 
 
 class Sum(Prior):
@@ -145,6 +171,10 @@ class Sum(Prior):
     @property
     def terms(self) -> tuple[Prior, ...]:
         return self._terms
+
+    def log_factor(self, batch: Batch) -> Tensor | float | None:
+        factors = [factor for term in self._terms if (factor := term.log_factor(batch)) is not None]
+        return sum(factors[1:], factors[0]) if factors else None
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self._terms))
@@ -163,11 +193,8 @@ class Flat(Prior):
     name: ClassVar[str] = "none"
     look: ClassVar[Look] = Look("#000000", "o", (0, (4, 2)))
 
-    @classmethod
-    def from_strength(cls, strength: float | None = None, size: int = 1) -> Self:
-        if strength is not None:
-            raise ValueError(f"none has no strength, got {strength}: leave the number out")
-        return cls()
+    def log_factor(self, batch: Batch) -> None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -180,15 +207,31 @@ class FunctionPrior(Prior):
         positive(type(self).__name__, strength=self.strength)
 
     @classmethod
-    def from_strength(cls, strength: float, size: int, **options: Any) -> Self:
+    def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
+        on_data_set(cls.__name__, strength, size)
+        assert strength is not None
         return cls(strength, **options)
 
     def per_datum(self, size: int) -> float:
-        return self.strength
+        return float(self.strength)
 
     @abstractmethod
     def log_factor(self, batch: Batch) -> Tensor:
         """The factor's log, on the scale of the whole data set: strength × N × the mean over the batch."""
+
+
+class Latent(NamedTuple):
+    """What a weight prior has of its own beside the weights θ [n]: the site "<name>.<site>", as "precision.weights".
+
+    shape: its own, () for a scalar; None: one a weight, named after the parameters, as "precision.fc1.weight".
+    start: θ -> where inference starts. profile: θ -> its maximum given θ, where that has a closed form; MAP then ends
+    exactly there.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None
+    start: Callable[[Tensor], Tensor | float]
+    profile: Callable[[Tensor], Tensor] | None = None
 
 
 class WeightPrior(Prior):
@@ -198,22 +241,20 @@ class WeightPrior(Prior):
     as "head.*", a list of globs, or a callable of (name, parameter).
     """
 
-    on: On
+    on: On = "weights"
 
     @abstractmethod
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        """The Pyro sample statements for one vector shaped as `initial`: {site: value, ...}.
+        """The Pyro sample statements for one vector shaped as `initial`, and for the `latents`: {site: value, ...}."""
 
-        A latent of its own is named "<latent>.<site>", as "precision.weights".
-        """
+    @property
+    def latents(self) -> tuple[Latent, ...]:
+        """What `sample` draws beside the weights."""
+        return ()
 
-    def initial(self, site: str, initial: Tensor) -> dict[str, Tensor]:
-        """Where inference starts: the network's own weights, and the prior's own latents given them."""
-        return {site: initial}
-
-    def profile(self, site: str, weights: Tensor) -> dict[str, Tensor]:
-        """The maximum of the prior's own latents given θ, where it has a closed form: {site: value, ...}."""
-        return {}
+    def log_factor(self, batch: Batch) -> None:
+        """None: what `sample` says is all."""
+        return None
 
     def constant(self, size: int) -> float:
         """What is the same for every θ of log p(θ), in nats, for n = size parameters: no part of the penalty."""
@@ -233,5 +274,5 @@ def from_natural(known: Mapping[str, type[Any]], record: Mapping[str, Any]) -> P
     """The prior of one `Prior.describe` record, by the classes in `known`."""
     name = record["name"]
     if name not in known:
-        raise ValueError(f"prior {name!r} is not registered in PRIORS: register it, or pass prior=... yourself")
+        raise ValueError(f"prior {name!r} is not registered in PRIORS: pass prior=... yourself, or register it")
     return known[name](**record["natural"])

@@ -5,7 +5,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bayesreg.likelihoods import Likelihood
-from bayesreg.priors.base import Batch, FunctionPrior, Look
+from bayesreg.priors.base import FunctionPrior, Look
+from bayesreg.priors.batch import Batch
 
 
 class Entropic(FunctionPrior):

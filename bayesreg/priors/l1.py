@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from bayesreg.priors.base import Look, On, WeightPrior, positive
+from bayesreg.priors.base import Look, On, WeightPrior, on_data_set, positive, shortest
 from bayesreg.priors.vector import Vector
 
 
@@ -29,13 +29,12 @@ class L1(WeightPrior):
         positive("L1", scale=self.scale)
 
     @classmethod
-    def from_strength(cls, strength: float, size: int, on: On = "weights") -> Self:
+    def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
         """The density whose penalty per datum is strength × ‖θ‖₁, for N = size: b = 1/(N·strength)."""
-        positive("L1", strength=strength, size=size)
-        return cls(scale=1 / (size * strength), on=on)
+        return cls(scale=1 / on_data_set("L1", strength, size), **options)
 
     def per_datum(self, size: int) -> float:
-        return 1 / (size * self.scale)
+        return shortest(1 / (size * self.scale), lambda strength: 1 / (size * strength) == self.scale)
 
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
         zero = initial.new_zeros(()).expand(initial.shape)

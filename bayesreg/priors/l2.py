@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from bayesreg.priors.base import Look, On, WeightPrior, positive
+from bayesreg.priors.base import Look, On, WeightPrior, on_data_set, positive, shortest
 from bayesreg.priors.vector import Vector, square_sum
 
 
@@ -30,13 +30,12 @@ class L2(WeightPrior):
         positive("L2", scale=self.scale)
 
     @classmethod
-    def from_strength(cls, strength: float, size: int, on: On = "weights") -> Self:
+    def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
         """The density whose penalty per datum is strength × ½‖θ‖², for N = size: σ² = 1/(N·strength)."""
-        positive("L2", strength=strength, size=size)
-        return cls(scale=(size * strength) ** -0.5, on=on)
+        return cls(scale=on_data_set("L2", strength, size) ** -0.5, **options)
 
     def per_datum(self, size: int) -> float:
-        return 1 / (size * self.scale**2)
+        return shortest(1 / (size * self.scale**2), lambda strength: (size * strength) ** -0.5 == self.scale)
 
     def sample(self, site: str, initial: Tensor) -> dict[str, Tensor]:
         zero = initial.new_zeros(()).expand(initial.shape)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from bayesreg.curvature import Share, zero_curvature
 from bayesreg.likelihoods import Likelihood
-from bayesreg.priors.base import Batch, FunctionPrior, Look, whole
+from bayesreg.priors.base import FunctionPrior, Look, whole
+from bayesreg.priors.batch import Batch, Factor
 
 MOST = 256  # coordinates: beyond this the exact sum over all of them, one pass each, would take hours
 
@@ -44,15 +45,15 @@ class Smoothness(FunctionPrior):
             whole("Smoothness", coordinates=self.coordinates)
 
     @property
-    def period(self) -> int:
-        return self.every
-
-    def share(self, training: bool) -> Share:
-        if not training:
-            return Share(1.0, self.coordinates, MOST)
+    def share(self) -> Share:
+        """What d is estimated from while `fit` trains."""
         if self.fraction is None:
             return Share(1 / 16, self.coordinates, least=8)
         return Share(self.fraction, self.coordinates)
+
+    @property
+    def turns(self) -> tuple[Factor, ...]:
+        return (self._estimate, *[_zero] * (self.every - 1))
 
     def check(self, net: nn.Module, likelihood: Likelihood) -> None:
         flat = zero_curvature(net)
@@ -63,5 +64,15 @@ class Smoothness(FunctionPrior):
             )
 
     def log_factor(self, batch: Batch) -> Tensor:
-        assert batch.curvature is not None  # as `share` asks for
-        return -0.5 * self.strength * batch.size * batch.curvature.mean()
+        return self._of(batch, Share(1.0, self.coordinates, MOST))
+
+    def _estimate(self, batch: Batch) -> Tensor:
+        return self._of(batch, self.share) * self.every
+
+    def _of(self, batch: Batch, share: Share) -> Tensor:
+        return -0.5 * self.strength * batch.size * batch.curvature(share).mean()
+
+
+def _zero(batch: Batch) -> float:
+    """What stands for the factor on the steps between."""
+    return 0.0
