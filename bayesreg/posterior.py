@@ -21,6 +21,7 @@ from bayesreg import diagnostics, guides, network, prediction, priors
 from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
 from bayesreg.datasets import Windows, as_dataset
+from bayesreg.datasets.inputs import Inputs, is_table
 from bayesreg.datasets.tensors import to_tensor
 from bayesreg.device import random_state_kept, random_stream
 from bayesreg.files import Unusable, load_tensors, save_tensors
@@ -66,6 +67,7 @@ class Posterior:
         self._history = [] if history is None else history
         self.warmup_seconds = 0.0
         self.convergence: Convergence | None = None  # of the fit that made it
+        self.inputs: Inputs | None = None  # what makes x of a raw table, where a study knows it
 
     def __repr__(self) -> str:
         last = self._history[-1] if self._history else {}
@@ -103,12 +105,13 @@ class Posterior:
     def predict(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        x: whatever a Dataset takes. Under delta S = 1, unless the network itself draws, as with Monte Carlo dropout. It
-        is in eval mode. Where it has latents z of each example, f is its `forward`, that of an autoencoder at the mean
-        of q(z | x, θ). progress: a bar from two seconds on. ValueError where the network does not take x;
-        FloatingPointError where outputs are NaN or infinite.
+        x: whatever a Dataset takes; of a study's best also a raw table, a DataFrame or the path of a file. Under delta
+        S = 1, unless the network itself draws, as with Monte Carlo dropout. It is in eval mode. Where it has latents z
+        of each example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
+        seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        thetas, x = self._passes(draws, seed), to_tensor("x", x)
+        x = self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_tensor("x", x)
+        thetas = self._passes(draws, seed)
         total = _number(thetas) * len(x)
         with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed):
             return prediction.of(self._predictive(thetas, x, shown.update))

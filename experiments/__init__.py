@@ -1,16 +1,4 @@
-"""Experiments: one small file each. `python -m experiments.digits --help` says what it takes.
+"""Experiments in a checkout: `python -m experiments.cifar --prior entropic --guide delta`.
 
-A new experiment is one more file, and a line here.
+Each is the command `bayesreg run` of one task, which stands in bayesreg/tasks/.
 """
-
-EXPERIMENTS: dict[str, str] = {
-    "synthetic": "Synthetic",
-    "digits": "Digits",
-    "diabetes": "Diabetes",
-    "housing": "Housing",
-    "cifar": "Cifar",
-    "mnist": "Mnist",
-    "flowers": "Flowers",
-    "imdb": "Imdb",
-    "beijing": "Beijing",
-}

@@ -1,215 +1,185 @@
-"""Which prior? A grid of priors, strengths and seeds over several experiments, and its report."""
+"""A comparison from the command line: `bayesreg compare wine.csv --target class`."""
 
 from __future__ import annotations
 
-import functools
-import itertools
+import importlib.util
 import logging
-import shlex
 import sys
-import tempfile
-from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from experiments.base import Experiment, command, in_words, load, refuse
-from experiments.stopping import stoppable
 
-from experiments import options
+from bayesreg.cli.command import Loudness, command, read, refused
 
-MOST_SEEDS = 1000
+if TYPE_CHECKING:
+    from bayesreg.comparison import Comparison
+    from bayesreg.tasks import Task
+
+TABLES = (".csv", ".tsv", ".parquet", ".gz", ".bz2", ".xz", ".zip", ".zst")
+TASKS = ("synthetic", "digits", "diabetes")
+METHODS = ["none", "l1", "l2", "smoothness", "entropic", "ard", "l2@normal", "dropout", "early_stopping"]
 
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare priors: every prior × strength × seed on every experiment, and a report.
+    """Compare methods that regularise a network: every method, strength and seed on every task, a table and a page.
 
-    The strength of each prior is chosen on validation, over the same number of candidates for each; test
-    metrics are only reported. Seeds are paired: one seed gives every prior the same initial weights and the
-    same order of the data. Runs that are done are not done again, so an interrupted comparison goes on.
+    Strengths are chosen on validation, over as many candidates for each method, by seeds of their own; what is reported
+    on test are fresh seeds. One seed gives every method the same initial weights and batches. What is done is not done
+    again, so an interrupted comparison goes on.
     """
 
-    experiments: list[str] = field(default_factory=lambda: ["synthetic", "digits", "diabetes"])
-    """Which experiments, by name, each with options of its own where it needs them: "beijing --net transformer"."""
-    priors: list[str] = field(default_factory=lambda: ["all"])
-    """Which priors: all, or names. A text with strengths, as l2:1e-4+entropic:0.1, beside them is taken as it is."""
-    guide: str = "delta"
-    """delta is MAP; normal is mean-field variational inference."""
-    seeds: int = 3
-    """How many paired seeds: 0, 1, …"""
+    tasks: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: list(TASKS))
+    """Tasks by name, with options of their own where they need them ("beijing --net transformer"); tables, as wine.csv
+    with --target class, for which an MLP is taken; or Python files that define task or tasks: br.Task(net, data)."""
+    target: str | None = None
+    """Of a table, the column that is to be predicted."""
+    group: str | None = None
+    """Of a table, a column: rows of one group stay together in train, validation or test."""
+    time: str | None = None
+    """Of a table, a column: train comes before validation, and that before test."""
+    methods: list[str] = field(default_factory=lambda: METHODS)
+    """Which: none, priors (l2, l2:1e-4, ard@normal), techniques (dropout, early_stopping), sums (l2+dropout); all."""
+    seeds: int = 8
+    """How many paired seeds are reported: 0, 1, …"""
+    folds: int | None = None
+    """Into how many folds each seed divides the rows; 1: the data's own split; None: 5 where the data are small."""
+    select: str = "nll"
+    """The metric on validation that strengths are chosen by."""
     epochs: int | None = None
-    """Passes over the training data; None takes each experiment's own."""
+    """Passes over the training data; None takes each task's own."""
+    batch_size: int | None = None
+    """Examples a step; None takes each task's own."""
+    lr: float | None = None
+    """Adam's learning rate at the start; None takes each task's own."""
     train_size: int | None = None
-    """Train on that many examples only, in batches of that many at most; None takes all."""
+    """Train on that many examples only; None takes all. Not of a table or a file."""
     workers: int | None = None
     """Runs at a time; None takes one a core."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    threads: int | None = None
+    """Threads of a run on the CPU; None takes one for a small network and all of its share for a large one."""
     data_dir: Path | None = None
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
-    output: Path = Path("runs/compare")
-    """Where the runs go, a directory each."""
+    output: Path | None = None
+    """Where the runs go; None takes runs/ and the name of the task, or runs/compare."""
     report: Path | None = None
     """Where the report goes, index.html and its pictures; None takes report/ below --output."""
 
-    def texts(self) -> list[str]:
-        """The priors of the grid, each with a strength where it has one. ValueError for one that is mistyped."""
-        from bayesreg.priors import PRIORS, parse
+    def comparison(self) -> Comparison:
+        """What is asked for. ValueError, TypeError or OSError for what cannot be."""
+        from bayesreg.comparison import Comparison
+        from bayesreg.grid import Where
+        from bayesreg.methods import as_methods
 
-        wanted = [name for text in self.priors for name in (PRIORS if text == "all" else [text])]
-        for text in wanted:
-            parse(text, size=1)
-        grids = [PRIORS[text].grid if text in PRIORS else (None,) for text in wanted]
-        return [t if s is None else f"{t}:{s:g}" for t, grid in zip(wanted, grids, strict=True) for s in grid]
+        if not self.methods:
+            raise ValueError("--methods names none: give at least one, or leave the option out")
+        methods = as_methods(self.methods)
+        tasks = tuple(task for text in self.tasks for task in self._tasks(text))
+        name = tasks[0].name if len(tasks) == 1 else "compare"
+        return Comparison(
+            tasks=tasks,
+            methods=methods,
+            output=self.output or Path("runs") / name,
+            seeds=self.seeds,
+            folds=self.folds,
+            select=self.select,
+            where=Where(device=self.device, threads=self.threads),
+            workers=self.workers,
+        )
 
-    def runs(self) -> list[Experiment]:
-        """Every run of the grid, once, the slowest first so that no worker is left with one at the end."""
-        if not 1 <= self.seeds <= MOST_SEEDS:
-            raise ValueError(f"--seeds {self.seeds}: at least 1, and at most {MOST_SEEDS}")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"--workers {self.workers}: at least 1, or leave the option out for one a core")
-        for option in ("experiments", "priors"):
-            if not getattr(self, option):
-                raise ValueError(f"--{option} names none: give at least one, or leave the option out")
-        texts = sorted(self.texts(), key=lambda text: "smoothness" not in text)
-        grid = itertools.product([self._experiment(line, texts) for line in self.experiments], texts, range(self.seeds))
-        return list(dict.fromkeys(one.under(text, seed) for one, text, seed in grid))
+    def _tasks(self, text: str) -> list[Task]:
+        from bayesreg.tasks import as_task
 
-    def _experiment(self, line: str, texts: list[str]) -> Experiment:
-        from bayesreg.priors import split
-
-        try:
-            name, *arguments = shlex.split(line) or [""]
-        except ValueError as error:  # an unclosed quotation mark
-            raise ValueError(f"--experiments {line!r} is no name with options ({error})") from None
-        kind = load(name)
-        one: Experiment = tyro.cli(kind, args=arguments, prog=f"python -m experiments.{name}")
-        for option in options.of_the_grid(kind):
-            if option in options.changed(one):
-                raise ValueError(
-                    f"--experiments {line!r}: --{option} is the same for the whole grid; leave it out there"
-                )
-        options.refuse_unused(one, " ".join(self.priors), [name for text in texts for name, _ in split(text)])
-        names = {field.name for field in fields(self)} & set(options.annotated(kind)) - set(options.of_the_grid(kind))
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if text.endswith(TABLES):
+            return [self._table(Path(text))]
+        if text.endswith(".py"):
+            return _defined(Path(text))
+        given = {name: value for name in self._shared() if (value := getattr(self, name)) is not None}
+        task: Any = as_task(text)
         if self.train_size is not None:
-            given |= {"batch_size": min(one.batch_size, self.train_size)}
-        return replace(one, guide=self.guide, **given)
+            given |= {"batch_size": min(given.get("batch_size", task.batch_size), self.train_size)}
+        return [replace(task, **given)]
+
+    def _shared(self) -> list[str]:
+        """The options that every registered task has too."""
+        from bayesreg.tasks import Registered
+
+        return [field.name for field in fields(self) if field.name in {own.name for own in fields(Registered)}]
+
+    def _table(self, path: Path) -> Task:
+        from bayesreg.datasets import Data
+        from bayesreg.schedule import LR
+        from bayesreg.tasks import Task
+
+        if self.target is None:
+            raise ValueError(f"{path} is a table: say which column is to be predicted, as --target class")
+        data = Data.from_table(path, target=self.target, group=self.group, time=self.time)
+        lr = LR if self.lr is None else self.lr
+        return Task(None, data, epochs=self.epochs, batch_size=self.batch_size, lr=lr)
 
 
-def refusals(runs: list[Experiment]) -> tuple[dict[Experiment, str], dict[Experiment, str]]:
-    """The runs whose prior has no meaning there, and those that fail to be built, each with the reason.
+def _defined(path: Path) -> list[Task]:
+    """The task, or the tasks, that a Python file defines. ValueError where it defines none."""
+    import cloudpickle
 
-    One run of each experiment and prior is built, so that a mistake shows before the first hour: ValueError or
-    OSError for what would stop the same experiment without a prior too. Anything else, as memory that does not
-    suffice, costs that experiment and prior alone.
-    """
-    refused: dict[Experiment, str] = {}
-    broken: dict[Experiment, str] = {}
-    for _, group in itertools.groupby(runs, key=lambda run: replace(run, seed=0)):
-        first, *others = group
-        try:
-            try:
-                first.build()
-            except ValueError as error:
-                first.under("none").build()
-                refused |= dict.fromkeys([first, *others], str(error))
-        except (ValueError, OSError):
-            raise
-        except Exception as error:
-            broken |= dict.fromkeys([first, *others], in_words(error))
-    return refused, broken
+    from bayesreg.tasks import as_task
+
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    sys.path.insert(0, str(path.parent.resolve()))
+    spec.loader.exec_module(module)
+    cloudpickle.register_pickle_by_value(module)  # workers do not find the file
+    found = getattr(module, "tasks", None) or [getattr(module, "task", None)]
+    if found == [None]:
+        raise ValueError(f"{path} defines neither task nor tasks: write task = br.Task(net, data) in it")
+    return [as_task(task) for task in found]
 
 
-def make_writable(*directories: Path) -> None:
-    """Make the directories. ValueError for one that cannot be written, before the first run and not after the last."""
-    for directory in directories:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            raise ValueError(f"{directory} cannot be written ({error.strerror}): choose another directory") from None
+@dataclass(frozen=True)
+class Command(Compare, Loudness):
+    __doc__ = Compare.__doc__
 
 
-def named(run: Experiment) -> str:
-    """A run in a few words: its experiment, the options of it that are not the default, its prior and seed."""
-    own = {name: value for name, value in options.changed(run).items() if name not in options.of_the_grid(type(run))}
-    given = [f"--{name.replace('_', '-')} {value}" for name, value in own.items()]
-    return " ".join([run.name, *given, run.prior, f"seed {run.seed}"])
-
-
-def sweep(runs: list[Experiment], output: Path, workers: int | None, failed: list[str]) -> None:
-    """Do the runs with a progress bar; adds to `failed` what stopped one. OSError when the disk is full."""
-    from tqdm import tqdm
-
-    from bayesreg.files import FULL
-    from bayesreg.sweep import sweep as on_workers
-
-    every = 0.1 if sys.stderr.isatty() else 20.0  # seconds; a log wants fewer lines than a terminal
-    with closing(on_workers([functools.partial(run.run, root=output) for run in runs], workers)) as outcomes:
-        for outcome in (bar := tqdm(outcomes, total=len(runs), unit="run", mininterval=every)):
-            run = runs[outcome.number]
-            bar.set_postfix_str(named(run), refresh=False)
-            if isinstance(outcome.error, OSError) and outcome.error.errno in FULL:
-                raise outcome.error
-            if outcome.error is not None:
-                failed.append(f"{named(run)}: {in_words(outcome.error)}")
-
-
-def show(compare: Compare, to: Path) -> None:
-    """Write the report of all that is in --output, then print its table."""
-    from bayesreg import report
-
-    table = report.load(compare.output)
-    page = report.write(compare.output, to, table)
-    print(report.terminal(table))
-    print(page)
-
-
+@command
 def main() -> None:
     """Run the grid, print the table, write the report. Exit status 2 for bad input, 1 where something failed."""
-    compare = command(Compare, "experiments.compare")
-    logging.basicConfig(level="WARNING", format="%(message)s")
-    failed: list[str] = []
-    with stoppable():
-        try:
-            _run(compare, failed)
-        except BrokenPipeError:  # nobody reads the table; the report is written
-            raise
-        except OSError as error:
-            failed.append(in_words(error))
-        finally:
-            for message in failed:
-                print(f"failed: {message}", file=sys.stderr)
-    sys.exit(1 if failed else 0)
+    asked = read(Command, sys.argv[0])
+    asked.apply(usual="WARNING")
+    logging.captureWarnings(True)
+    run(asked)
 
 
-def _run(compare: Compare, failed: list[str]) -> None:
+def run(asked: Compare) -> None:
+    """The same, asked for in whatever way."""
+    from bayesreg.comparison import in_words, make_writable
+    from bayesreg.study import Study
+
+    with refused():
+        comparison = asked.comparison()
+        report = asked.report or comparison.output / "report"
+        comparison.check()
+        make_writable(comparison.output, report)
+        comparison.prepare()
     try:
-        runs = compare.runs()
-        refused, broken = refusals(runs)
-        if len(refused) == len(runs):
-            raise ValueError("\n".join(dict.fromkeys(refused.values())))
-        to = compare.report or compare.output / "report"
-        make_writable(compare.output, to)
-        for run, reason in refused.items():
-            run.refuse(reason, compare.output)
-    except (ValueError, OSError) as error:
-        refuse(error)
-    for line in dict.fromkeys(f"refused on {run.name}: {reason}" for run, reason in refused.items()):
-        print(line, file=sys.stderr)
-    for run, reason in broken.items():
-        failed.append(f"{named(run)}: {reason}")
-        with suppress(Exception):  # its data may be what fails; the line above is printed in any case
-            run.refuse(reason, compare.output)
-    sweep([run for run in runs if run not in refused | broken], compare.output, compare.workers, failed)
-    try:
-        show(compare, to)
-    except ValueError as error:  # nothing was finished
-        failed.append(f"the report: {error}")
-
-
-if __name__ == "__main__":
-    main()
+        comparison.run()
+        study = Study(comparison.output, comparison.record(), comparison.failed)
+        page = study.report(report)
+        print(study)
+        print(page)
+    except BrokenPipeError:  # nobody reads the table; the report is written
+        raise
+    except (OSError, ValueError) as error:
+        comparison.failed.append(in_words(error))
+    finally:
+        for message in comparison.failed:
+            print(f"failed: {message}", file=sys.stderr)
+    sys.exit(1 if comparison.failed else 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -11,20 +10,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from experiments.base import command, refuse
-from experiments.stopping import stoppable
+
+from bayesreg.cli.command import Loudness, command, read, refused
 
 MANY = 20  # files of a folder that are one line
 
 
 @dataclass(frozen=True)
-class Files:
+class Files(Loudness):
     """Fetch the published files of a data set into the data root, or verify those that are there."""
 
-    action: Annotated[Literal["fetch", "verify"], tyro.conf.Positional]
+    action: Annotated[Literal["fetch", "verify"], tyro.conf.Positional] = "verify"
     """fetch what is missing or corrupt, resuming; or verify: who vouches for each file, exit status 1 if one is missing
     or corrupt."""
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional] = "all"
     """The data set, or all."""
     data_dir: Path | None = None
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
@@ -74,16 +73,15 @@ def lines(vouched: dict[str, str]) -> Iterator[str]:
             yield f"{folder}/ ({size} files): {by}"
 
 
+@command
 def main() -> None:
     """Fetch, then verify. Exit status 2 for bad input, 1 where a file is missing or corrupt."""
-    asked = command(Files, "experiments.data")
-    logging.basicConfig(level="INFO", format="%(message)s")
+    asked = read(Files, sys.argv[0])
+    asked.apply(usual="INFO")
     from bayesreg.datasets.files import data_root
 
-    try:
+    with refused():
         names, root = asked.names(), data_root(asked.data_dir)
-    except ValueError as error:
-        refuse(error)
     failed = False
     for name in names:
         try:
@@ -97,8 +95,3 @@ def main() -> None:
             print(f"error: {message}", file=sys.stderr)
         failed = failed or bool(bad)
     sys.exit(1 if failed else 0)
-
-
-if __name__ == "__main__":
-    with stoppable():
-        main()

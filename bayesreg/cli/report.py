@@ -1,41 +1,39 @@
-"""A report of runs that are done: figures, tables, one page."""
+"""The page of runs that are done: `bayesreg report runs/wine`."""
 
 from __future__ import annotations
 
-import logging
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.base import Positional, command, refuse
-from experiments.stopping import stoppable
+from bayesreg.cli.command import Loudness, Positional, command, read, refused
 
 
 @dataclass(frozen=True)
-class Report:
-    """Make the report of all runs below a directory: which prior won, by how much, at what cost."""
+class Report(Loudness):
+    """Make the report of all runs below a directory, a comparison's or others: which method won, by how much."""
 
-    runs: Positional
+    runs: Positional = Path("runs")
     """The directory below which the runs are."""
     output: Path | None = None
     """Where the report goes, index.html and its pictures; None takes report/ below the runs."""
 
 
+@command
 def main() -> None:
     """Print the table, write the page."""
-    asked = command(Report, "experiments.report")
-    logging.basicConfig(level="WARNING", format="%(message)s")
+    asked = read(Report, sys.argv[0])
+    asked.apply(usual="WARNING")
+    from bayesreg import comparison, report
+    from bayesreg.study import Study
 
-    from bayesreg import report
-
-    try:
-        runs = report.load(asked.runs)
-        page = report.write(asked.runs, asked.output or asked.runs / "report", runs)
-    except (ValueError, OSError) as error:
-        refuse(error)
-    print(report.terminal(runs))
+    to = asked.output or asked.runs / "report"
+    with refused():
+        if (asked.runs / comparison.SETTINGS).exists():
+            study = Study.open(asked.runs)
+            page, table = study.report(to), str(study)
+        else:
+            runs = report.load(asked.runs)
+            page, table = report.write(asked.runs, to, runs), report.terminal(runs)
+    print(table)
     print(page)
-
-
-if __name__ == "__main__":
-    with stoppable():
-        main()

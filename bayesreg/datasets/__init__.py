@@ -63,5 +63,5 @@ def load(name: str, data_dir: str | Path | None = None, train_size: int | None =
     try:
         data = DATASETS[name](data_dir)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}. This does it all: python -m experiments.data fetch {name}") from None
+        raise FileNotFoundError(f"{error}. This does it all: bayesreg data fetch {name}") from None
     return data if train_size is None else data.take_train(train_size)

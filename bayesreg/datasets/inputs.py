@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,11 @@ class Inputs(ABC):
     def columns(self) -> pd.DataFrame:
         """What each column of a table is. ValueError where there is no table."""
         raise ValueError("x was given as an array, whose columns have no kinds: Data.from_table shows those of a table")
+
+
+def is_table(value: Any) -> bool:
+    """Whether it is rows as they were given: a DataFrame, or the path of a file."""
+    return hasattr(value, "columns") or isinstance(value, str | PathLike)
 
 
 class AsGiven(Inputs):

@@ -82,6 +82,10 @@ class Method:
         """Of the first term that is tuned; None before it is chosen, and where nothing is tuned."""
         return self._tuned[0].strength if self._tuned else None
 
+    def candidate(self) -> Method:
+        """As one of the candidates of its name: each term that has a grid at its number, or else at its default one."""
+        return Method(*(term.on_grid() for term in self.terms), guide=self.guide)
+
     @property
     def candidates(self) -> tuple[Method, ...]:
         """One for each strength of the grid, weakest first; several tuned terms move along theirs together."""

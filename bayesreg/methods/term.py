@@ -54,6 +54,12 @@ class Term:
     def at(self, strength: float) -> Term:
         return replace(self, strength=strength)
 
+    def on_grid(self) -> Term:
+        """The term as a point of its class's grid, where that has one: at its strength, or at the default one."""
+        strength = self.kind.default_strength if self.strength is None else self.strength
+        tuned = self.given is None and strength is not None and _of_class(self.kind).tuned
+        return replace(self, strength=strength, tuned=tuned)
+
     def another(self, tried: list[float], best: float) -> float | None:
         return grid.another(self.grid, tried, best, getattr(self.kind, "most", math.inf))
 

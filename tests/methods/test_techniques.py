@@ -56,7 +56,9 @@ EVERY = [f"{name}@{guide}" for name in TECHNIQUES for guide in GUIDES]
 METHODS = [text for text in EVERY if REFUSED.get(text.split("@")[0]) != text.split("@")[1]]
 
 
-@pytest.mark.parametrize("text", [*METHODS, "dropout+l2+label_smoothing", "smoothness+dropout", "ard+mc_dropout@normal"])
+@pytest.mark.parametrize(
+    "text", [*METHODS, "dropout+l2+label_smoothing", "smoothness+dropout", "ard+mc_dropout@normal"]
+)
 def test_what_is_not_refused_works(text, tmp_path):
     method = br.Method.parse(text).candidates[0]
     net = network()
@@ -348,9 +350,7 @@ def test_the_history_and_the_convergence_say_which_epoch():
     assert best < 30  # random labels: it overfits
     assert history.best_epoch.iloc[-1] == best
     assert [int(history.validation_nll[: e + 1].idxmin()) + 1 for e in range(30)] == list(history.best_epoch)
-    assert str(posterior.convergence) == (
-        f"stopped early at epoch {best} of 30, where the NLL on validation was least"
-    )
+    assert str(posterior.convergence) == (f"stopped early at epoch {best} of 30, where the NLL on validation was least")
     assert posterior.convergence.converged
     assert posterior.evaluate(images(1))["nll"] == pytest.approx(history.validation_nll.min(), rel=1e-6)
 

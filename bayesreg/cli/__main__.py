@@ -1,0 +1,41 @@
+"""The command `bayesreg`, also as python -m bayesreg.cli."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+import bayesreg
+
+COMMANDS = {
+    "compare": "which method regularises a network best: a grid of runs, a table and a page",
+    "run": "one run of a task under one method",
+    "report": "the page of runs that are done",
+    "data": "fetch or verify the published data files",
+    "baselines": "what a data set gives without a network",
+}
+USAGE = "usage: bayesreg [-h] [--version] COMMAND ...\n\n" + "\n".join(
+    f"  {name:10} {what}" for name, what in COMMANDS.items()
+)
+
+
+def main() -> None:
+    """Hand the command line to the command that it names. Exit status 2 for one that is unknown."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print(f"{USAGE}\n\nbayesreg COMMAND --help says what each takes.")
+    elif name == "--version":
+        print(f"bayesreg {bayesreg.__version__}")
+    elif name in COMMANDS:
+        sys.argv = [f"bayesreg {name}", *arguments]
+        importlib.import_module(f"bayesreg.cli.{name}").main()
+    else:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        print(f"error: unknown command {name!r}: {hint}Commands: {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

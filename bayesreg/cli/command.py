@@ -1,0 +1,64 @@
+"""What all commands share: reading options, how loud they are, and how they end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from bayesreg.cli.stopping import stoppable
+
+BAD = (ValueError, TypeError, OSError, MemoryError)  # what bad input raises
+Positional = Annotated[Path, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """How much a command says."""
+
+    quiet: bool = False
+    """Say nothing but errors and the result."""
+    verbose: bool = False
+    """Say what is done step by step."""
+
+    def apply(self, usual: str) -> None:
+        """Set the level of the log. ValueError where both are asked for."""
+        if self.quiet and self.verbose:
+            raise ValueError("--quiet beside --verbose: leave one of them out")
+        level = "ERROR" if self.quiet else "INFO" if self.verbose else usual
+        logging.basicConfig(level=level, format="%(message)s")
+
+
+def read(kind: Any, prog: str) -> Any:
+    """The options from the command line, flags without their negation."""
+    return tyro.cli(kind, prog=prog, args=sys.argv[1:], config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def command(main: Callable[..., None]) -> Callable[..., None]:
+    """A command that ends as `stoppable` says where it is stopped."""
+
+    @wraps(main)
+    def wrapped(*arguments: Any) -> None:
+        with stoppable():
+            main(*arguments)
+
+    return wrapped
+
+
+@contextmanager
+def refused(kinds: tuple[type[Exception], ...] = BAD) -> Iterator[None]:
+    """Say what is wrong with the input in one line, without a traceback, and exit with status 2."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except kinds as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
