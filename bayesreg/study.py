@@ -118,7 +118,8 @@ class Study:
     def runs(self) -> pd.DataFrame:
         """One row a run of this study."""
         known = report.load(self.path, self.settings["tasks"])
-        return known[known["method"].isin(self.settings["methods"])].reset_index(drop=True)
+        own = known["method"].isin(self.settings["methods"]) & known["stage"].notna()  # and no run on its own
+        return known[own].reset_index(drop=True)
 
     @cached_property
     def _conclusions(self) -> dict[str, Conclusion]:
