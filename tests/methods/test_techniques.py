@@ -56,7 +56,9 @@ EVERY = [f"{name}@{guide}" for name in TECHNIQUES for guide in GUIDES]
 METHODS = [text for text in EVERY if REFUSED.get(text.split("@")[0]) != text.split("@")[1]]
 
 
-@pytest.mark.parametrize("text", [*METHODS, "dropout+l2+label_smoothing", "smoothness+dropout", "ard+mc_dropout@normal"])
+@pytest.mark.parametrize(
+    "text", [*METHODS, "dropout+l2+label_smoothing", "smoothness+dropout", "ard+mc_dropout@normal"]
+)
 def test_what_is_not_refused_works(text, tmp_path):
     method = br.Method.parse(text).candidates[0]
     net = network()
@@ -242,9 +244,9 @@ def test_mc_dropout_predicts_the_mean_over_masks(tmp_path):
     br.network.to_predict(net)
     assert not net[1].training  # BatchNorm predicts as ever
     with torch.no_grad():
-        passes = torch.stack([net(x).softmax(-1) for _ in range(4000)])
-    ours = posterior.predict(x, draws=4000).probs
-    torch.testing.assert_close(ours, passes.mean(0), rtol=0, atol=0.03)
+        passes = torch.stack([net(x).softmax(-1) for _ in range(1500)])
+    ours = posterior.predict(x, draws=1500).probs
+    torch.testing.assert_close(ours, passes.mean(0), rtol=0, atol=0.05)
     assert (passes.std(0) > 0.05).any()
     assert "draws" in repr(posterior.predict(x)) or "Categorical" in repr(posterior.predict(x))
     assert torch.equal(posterior.predict(x, seed=1).probs, posterior.predict(x, seed=1).probs)
@@ -308,6 +310,10 @@ def test_an_update_is_checked_before_training():
         br.fit(model, images(), update=0.1)
     with pytest.raises(ValueError, match=r"AdamW\(strength=30.0\) at lr=0.05.*below 20"):
         br.fit(model, images(), update=AdamW(30.0), lr=0.05)
+    frozen = network()
+    frozen.requires_grad_(False)[1].requires_grad_(True)
+    with pytest.raises(ValueError, match=r"AdamW\(strength=0.1\)\) claims none of the network's parameters: 1.weight"):
+        br.fit(br.Model(frozen, "none", "categorical", N), images(), update=AdamW(0.1))
 
 
 @pytest.mark.parametrize("strength", [0, -0.1, 1.0, float("nan"), float("inf"), True, "0.1", None])
@@ -348,9 +354,7 @@ def test_the_history_and_the_convergence_say_which_epoch():
     assert best < 30  # random labels: it overfits
     assert history.best_epoch.iloc[-1] == best
     assert [int(history.validation_nll[: e + 1].idxmin()) + 1 for e in range(30)] == list(history.best_epoch)
-    assert str(posterior.convergence) == (
-        f"stopped early at epoch {best} of 30, where the NLL on validation was least"
-    )
+    assert str(posterior.convergence) == (f"stopped early at epoch {best} of 30, where the NLL on validation was least")
     assert posterior.convergence.converged
     assert posterior.evaluate(images(1))["nll"] == pytest.approx(history.validation_nll.min(), rel=1e-6)
 
