@@ -97,7 +97,8 @@ def judge(
 
     The gradient is a mean over some batches, and the objective that over others, each with draws of its own, so that
     what is only noise of the one is none in the other. It is 0 at the end only where all that moves the weights is in
-    the objective; beside an update of them the history tells. work: floating-point operations of a forward pass on a batch.
+    the objective; beside an update of them the history tells. work: floating-point operations of a forward pass on a
+    batch.
     """
     epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
     horizon = max(epochs, schedule.epochs(size, batch_size))

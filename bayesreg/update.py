@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Rate = float | Tensor  # the learning rate of the step; on a GPU it is in memory
+Rate = Any  # the learning rate of the step: a float, or on a GPU a tensor of one number
 
 
 class Update:
@@ -37,7 +38,7 @@ class Update:
         """Ahead of Adam's step."""
 
     def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:
-        """Behind it. divisors: what Adam has divided the mean gradient by, √v̂ + ε, of their shapes; to be written to."""
+        """Behind it. divisors: what Adam has divided the mean gradient by, √v̂ + ε, of their shapes and made anew."""
 
     def penalty(self, weights: list[Tensor]) -> Tensor | None:
         """What it minimises beside the objective, a scalar in nats per datum; None: there is no such thing."""
