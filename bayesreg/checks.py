@@ -73,7 +73,7 @@ def check(
             "write early_stopping=True and validation=data.validation"
         )
     if update is not None:
-        _check_update(update, guide, lr)
+        _check_update(update, model, guide, lr)
     if model.size != len(train):
         raise ValueError(
             f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
@@ -99,11 +99,14 @@ def check(
         poutine.block(trial)(x, y, {site: term.turns[0] for site, term in trial.terms.items()})
 
 
-def _check_update(update: Update, guide: str, lr: float) -> None:
+def _check_update(update: Update, model: Model, guide: str, lr: float) -> None:
     if not isinstance(update, Update):
         raise ValueError(f"fit(update={update!r}): give an Update, as br.methods.AdamW(0.1), or none")
     update.check_guide(guide)
     update.check_rate(lr)
+    learned = {name for block in model.blocks for name in block.shapes}
+    if not any(update.claims(name, p) for name, p in model.net.named_parameters() if name in learned):
+        raise ValueError(f"fit(update={update!r}) claims none of the network's parameters: {', '.join(learned)}")
 
 
 def check_seed(owner: str, seed: int) -> None:

@@ -95,9 +95,10 @@ def judge(
 
     losses: the mean of each epoch.
 
-    Where an update of the weights is no part of the objective, their gradient is not 0 at the end: the history tells.
     The gradient is a mean over some batches, and the objective that over others, each with draws of its own, so that
-    what is only noise of the one is none in the other. work: floating-point operations of a forward pass on a batch.
+    what is only noise of the one is none in the other. It is 0 at the end only where all that moves the weights is in
+    the objective; beside an update of them the history tells. work: floating-point operations of a forward pass on a
+    batch.
     """
     epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
     horizon = max(epochs, schedule.epochs(size, batch_size))

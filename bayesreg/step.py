@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
-from bayesreg.update import Update
+from bayesreg.update import Bound, Update
 
 COMPILE = ("never", "auto", "always")
 WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
@@ -54,35 +53,30 @@ class Step:
         self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
         self._rates = dict(rates or {})
         self._vectors = self._vectors_of_rates()
-        self.update, self._weights, self._penalised = update, [], False
-        if update:
-            self._begin()
-            self._weights = [weight for weight, _ in self._claimed(update, self.parameters)]
-            self._penalised = update.penalty(self._weights) is not None
+        self.update = update and self._bound(update)
 
-    def _claimed(self, update: Update, vectors: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """The parts of vectors like the guide's that the update changes, and their rates."""
+    def _bound(self, update: Update) -> Bound:
+        """The update of the weights that it claims, each with its second moment in Adam and its rate."""
+        self._begin()
         own = dict(self.model.net.named_parameters())
         names = [name for block in self.model.blocks for name in block.shapes if update.claims(name, own[name])]
-        one = torch.ones((), device=self.parameters[0].device)
-        return list(self._parts(vectors, {name: self._rates.get(name, one) for name in names}))
+        weights, squares = (
+            dict(self._named(vectors))
+            for vectors in (self.parameters, [self.optimiser.state[p]["exp_avg_sq"] for p in self.parameters])
+        )
+        return Bound(update, self.optimiser, [(weights[name], squares[name], self._rates.get(name)) for name in names])
 
-    def _metric(self, update: Update) -> list[Tensor]:
-        """What Adam multiplies a gradient by beside lr, 1/(√v̂ + ε), and the rates squared, where the update claims."""
-        b2, epsilon = self.optimiser.defaults["betas"][1], self.optimiser.defaults["eps"]
-        moments = [self.optimiser.state[parameter] for parameter in self.parameters]
-        claimed = self._claimed(update, [m["exp_avg_sq"] for m in moments])
-        seen = 1 - b2 ** moments[0]["step"].double()
-        return [rate**2 / ((square / seen).sqrt() + epsilon) for square, rate in claimed]
+    def _named(self, vectors: list[Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """The parts of vectors like the guide's, by the name of the parameter or the site that they are of."""
+        for path, vector in zip(self.gradient.parameters, vectors, strict=True):
+            site = path.removeprefix("guide.").removeprefix("locs.").removesuffix("_unconstrained")
+            yield site, vector
+            for block in self.model.blocks:
+                yield from block.unpack(vector).items() if site == block.site else ()
 
     def _parts(self, vectors: list[Tensor], rates: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The parts of vectors like the guide's that have a rate of their own, and that rate."""
-        for path, vector in zip(self.gradient.parameters, vectors, strict=True):
-            site = path.removeprefix("guide.").removeprefix("locs.").removesuffix("_unconstrained")
-            named = {site: vector}
-            for block in self.model.blocks:
-                named |= block.unpack(vector) if site == block.site else {}
-            yield from ((named[name], rate) for name, rate in rates.items() if name in named)
+        yield from ((part, rates[name]) for name, part in self._named(vectors) if name in rates)
 
     def _vectors_of_rates(self) -> list[Tensor | None]:
         """The rates as vectors like the parameters, 1 where there is none; None for those without any."""
@@ -117,11 +111,8 @@ class Step:
 
     def _update(self, x: Tensor, y: Tensor) -> Tensor:
         terms, *gradients = self.gradient(x, y)
-        update, lr = self.update, self.optimiser.param_groups[0]["lr"]
-        if update:
-            penalty = update.penalty(self._weights)
-            terms = terms if penalty is None else torch.cat([terms, penalty[None]])
-            update.before(self._weights, lr)
+        if self.update:
+            terms = self.update.before(terms)
         for parameter, gradient, rate in zip(self.parameters, gradients, self._vectors, strict=True):
             parameter.grad = gradient if rate is None else gradient * rate  # that of p / rate, as large in every unit
             if rate is not None:
@@ -131,18 +122,18 @@ class Step:
             if rate is not None:
                 parameter.mul_(rate)
             parameter.grad = None  # its memory is free for the next step's activations
-        if update:
-            update.after(self._weights, lr, partial(self._metric, update))
+        if self.update:
+            self.update.after()
         return terms
 
     @property
     def names(self) -> list[str]:
         """The terms of the objective, and of the update where it has one, by name."""
-        return [*self.gradient.names, *([self.update.name] if self.update and self._penalised else [])]
+        return self.gradient.names + (self.update.names if self.update else [])
 
     def penalty(self, terms: Mapping[str, float]) -> float:
         """Of the loss in nats per datum: what the prior adds without its densities' constants, and the update."""
-        return self.model.penalty(terms) + (terms.get(self.update.name, 0.0) if self.update else 0.0)
+        return self.model.penalty(terms) + sum(terms[name] for name in (self.update.names if self.update else []))
 
     def prepare(self, x: Tensor, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
         """Make ready for `steps` batches shaped like x and y; says what was chosen, and why.

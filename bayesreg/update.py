@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor
 
-Rate = float | Tensor  # the learning rate of the step; on a GPU it is in memory
+Rate = Any  # the learning rate of the step: a float, or on a GPU a tensor of one number
 
 
 class Update:
@@ -35,9 +37,44 @@ class Update:
     def before(self, weights: list[Tensor], lr: Rate) -> None:
         """Ahead of Adam's step."""
 
-    def after(self, weights: list[Tensor], lr: Rate, metric: Callable[[], list[Tensor]]) -> None:
-        """Behind it. metric: what Adam has multiplied the mean gradient by beside lr, 1/(√v̂ + ε), of their shapes."""
+    def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:
+        """Behind it. divisors: what Adam has divided the mean gradient by, √v̂ + ε, of their shapes and made anew."""
 
     def penalty(self, weights: list[Tensor]) -> Tensor | None:
         """What it minimises beside the objective, a scalar in nats per datum; None: there is no such thing."""
         return None
+
+
+class Bound:
+    """An update of given weights: (weight, its second moment in Adam, its rate or None), views of flat vectors."""
+
+    def __init__(
+        self, update: Update, optimiser: torch.optim.Optimizer, parts: list[tuple[Tensor, Tensor, Tensor | None]]
+    ) -> None:
+        self.update, self.optimiser = update, optimiser
+        self.weights, self.squares, self.rates = map(list, zip(*parts, strict=True))
+        self.names = [] if update.penalty(self.weights) is None else [update.name]
+
+    def before(self, terms: Tensor) -> Tensor:
+        """Ahead of Adam's step; returns the terms of the objective with the penalty behind them, where there is one."""
+        penalty = self.update.penalty(self.weights)
+        self.update.before(self.weights, self._lr)
+        return terms if penalty is None else torch.cat([terms, penalty[None]])
+
+    def after(self) -> None:
+        """Behind Adam's step."""
+        self.update.after(self.weights, self._lr, self._divisors)
+
+    @property
+    def _lr(self) -> Rate:
+        return self.optimiser.param_groups[0]["lr"]
+
+    def _divisors(self) -> list[Tensor]:
+        """√v̂ + ε over the rates squared: of the gradient, as of p / rate, and of the step."""
+        b2, epsilon = self.optimiser.defaults["betas"][1], self.optimiser.defaults["eps"]
+        seen = 1 - b2 ** next(iter(self.optimiser.state.values()))["step"].double()
+        made = []
+        for square, rate in zip(self.squares, self.rates, strict=True):
+            root = square.sqrt().mul_(seen.rsqrt()).add_(epsilon)
+            made.append(root if rate is None else root.div_(rate**2))
+        return made

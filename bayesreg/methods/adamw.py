@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from bayesreg.datasets import Data
@@ -43,4 +42,5 @@ class AdamW(Tuned, Update):
             )
 
     def before(self, weights: list[Tensor], lr: Rate) -> None:
-        torch._foreach_mul_(weights, 1 - lr * self.strength)
+        for weight in weights:
+            weight.mul_(1 - lr * self.strength)

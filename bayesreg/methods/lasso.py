@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from bayesreg.datasets import Data
@@ -37,10 +38,11 @@ class Lasso(Tuned, Update):
     def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
         self.check_guide(guide)
 
-    def after(self, weights: list[Tensor], lr: Rate, metric: Callable[[], list[Tensor]]) -> None:
-        for weight, adam in zip(weights, metric(), strict=True):
-            threshold = adam * (lr * self.strength)
-            weight.sub_(weight.clamp(-threshold, threshold))
+    def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:
+        threshold = lr * self.strength
+        for weight, divisor in zip(weights, divisors(), strict=True):
+            scaled = weight * divisor
+            torch.div(scaled.sub_(scaled.clamp(-threshold, threshold)), divisor, out=weight)  # 0 where all is taken
 
     def penalty(self, weights: list[Tensor]) -> Tensor:
         return self.strength * sum((weight.abs().sum() for weight in weights), start=weights[0].new_zeros(()))

@@ -244,9 +244,9 @@ def test_mc_dropout_predicts_the_mean_over_masks(tmp_path):
     br.network.to_predict(net)
     assert not net[1].training  # BatchNorm predicts as ever
     with torch.no_grad():
-        passes = torch.stack([net(x).softmax(-1) for _ in range(4000)])
-    ours = posterior.predict(x, draws=4000).probs
-    torch.testing.assert_close(ours, passes.mean(0), rtol=0, atol=0.03)
+        passes = torch.stack([net(x).softmax(-1) for _ in range(1500)])
+    ours = posterior.predict(x, draws=1500).probs
+    torch.testing.assert_close(ours, passes.mean(0), rtol=0, atol=0.05)
     assert (passes.std(0) > 0.05).any()
     assert "draws" in repr(posterior.predict(x)) or "Categorical" in repr(posterior.predict(x))
     assert torch.equal(posterior.predict(x, seed=1).probs, posterior.predict(x, seed=1).probs)
@@ -310,6 +310,10 @@ def test_an_update_is_checked_before_training():
         br.fit(model, images(), update=0.1)
     with pytest.raises(ValueError, match=r"AdamW\(strength=30.0\) at lr=0.05.*below 20"):
         br.fit(model, images(), update=AdamW(30.0), lr=0.05)
+    frozen = network()
+    frozen.requires_grad_(False)[1].requires_grad_(True)
+    with pytest.raises(ValueError, match=r"AdamW\(strength=0.1\)\) claims none of the network's parameters: 1.weight"):
+        br.fit(br.Model(frozen, "none", "categorical", N), images(), update=AdamW(0.1))
 
 
 @pytest.mark.parametrize("strength", [0, -0.1, 1.0, float("nan"), float("inf"), True, "0.1", None])
