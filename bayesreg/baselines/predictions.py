@@ -1,4 +1,4 @@
-"""What is predicted without a network, fitted on train: p(y | x) of each test example, or classes, or images rebuilt."""
+"""What is predicted without a network, fitted on train: p(y | x) of each test example, classes, or images rebuilt."""
 
 from __future__ import annotations
 
