@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from bayesreg import baselines
-from bayesreg.baselines import BASELINES, baseline, log_likelihood
+from bayesreg.baselines import BASELINES, baseline, log_likelihood, predictions
 from bayesreg.datasets import DATASETS, Data, Dataset, Windows, load, reconstruct
 
 
@@ -120,7 +120,7 @@ def test_bag_of_words():
     x[:, 10:] = 0
     data = made((x[:60], y[:60]), (x[60:], y[60:]), classes=2)
     assert judged(baselines.bag_of_words, data)["accuracy"] == 1
-    counts = baselines._counts(data.test.x, 7).toarray()
+    counts = predictions._counts(data.test.x, 7).toarray()
     np.testing.assert_array_equal(counts[:, 2:], [np.bincount(row, minlength=7)[2:] for row in x[60:]])
     assert counts[:, :2].sum() == 0
 
@@ -272,7 +272,7 @@ def test_linear_takes_what_is_floating_or_stays_away(images, monkeypatch):
     assert set(baseline(tokens)) == {"constant"}
     with pytest.raises(ValueError, match="x of mine has nothing floating"):
         baselines.linear(tokens)
-    monkeypatch.setattr(baselines, "LARGEST", 100)
+    monkeypatch.setattr(predictions, "LARGEST", 100)
     assert set(baselines.applicable(classes())) == {"constant"}
 
 

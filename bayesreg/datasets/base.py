@@ -161,7 +161,8 @@ class Data:
         x, which may be a DataFrame of numbers, is taken as Dataset takes it: what is prepared already needs no more,
         and images and tokens want none. With scale=True it becomes float32, standardised by the training rows.
         y [n] (or [n, 1]) is classes or regression as in from_table, but floats are regression, as everywhere in
-        PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value a row.
+        PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value a row. For `fold` x is
+        kept, and not copied.
 
         Raises ValueError or TypeError, with what to do, for what cannot be split.
         """

@@ -56,15 +56,14 @@ def from_table(
 
 def from_arrays(x: Any, y: Any, *, task: str | None, group: Any, time: Any, scale: bool, seed: int, name: str) -> Data:
     """See Data.split."""
-    inputs: Inputs = AsGiven(x)
-    given = inputs.transform(x)
+    given = AsGiven(x).transform(x)
     column = _column(y)
     if len(given) != len(column):
         raise ValueError(f"x has {len(given)} rows and y has {len(column)}: give one y for each x")
     refuse_few(len(given))
     found = _target(column, task)
     by = {"group": column_of("group", group, len(given)), "time": column_of("time", time, len(given))}
-    made_of = partial(_scaled, x, found, name) if scale else partial(_as_given, given, found, name, inputs)
+    made_of = partial(_arrays, x, found, name, scale)
     return _source(made_of, found, **by).split(seed)
 
 
@@ -83,13 +82,10 @@ def _encoded(
     return _data(name, inputs.transform(table), found, rows, target, provenance, inputs)
 
 
-def _scaled(x: Any, found: Target, name: str, rows: Rows) -> Data:
-    inputs = Scaled(x, rows.train)
-    return _as_given(inputs.transform(x), found, name, inputs, rows)
-
-
-def _as_given(x: Any, found: Target, name: str, inputs: Inputs, rows: Rows) -> Data:
-    return _data(name, x, found, rows, "y", {name: "your own"}, inputs)
+def _arrays(x: Any, found: Target, name: str, scale: bool, rows: Rows) -> Data:
+    """Data of arrays; x is what somebody gave, of which no copy is kept."""
+    inputs = Scaled(x, rows.train) if scale else AsGiven(x)
+    return _data(name, inputs.transform(x), found, rows, "y", {name: "your own"}, inputs)
 
 
 def _source(make: Callable[[Rows], Data], found: Target, **by: Any) -> Source:

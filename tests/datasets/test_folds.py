@@ -200,3 +200,13 @@ def test_a_published_test_split_stays(name: str, request: pytest.FixtureRequest)
     assert data.default_folds == 1
     with pytest.raises(ValueError, match=f"{name} has no folds, since its test split is published"):
         data.fold(0)
+
+
+def test_large_arrays_are_not_kept_twice() -> None:
+    """Beside train, validation and test, the memory of x is that of whoever gave it."""
+    x = torch.zeros(60, 3, 8, 8, dtype=torch.uint8)
+    for kind in (x, x.double()):
+        source = br.Data.split(kind, np.arange(60) % 2).source
+        assert isinstance(source, Source)
+        kept = [value for value in source.make.args if isinstance(value, torch.Tensor)]  # type: ignore[attr-defined]
+        assert [value.data_ptr() for value in kept] == [kind.data_ptr()]

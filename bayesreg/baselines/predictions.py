@@ -1,29 +1,18 @@
-"""What a data set gives without a network: the figure that each network has to beat, computed and not quoted.
-
-Everything is fitted on the training split and judged on test.
-"""
+"""What is predicted without a network, fitted on train: p(y | x) of each test example, classes, or images rebuilt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, Normal
-from torch.nn.functional import one_hot
-
-from bayesreg.likelihoods import CLASSIFICATION, REGRESSION
-from bayesreg.metrics import METRICS, accuracy, macro_f1, mse
 
 if TYPE_CHECKING:
     from bayesreg.datasets import Data, Dataset
 
-Metrics = dict[str, float]
-Prediction = Distribution | Tensor
 LARGEST = 2**24  # numbers of x: a baseline should not take longer than the network
-JUDGED = tuple(name for name in CLASSIFICATION if name != "ece")  # what says the same of every x is calibrated
 
 
 def constant(data: Data) -> Distribution:
@@ -44,13 +33,13 @@ def majority(data: Data) -> Categorical:
 
     One more of each, since a small train may lack some (Laplace): the mean of p under a uniform prior.
     """
-    counts = _labels(data.train).bincount(minlength=data.classes or 0).double() + 1
+    counts = labels(data.train).bincount(minlength=data.classes or 0).double() + 1
     return Categorical(probs=counts.expand(len(data.test), -1))
 
 
 def nearest_class_mean(data: Data) -> Tensor:
     """The class whose mean training input is the nearest, in Euclidean distance."""
-    x, y = data.train.x.flatten(1), _labels(data.train)
+    x, y = data.train.x.flatten(1), labels(data.train)
     classes = y.unique()  # a small training set may lack some
     means = torch.stack([x[y == c].float().mean(0) for c in classes])
     return classes[torch.cdist(data.test.x.flatten(1).float(), means).argmin(1)]
@@ -82,7 +71,7 @@ def principal_components(data: Data, latent: int = 20) -> Tensor:
     """
     from sklearn.decomposition import PCA
 
-    train, test = (_pixels(part.x).numpy() for part in (data.train, data.test))
+    train, test = (pixels(part.x).numpy() for part in (data.train, data.test))
     pca = PCA(min(latent, *train.shape), svd_solver="randomized", random_state=0).fit(train)
     return torch.from_numpy(pca.inverse_transform(pca.transform(test)))
 
@@ -125,76 +114,6 @@ def persistence(data: Data) -> Distribution:
     return _normal(test, (y - train).double().square())
 
 
-Baseline = Callable[..., Prediction]
-BASELINES: dict[str, tuple[Baseline, ...]] = {
-    "synthetic": (majority, nearest_class_mean),
-    "digits": (majority, nearest_class_mean),
-    "diabetes": (mean, ridge),
-    "housing": (mean, ridge),
-    "beijing": (mean, persistence),
-    "mnist": (majority, nearest_class_mean, principal_components),
-    "fashion_mnist": (majority, nearest_class_mean, principal_components),
-    "flowers": (majority, nearest_class_mean, principal_components),
-    "imdb": (majority, bag_of_words),
-    "cifar10": (majority, nearest_class_mean),
-    "cifar100": (majority, nearest_class_mean),
-}
-
-
-def applicable(data: Data) -> dict[str, Baseline]:
-    """The baselines of a data set by their names: those of BASELINES; of data of one's own, constant and linear.
-
-    Without linear where x has nothing floating, or is too large. Where images are their own targets, there are no
-    classes to be found: only PCA has to be beaten.
-    """
-    x, y = data.train.x, data.train.y
-    images = isinstance(x, Tensor) and x.dtype == torch.uint8 and x.shape == y.shape
-    if data.inputs is None and data.name in BASELINES:
-        known = BASELINES[data.name]
-        chosen = tuple(compute for compute in known if compute is principal_components or not images)
-    else:
-        chosen = (principal_components,) if images else (constant, linear) if _takes_linear(data) else (constant,)
-    return {compute.__name__.replace("_", " "): compute for compute in chosen}
-
-
-def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
-    """{name: {metric: value on test}} of the baselines that apply to the data, y in its unit.
-
-    options: further arguments by the name of the function, as principal_components={"latent": 20}.
-    """
-    return {
-        name: judge(compute(data, **options.get(compute.__name__, {})), data)
-        for name, compute in applicable(data).items()
-    }
-
-
-def judge(prediction: Prediction, data: Data) -> Metrics:
-    """The metrics on test of a distribution p(y | x) for each example, or of classes [n], or of images rebuilt."""
-    if isinstance(prediction, Tensor):
-        if prediction.is_floating_point():
-            return {"mse": mse(prediction, _pixels(data.test.x))}
-        certain, y = one_hot(prediction, data.classes or -1).float(), _labels(data.test)
-        return {"accuracy": accuracy(certain, y), "macro_f1": macro_f1(certain, y)}
-    point = prediction.probs if isinstance(prediction, Categorical) else prediction.mean
-    names = JUDGED if isinstance(prediction, Categorical) else REGRESSION
-    return {name: METRICS[name](prediction if name == "nll" else point, _targets(data)) for name in names}
-
-
-def log_likelihood(name: str, data: Data) -> Tensor:
-    """log p(y_i | x_i) [n] of the test examples by a baseline of `applicable`, or by "constant", in nats.
-
-    Of numbers it is a density, in the unit of y. ValueError for an unknown name, and for a baseline that predicts
-    without a distribution.
-    """
-    known = {"constant": constant} | applicable(data)
-    if name not in known:
-        raise ValueError(f"{data.name} has no baseline called {name!r}: choose among {', '.join(known)}")
-    prediction = known[name](data)
-    if isinstance(prediction, Tensor):
-        raise ValueError(f"the baseline {name!r} predicts without a distribution: it has no log likelihood")
-    return prediction.log_prob(_targets(data))
-
-
 def _normal(mean: Tensor, squares: Tensor) -> Distribution:
     """Normal about the mean [n, ...], with the variance of each output from squared residuals [rows, ...]."""
     variance = squares.mean(0).reshape(mean.shape[1:])
@@ -206,34 +125,29 @@ def _logistic(data: Data, steps: list[Any], train: Any, test: Any) -> Categorica
     """p(y | x) of a classifier; a class that train has not is as probable as in `majority`."""
     from sklearn.pipeline import make_pipeline
 
-    known = _labels(data.train).unique()
+    known = labels(data.train).unique()
     if len(known) < 2:
         return majority(data)  # there is nothing to regress on
     probs = majority(data).probs.clone()
     rest = probs[:, known].sum(1, keepdim=True)
-    model = make_pipeline(*steps).fit(train, _labels(data.train).numpy())
+    model = make_pipeline(*steps).fit(train, labels(data.train).numpy())
     probs[:, known] = torch.from_numpy(model.predict_proba(test)).double() * rest
     return Categorical(probs=probs)
 
 
-def _labels(part: Dataset) -> Tensor:
+def labels(part: Dataset) -> Tensor:
     """Class numbers [n]; y [n, 1] is taken too."""
     return part.y.reshape(-1).long()
 
 
-def _targets(data: Data) -> Tensor:
-    """y of test, as a distribution takes it."""
-    return data.test.y.double() if data.classes is None else _labels(data.test)
-
-
-def _takes_linear(data: Data) -> bool:
+def takes_linear(data: Data) -> bool:
     floating = _floats(data.train.x)
     return 0 < sum(part.numel() for part in floating) <= LARGEST
 
 
 def _floating(data: Data) -> list[np.ndarray]:
     """What of x is floating, in train and test, float64 [n, k]."""
-    if not _takes_linear(data):
+    if not takes_linear(data):
         raise ValueError(f"x of {data.name} has nothing floating, or more than {LARGEST} numbers: take constant")
     return [torch.cat(_floats(part.x), 1).double().numpy() for part in (data.train, data.test)]
 
@@ -243,7 +157,7 @@ def _floats(x: Any) -> list[Tensor]:
     return [part.flatten(1) for part in parts if isinstance(part, Tensor) and part.is_floating_point()]
 
 
-def _pixels(images: Tensor) -> Tensor:
+def pixels(images: Tensor) -> Tensor:
     """uint8 [n, ...] as [n, pixels] in [0, 1]."""
     return images.flatten(1).float() / 255
 
