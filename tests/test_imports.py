@@ -2,9 +2,9 @@
 
 files, progress, schedule → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction → priors
 → model → device → units → guides → objective → step → checks, convergence → posterior, diagnostics, checkpoint → fit,
-claims → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but fit returns a
-Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
-package but files and progress: a cache and a download must not leave half a file, nor be silent.
+claims → runs, testing → sweep → statistics, report → experiments. The design lists fit before posterior; but fit
+returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else
+of the package but files and progress: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -26,7 +26,7 @@ LAYERS = [
     {"checks", "convergence"},
     {"posterior", "diagnostics", "checkpoint"},
     {"fit", "claims"},
-    {"runs"},
+    {"runs", "testing"},
     {"sweep"},
     {"statistics", "report"},
     {"experiments"},
