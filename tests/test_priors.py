@@ -1,5 +1,7 @@
 """Priors as text, as strengths, as records, and their algebra."""
 
+import math
+
 import byhand
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import bayesreg as br
-from bayesreg.priors import PRIORS, from_records, parse, split, text
+from bayesreg.priors import PRIORS, from_records, made, parse, split, text
 
 N = 12
 NAMED = [name for name in PRIORS if name != "none"]
@@ -32,15 +34,50 @@ def test_split_reads_what_is_written(pairs):
 
 @given(st.lists(terms, min_size=1, max_size=4), sizes)
 def test_parse_then_text_then_parse(pairs, size):
-    """The text has six digits; and is its own text again."""
+    """The very same prior, and the text its own text again."""
     prior = parse(written(pairs), size)
     assert [term.name for term in prior.terms] == [name for name, _ in pairs]
     found = [term.per_datum(size) for term in prior.terms]
     assert found == pytest.approx([strength for _, strength in pairs], rel=1e-9)
     once = text(prior, size)
     assert [name for name, _ in split(once)] == [name for name, _ in pairs]
-    assert [strength for _, strength in split(once)] == pytest.approx([s for _, s in pairs], rel=1e-5)
+    assert parse(once, size) == prior
     assert text(parse(once, size), size) == once
+    assert made(split(once), size) == prior
+
+
+@pytest.mark.parametrize("name", NAMED)
+@settings(max_examples=200)
+@given(strength=strengths, size=sizes)
+def test_a_strength_comes_back_as_it_was(name, strength, size):
+    """Within some units of its last place, where several numbers give the same density; as it was where it is short."""
+    prior = PRIORS[name].from_strength(strength, size)
+    assert parse(text(prior, size), size) == prior
+    assert abs(prior.per_datum(size) - strength) <= 16 * math.ulp(strength)
+    short = float(f"{strength:.9g}")
+    assert PRIORS[name].from_strength(short, size).per_datum(size) == short
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("strength", [123456.789, 1 / 3, 1e-300, 1e300, 5e-324, 1e-30, 1e30])
+def test_an_extreme_strength_is_kept_or_refused(name, strength):
+    for size in (1, 17, 10**6):
+        if 1e-30 <= size * strength <= 1e30:
+            prior = parse(f"{name}:{strength!r}", size)
+            assert parse(text(prior, size), size) == prior
+            assert prior.per_datum(size) == pytest.approx(strength, rel=1e-14)
+            assert prior.describe(size)["strength"] == prior.per_datum(size)
+        else:
+            with pytest.raises(ValueError, match=r"strength=.*single precision; take one with N × strength from 1e-30"):
+                parse(f"{name}:{strength!r}", size)
+
+
+@pytest.mark.parametrize("prior", [br.L2(scale=0.3), br.L1(scale=np.float64(0.7)), br.ARD(temper=1.0)], ids=str)
+def test_the_text_of_natural_parameters(prior):
+    """Not each is that of a strength, but each is within its rounding."""
+    again = parse(text(prior, 1797), 1797)
+    for name, value in prior.natural().items():
+        assert again.natural()[name] == (pytest.approx(value, rel=1e-15) if isinstance(value, float) else value)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +168,7 @@ def test_natural_parameters_of_a_strength(strength, size):
     assert br.L1.from_strength(strength, size).scale == pytest.approx(1 / (size * strength))
     assert br.Entropic.from_strength(strength, size).strength == strength
     assert br.Smoothness.from_strength(strength, size).strength == strength
+    assert br.ElasticNet.from_strength(strength, size, l1_ratio=0.2) == br.ElasticNet(size * strength, 0.2)
     assert br.ARD.from_strength(strength, size).temper == pytest.approx(size * strength)
     for name in NAMED:
         assert PRIORS[name].from_strength(strength, size).per_datum(size) == pytest.approx(strength)
@@ -139,7 +177,15 @@ def test_natural_parameters_of_a_strength(strength, size):
 # --- The algebra ---
 
 some_priors = st.sampled_from(
-    [br.Flat(), br.L1(scale=0.3), br.L2(scale=2.0), br.ARD(a=2.0), br.Entropic(0.1), br.Smoothness(0.2)]
+    [
+        br.Flat(),
+        br.L1(scale=0.3),
+        br.L2(scale=2.0),
+        br.ARD(a=2.0),
+        br.ElasticNet(),
+        br.Entropic(0.1),
+        br.Smoothness(0.2),
+    ]
 )
 
 
@@ -239,7 +285,7 @@ def net():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
 
-@pytest.mark.parametrize("kind", [br.L1, br.L2, br.ARD])
+@pytest.mark.parametrize("kind", [br.L1, br.L2, br.ElasticNet, br.ARD])
 @pytest.mark.parametrize(
     ("on", "claimed"),
     [

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from bayesreg import files, sweep
-from bayesreg.priors import PRIORS
+from bayesreg.priors import ARD, PRIORS, text
 from bayesreg.report import load
 from experiments import EXPERIMENTS, base, compare, options, report
 from experiments.diabetes import Diabetes
@@ -335,7 +335,7 @@ def test_an_option_of_one_prior_tells_its_candidates_apart_and_leaves_the_others
     for seed in (0, 1):
         assert command(experiment("diabetes"), *SHORT, "--seed", seed, "--bfloat16")[0] == 0
     runs = load("runs")
-    assert sorted(runs["candidate"]) == [f"ard:{1 / 266:.6g} · a 1", f"ard:{1 / 266:.6g} · a 2", "none", "none"]
+    assert sorted(runs["candidate"]) == [f"{text(ARD(), 266)} · a 1", f"{text(ARD(), 266)} · a 2", "none", "none"]
     assert sorted(set(runs["task"])) == ["diabetes · bfloat16 False", "diabetes · bfloat16 True"]
     grid = compare.Compare(experiments=["digits --ard.a 2"], priors=["l2:1", "ard:1"], seeds=1).runs()
     assert [(run.prior, run.ard.a) for run in grid] == [("l2:1", 1), ("ard:1", 2)]
