@@ -104,8 +104,9 @@ def _check_update(update: Update, model: Model, guide: str, lr: float) -> None:
         raise ValueError(f"fit(update={update!r}): give an Update, as br.methods.AdamW(0.1), or none")
     update.check_guide(guide)
     update.check_rate(lr)
-    learned = {name for block in model.blocks for name in block.shapes}
-    if not any(update.claims(name, p) for name, p in model.net.named_parameters() if name in learned):
+    names = {name for block in model.blocks for name in block.shapes}
+    learned = {name: p for name, p in model.net.named_parameters() if name in names}
+    if not any(update.claims(name, p) for name, p in learned.items()):
         raise ValueError(f"fit(update={update!r}) claims none of the network's parameters: {', '.join(learned)}")
 
 

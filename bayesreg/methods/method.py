@@ -190,6 +190,11 @@ class Method:
 def _refuse_repeats(method: Method) -> None:
     """A prior may be there twice where each object claims parameters of its own."""
     for term in method.terms:
-        alike = [other for other in method.terms if other.kind is term.kind]
+        alike = [other for other in method.terms if _is_a(other, term)]
         if len(alike) > 1 and not all(other.is_prior and other.given is not None for other in alike):
             raise ValueError(f"{method.text!r} has {term.kind.name!r} twice: leave one of them out")
+
+
+def _is_a(other: Term, term: Term) -> bool:
+    """Whether it does what the other does: Monte Carlo dropout is dropout."""
+    return other.kind is term.kind or (not term.is_prior and issubclass(other.kind, term.kind))

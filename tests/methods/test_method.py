@@ -21,7 +21,9 @@ NUMBERED = [name for name, kind in (PRIORS | TECHNIQUES).items() if kind.grid !=
 @st.composite
 def texts(draw):
     """A text of a method, whose terms are tuned or have a number."""
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+    of_a_kind = {"mc_dropout": "dropout"}
+    unique = {"min_size": 1, "max_size": 4, "unique_by": lambda name: of_a_kind.get(name, name)}
+    names = draw(st.lists(st.sampled_from(NAMES), **unique))
     number = st.one_of(st.none(), st.floats(1e-12, 0.99, exclude_max=True))
     numbers = [draw(number) if name in NUMBERED else None for name in names]
     terms = [name if n is None else f"{name}:{n!r}" for name, n in zip(names, numbers, strict=True)]
@@ -76,6 +78,8 @@ def test_names(text, name, full):
         ("l2+", "unknown prior or technique ''"),
         ("l2+l2:0.1", "has 'l2' twice"),
         ("entropic+confidence_penalty", "has 'entropic' twice"),
+        ("dropout+mc_dropout", "has 'dropout' twice"),
+        ("mc_dropout:0.1+l2+dropout:0.2", "has 'dropout' twice"),
         ("l2:", "the strength '' is not a number"),
         ("l2:strong", "the strength 'strong' is not a number"),
         ("l2:0", "'l2:0': .*above 0"),
