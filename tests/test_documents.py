@@ -29,15 +29,28 @@ def test_the_library_examples_run(tmp_path, monkeypatch, capsys):
     names["pyro"].clear_param_store()
 
 
+def contributed():
+    """What the examples of the contributing guide define."""
+    imports = "import pyro\nimport pyro.distributions as dist\nfrom torch import Tensor\n"
+    imports += "from bayesreg import Batch, FunctionPrior, Latent, WeightPrior\n"
+    names: dict[str, object] = {"__name__": "example"}
+    exec(imports + "\n\n".join(FENCE.findall(CONTRIBUTING)), names)
+    return names
+
+
+def test_the_weight_prior_of_the_contributing_guide_conforms(tmp_path):
+    from bayesreg.testing import TARGETS, TINY_NETS, check
+
+    for guide in ("delta", "normal"):
+        check(TINY_NETS["mlp"], contributed()["SharedScale"](), TARGETS["categorical"], guide, tmp_path)
+
+
 def test_the_prior_of_the_contributing_guide_works():
     import torch
 
     import bayesreg as br
 
-    (example,) = FENCE.findall(CONTRIBUTING)
-    imports = "from torch import Tensor\nfrom bayesreg import Batch, FunctionPrior\n"
-    names: dict[str, object] = {"__name__": "example"}
-    exec(imports + example, names)
+    names = contributed()
     x, y = torch.randn(32, 4), torch.arange(32) % 3
     prior = names["Confident"].from_strength(0.5, size=32)
     model = br.Model(torch.nn.Linear(4, 3), prior, br.Categorical(), size=32)
