@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from bayesreg import structure
+
 from .base import Data, Dataset
 from .columns import judge
 from .inputs import AsGiven, Encoded, Inputs, Scaled
@@ -54,13 +56,14 @@ def from_arrays(x: Any, y: Any, *, task: str | None, group: Any, time: Any, scal
     inputs: Inputs = AsGiven(x)
     given = inputs.transform(x)
     column = _column(y)
-    if len(given) != len(column):
-        raise ValueError(f"x has {len(given)} rows and y has {len(column)}: give one y for each x")
-    refuse_few(len(given))
+    size = structure.size(given)
+    if size != len(column):
+        raise ValueError(f"x has {size} rows and y has {len(column)}: give one y for each x")
+    refuse_few(size)
     found = _target(column, task)
     classes = None if found.labels is None else found.y
-    by = {"group": column_of("group", group, len(given)), "time": column_of("time", time, len(given))}
-    parts = partition(len(given), classes=classes, seed=seed, **by)
+    by = {"group": column_of("group", group, size), "time": column_of("time", time, size)}
+    parts = partition(size, classes=classes, seed=seed, **by)
     refuse_untrained(found, parts, "y")
     if scale:
         inputs = Scaled(x, parts[0])
