@@ -34,9 +34,11 @@ class Method(nn.Module):
 
 def check(net: nn.Module, x: X) -> None:
     """Raise ValueError unless model and guide draw the same z, each with one log density an example and a gradient."""
-    sites = {method: _sites(getattr(net, method), x) for method in ("model", "guide")}
-    prior, q = sites.values()
     kind, size = type(net).__name__, structure.size(x)
+    for method in ("model", "guide"):
+        if refused := structure.refusal(getattr(net, method), x):
+            raise ValueError(f"{kind}.{method} {refused}: let it take what forward takes")
+    prior, q = (_sites(getattr(net, method), x) for method in ("model", "guide"))
     if not prior or prior.keys() != q.keys():
         raise ValueError(
             f"{kind}.model samples {sorted(prior)} and {kind}.guide {sorted(q)}: let both sample the same sites, "

@@ -80,7 +80,10 @@ def describe(x: X) -> str:
 def refusal(function: Callable[..., Any], x: X) -> str | None:
     """In words, if the function takes other arguments than x has; None where they fit."""
     args, kwargs = arguments(x)
-    taken = inspect.signature(function)
+    try:
+        taken = inspect.signature(function)
+    except ValueError:  # of what is not written in Python
+        return None
     try:
         taken.bind(*args, **kwargs)
     except TypeError:

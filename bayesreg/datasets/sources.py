@@ -85,8 +85,10 @@ class Items:
         if len(items) == 0:
             raise ValueError(f"x is empty: {kind(items)} has no items")
         self.items = items
-        self.form, self.first = _taken_apart(self._pair(0))
-        self.one, self.one_y = self.pairs(torch.zeros(1, dtype=torch.int64))
+        one = torch.zeros(1, dtype=torch.int64)
+        with _random_numbers_of(one):
+            self.form, self.first = _taken_apart(self._pair(0))
+        self.one, self.one_y = self.pairs(one)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -114,7 +116,8 @@ class Items:
         """Those of x, and y, of one item, which are like those of the first."""
         form, leaves = _taken_apart(self._pair(number))
         if form != self.form:
-            raise ValueError(f"item {number} has x of {', '.join(leaves)[:-3]}, item 0 of {', '.join(self.first)[:-3]}")
+            ours, theirs = (", ".join(named).removesuffix(", y") for named in (leaves, self.first))
+            raise ValueError(f"item {number} has {ours}, item 0 {theirs}: give all items the same inputs")
         for (name, value), first in zip(leaves.items(), self.first.values(), strict=True):
             for what, own, other in zip(REMEDIES, _like(value), _like(first), strict=True):
                 if own != other:

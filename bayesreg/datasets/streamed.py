@@ -42,9 +42,11 @@ class Streamed:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: slice | Tensor) -> X:
-        """The examples at an index [k], or in a slice, in memory."""
-        return self._placed(self.source.read(self._at(index)))
+    def __getitem__(self, index: int | slice | Tensor) -> X:
+        """The examples at an index [k], or in a slice, in memory; of a number that one."""
+        rows = self._at(index)
+        x = self._placed(self.source.read(rows.reshape(-1)))
+        return x if rows.dim() else structure.rows(x, 0)
 
     def __repr__(self) -> str:
         return f"Streamed({len(self)} like {structure.describe(self.source.one)}, workers={self.workers})"
@@ -78,7 +80,7 @@ class Streamed:
         """Of some of it: which, its batches tell."""
         return True
 
-    def _at(self, index: slice | Tensor) -> Tensor:
+    def _at(self, index: int | slice | Tensor) -> Tensor:
         return self.rows[index.cpu() if isinstance(index, Tensor) else index]
 
     def _placed(self, x: X) -> X:
