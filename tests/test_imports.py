@@ -1,10 +1,11 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-files, progress, schedule, structure → likelihoods, local, curvature, graph, nets, network, datasets, metrics,
-prediction → priors → model → device → units → guides → objective → step → checks, convergence → posterior, diagnostics,
-checkpoint → fit, claims → runs → sweep → statistics, report → experiments. The design lists fit before posterior; but
-fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing
-else of the package but files, progress and structure: a cache and a download must not leave half a file, nor be silent.
+files, interrupts, progress, schedule, structure → likelihoods, local, curvature, graph, nets, network, datasets,
+metrics, prediction → priors → model → device → units → guides → objective → step → checks, convergence → posterior,
+diagnostics, checkpoint → fit, claims → runs → sweep → statistics, report → experiments. The design lists fit before
+posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics
+import nothing else of the package but files, interrupts, progress and structure: a cache and a download must not leave
+half a file, nor be silent.
 """
 
 import ast
@@ -14,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"files", "progress", "schedule", "structure"},
+    {"files", "interrupts", "progress", "schedule", "structure"},
     {"graph", "likelihoods", "local", "curvature", "nets", "network", "datasets", "metrics", "prediction"},
     {"priors"},
     {"model"},
@@ -31,7 +32,19 @@ LAYERS = [
     {"statistics", "report"},
     {"experiments"},
 ]
-ALONE = {"nets", "datasets", "metrics", "files", "progress", "structure", "graph", "likelihoods", "local", "curvature"}
+ALONE = {
+    "nets",
+    "datasets",
+    "metrics",
+    "files",
+    "interrupts",
+    "progress",
+    "structure",
+    "graph",
+    "likelihoods",
+    "local",
+    "curvature",
+}
 ALONE |= {"network", "prediction"}
 LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 SAME_LAYER = {("posterior", "diagnostics"), ("report", "statistics")}  # and not the other way round
@@ -104,7 +117,7 @@ def test_imports_run_one_way(path):
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if part(p) in ALONE], ids=str)
 def test_the_lowest_parts_import_nothing_of_the_package(path):
-    assert used_parts(path.read_text(), dotted(path)) <= {part(path), "files", "progress", "structure"}
+    assert used_parts(path.read_text(), dotted(path)) <= {part(path), "files", "interrupts", "progress", "structure"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import data as torch_data
 
-from bayesreg import structure
+from bayesreg import interrupts, structure
 from bayesreg.progress import bar
 from bayesreg.structure import X
 
@@ -146,24 +145,26 @@ def in_turn(read: Callable[[Tensor], Any], rows: Sequence[Tensor], workers: int,
         num_workers=min(workers, len(rows)),
         collate_fn=_as_it_is,
         pin_memory=pinned,
-        worker_init_fn=_leave_interrupts,
+        worker_init_fn=_begin,
         generator=torch.Generator().manual_seed(seed_of(rows[0])),  # or it draws from PyTorch's random state
     )
-    with warnings.catch_warnings():  # Python's, of threads beside a fork: PyTorch's workers use none of them
-        warnings.simplefilter("ignore", DeprecationWarning)
-        batches = iter(loader)
+    batches: Any = None
     try:
+        with interrupts.later(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads beside a fork, whose workers use none
+            batches = iter(loader)
         for batch in batches:
             if isinstance(batch, Exception):
                 raise batch
             yield batch
     finally:
-        batches._shutdown_workers()  # now: an error's traceback would keep them for as long as somebody holds it
+        if batches is not None:
+            batches._shutdown_workers()  # now: an error's traceback would keep them for as long as it is held
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _leave_interrupts(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what a Ctrl-C means the parent decides
+def _begin(worker: int) -> None:
+    interrupts.leave()
