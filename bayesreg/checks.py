@@ -13,13 +13,14 @@ from pyro import poutine
 from torch import Tensor
 from torch.func import functional_call
 
-from bayesreg import guides, local, network
+from bayesreg import guides, local, network, structure
 from bayesreg.datasets import Dataset, as_dataset
 from bayesreg.device import choose_device
 from bayesreg.model import Model, to_unit
 from bayesreg.priors.base import whole
 from bayesreg.step import COMPILE
 from bayesreg.update import Update
+from bayesreg.structure import X
 
 THREADS = 64  # at most, or the number of cores: some thousand end the process
 SEEDS = 2**32  # PyTorch heeds no more bits of a seed
@@ -38,8 +39,9 @@ def given(model: Model, guide: str, train: Any, validation: Any) -> tuple[str, D
 
 
 def _in_precision(model: Model, data: Dataset) -> Dataset:
-    x = model.in_precision(data.x) if isinstance(data.x, Tensor) else data.x
-    return data if x is data.x else Dataset(x, data.y)
+    x = model.in_precision(data.x)
+    same = all(ours is own for ours, own in zip(structure.leaves(x), structure.leaves(data.x), strict=True))
+    return data if same else Dataset(x, data.y)
 
 
 def check(
@@ -84,7 +86,7 @@ def check(
     trial = model.copy().train()  # as it will be trained; the caller's keeps its mode and buffers
     few = min(TRIAL, len(train) % batch_size or batch_size)  # one, where the last batch has one
     rows = torch.arange(few) * len(train) // few  # neighbours may be alike
-    x, y = train.x[rows], train.y[rows]
+    x, y = train.batch(rows)
     buffers = dict(trial.net.named_buffers())
     with torch.random.fork_rng([]):
         with torch.no_grad():
@@ -115,13 +117,13 @@ def check_seed(owner: str, seed: int) -> None:
     whole(owner, least=0, most=SEEDS - 1, seed=seed)
 
 
-def _outputs(trial: Model, x: Tensor, y: Tensor, data: Dataset) -> Tensor:
+def _outputs(trial: Model, x: X, y: Tensor, data: Dataset) -> Tensor:
     """The network's outputs for a few examples x, y of the data, from which all targets can come."""
     alone = "; the last batch of an epoch has one example: choose another batch_size" if len(y) == 1 else ""
     try:
         outputs = network.outputs(trial.net, to_unit(x), alone)
     except ValueError as error:
-        if _takes(trial, y):
+        if isinstance(x, Tensor) and _takes(trial, y):
             raise ValueError(f"{error}; it takes y, so x and y may be in each other's place") from error
         raise
     trial.likelihood.check(outputs, data.y)
@@ -148,19 +150,19 @@ def _takes(trial: Model, x: Tensor) -> bool:
 
 def _check_validation(trial: Model, validation: Dataset) -> None:
     try:
-        _outputs(trial, validation.x[:2], validation.y[:2], validation)
+        _outputs(trial, *validation.batch(slice(2)), validation)
     except ValueError as error:
         raise ValueError(f"validation: {error}") from error
     if len(validation) < 2 and "r2" in trial.likelihood.metrics(validation.y):
         raise ValueError("validation has one example, and r2 needs a variance: give at least 2, or no validation")
 
 
-def _warn_of_probabilities(trial: Model, x: Tensor, outputs: Tensor) -> None:
+def _warn_of_probabilities(trial: Model, x: X, outputs: Tensor) -> None:
     """Warn of a network that ends in what the likelihood applies itself, softmax or sigmoid, at whatever parameters."""
     name = trial.likelihood.squashed(outputs)
     for _ in range(4 if name else 0):  # by chance a network without one gives such outputs once
         theta = {name: torch.randn_like(p) for name, p in trial.net.named_parameters()}
-        if trial.likelihood.squashed(functional_call(trial.net, theta, (x,))) != name:
+        if trial.likelihood.squashed(functional_call(trial.net, theta, *structure.arguments(x))) != name:
             return
     if name:
         warnings.warn(

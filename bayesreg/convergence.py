@@ -30,6 +30,7 @@ from bayesreg import schedule
 from bayesreg.datasets import Dataset
 from bayesreg.device import random_state_kept
 from bayesreg.step import Step
+from bayesreg.structure import X
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def judge(
     batch_size: int,
     losses: list[float],
     work: float,
-    augment: Callable[[Tensor], Tensor] | None = None,
+    augment: Callable[[X], X] | None = None,
 ) -> Convergence:
     """The judgement of a fit that `step` has made; parameters, buffers and random state stay as they are.
 
@@ -106,11 +107,12 @@ def judge(
     if step.update or step.is_short or (2 * TRIALS + 1) * number > DEAR * step.steps:
         return Convergence(*_by_history(losses), epochs, horizon)
 
-    def over(seed: int, measure: Callable[[Iterator[tuple[Tensor, Tensor]]], Any]) -> Any:
+    def over(seed: int, measure: Callable[[Iterator[tuple[X, Tensor]]], Any]) -> Any:
         torch.manual_seed(seed)
-        batches = itertools.cycle(torch.randperm(size).to(train.y.device).split(batch_size))
+        order = torch.randperm(size)
+        batches = itertools.chain.from_iterable(train.batches(batch_size, order) for _ in itertools.count())
         some = itertools.islice(batches, math.ceil(number / cycle) * cycle)
-        return measure((augment(train.x[b]) if augment else train.x[b], train.y[b]) for b in some)
+        return measure((augment(x) if augment else x, y) for x, y in some)
 
     cycle, fraction, gain, gradient = step.cycle, FIRST, torch.zeros(1, dtype=torch.float64), None
     with step.model.buffers_kept(), random_state_kept(train.y.device):

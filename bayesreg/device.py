@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from bayesreg import structure
 from bayesreg.model import Model, to_unit
+from bayesreg.structure import X
 
 SMALL = 3e8  # floating-point operations a batch: below this a second thread costs more than it gives
 
@@ -104,13 +106,14 @@ def surroundings(device: torch.device, seed: int, threads: int) -> Iterator[None
             torch.set_num_threads(before)
 
 
-def flops(model: Model, x: Tensor) -> int:
+def flops(model: Model, x: X) -> int:
     """Floating-point operations of the network's forward pass on a batch like x."""
-    few = to_unit(x[:2].to(next(model.net.parameters()).device))
+    device = next(model.net.parameters()).device
+    few = to_unit(structure.mapped(lambda leaf: leaf[:2].to(device), x))
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _rnn})
-    with model.buffers_kept(), torch.no_grad(), random_state_kept(few.device), counter:
-        model.net(few)
-    return counter.get_total_flops() * len(x) // len(few)
+    with model.buffers_kept(), torch.no_grad(), random_state_kept(device), counter:
+        structure.call(model.net, few)
+    return counter.get_total_flops() * structure.size(x) // structure.size(few)
 
 
 def _rnn(x: torch.Size, *weights: Any, **rest: Any) -> int:

@@ -15,7 +15,7 @@ from pyro.infer.autoguide import AutoDelta
 from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
 
-from bayesreg import guides, schedule
+from bayesreg import guides, schedule, structure
 from bayesreg.checkpoint import Checkpoint
 from bayesreg.checks import check, given
 from bayesreg.convergence import Convergence, judge
@@ -25,6 +25,7 @@ from bayesreg.model import Model, Parameters
 from bayesreg.posterior import Posterior
 from bayesreg.progress import bar
 from bayesreg.step import Step
+from bayesreg.structure import X
 from bayesreg.units import start_in_unit_of
 from bayesreg.update import Update
 
@@ -53,7 +54,7 @@ def fit(
     lr: float = schedule.LR,
     seed: int = 0,
     validation: Any = None,
-    augment: Callable[[Tensor], Tensor] | None = None,
+    augment: Callable[[X], X] | None = None,
     early_stopping: bool = False,
     update: Update | None = None,
     device: str | None = None,
@@ -72,9 +73,10 @@ def fit(
     enough. seed: the order of the data and the guide's draws; the weights at the start are the network's own, where
     the noise scale is learned with the last layer in the unit of y (see `units`). validation: as train, judged after
     every epoch, into `Posterior.history`. augment: what is done to x [B, ...] of each batch, on the device, such as
-    `datasets.flip_and_crop`; PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so
-    that all methods see the same. early_stopping: make all epochs, and keep the parameters of that with the least NLL
-    on validation. update: what a step does to the weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file
+    `datasets.flip_and_crop`; of several inputs it takes the tuple or dict, and gives one. PyTorch's random numbers
+    within it depend on the seed, the epoch and the step alone, so that all methods see the same. early_stopping: make
+    all epochs, and keep the parameters of that with the least NLL on validation. update: what a step does to the
+    weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file
     from which this very fit, interrupted, goes on bit for bit; it is removed at the end.
 
     device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
@@ -106,7 +108,7 @@ def fit(
     target = choose_device(device)
     model = model.copy().to(target).train()
     model.autocast = torch.bfloat16 if bfloat16 else None
-    work = flops(model, train.x[:batch_size])
+    work = flops(model, structure.rows(train.x, slice(batch_size)))
     decides = {"guide": guide, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "bfloat16": bfloat16}
     decides |= {"early_stopping": early_stopping, "update": repr(update)}
     kept = Checkpoint(checkpoint, model, train, validation, augment, **decides)
@@ -121,7 +123,7 @@ def fit(
         posterior = Posterior(model, run.guide, guide, run.history)
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
-            trained = run.epoch(train, order(len(train), seed, epoch).to(target), batch_size)
+            trained = run.epoch(train, order(len(train), seed, epoch), batch_size)
             if epoch + 1 == epochs and isinstance(run.guide, AutoDelta):
                 _profile(posterior, train)
             row = {"epoch": epoch + 1, **trained}
@@ -188,7 +190,7 @@ def order(size: int, seed: int, epoch: int) -> Tensor:
 class _Run:
     """What changes while a model is trained, and what a checkpoint therefore holds."""
 
-    def __init__(self, guide: Any, step: Step, seed: int, augment: Callable[[Tensor], Tensor] | None) -> None:
+    def __init__(self, guide: Any, step: Step, seed: int, augment: Callable[[X], X] | None) -> None:
         self.guide, self.step, self.seed, self.augment = guide, step, seed, augment
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None  # of early stopping: the epoch, its NLL on validation, its tensors
@@ -198,26 +200,26 @@ class _Run:
         """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
         full, rest = divmod(len(train), batch_size)
         rows = torch.arange(batch_size, device=train.y.device)  # an index, for the layout that an epoch's batches have
-        x, y = self._augmented(train.x[rows], 0, 0), train.y[rows]
+        x, y = train.batch(rows)
+        x = self._augmented(x, 0, 0)
         how = self.step.prepare(x, y, epochs * full, work, compile)
         if rest:
-            self.step.prepare(x[:rest], y[:rest], epochs, work * rest / batch_size, "never")
+            self.step.prepare(structure.rows(x, slice(rest)), y[:rest], epochs, work * rest / batch_size, "never")
         return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations a forward pass)"
 
-    def _augmented(self, x: Tensor, epoch: int, number: int) -> Tensor:
+    def _augmented(self, x: X, epoch: int, number: int) -> X:
         """x after `augment`, whose random numbers are those of this step, whatever the prior and the guide draw."""
         if self.augment is None:
             return x
-        with random_stream(x.device, self.seed, epoch, number):
+        with random_stream(self.step.parameters[0].device, self.seed, epoch, number):
             return self.augment(x)
 
     def epoch(self, train: Dataset, order: Tensor, batch_size: int) -> dict[str, float]:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
         start = time.perf_counter()
         terms = []
-        for number, batch in enumerate(order.split(batch_size), start=1):  # 0 is the order's own
-            x = self._augmented(train.x[batch], len(self.history), number)
-            terms.append(self.step(x, train.y[batch]))
+        for number, (x, y) in enumerate(train.batches(batch_size, order), start=1):  # 0 is the order's own
+            terms.append(self.step(self._augmented(x, len(self.history), number), y))
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
         self._refuse_divergence(every)

@@ -1,8 +1,8 @@
 """Local latents: z_i of each example, beside the global θ  (Hoffman et al., Stochastic Variational Inference, 2013).
 
-A network has them by two methods of its class, `model(x)` and `guide(x)`, that take a batch x [B, ...] and make Pyro's
-sample statements for z ~ p(z | x, θ) and z ~ q(z | x, θ); `model` returns the outputs f at z. Both run at θ, inside
-the plate "data". `forward` stays a function of x, as in any network.
+A network has them by two methods of its class, `model(x)` and `guide(x)`, that take a batch x [B, ...] as `forward`
+does, several inputs too, and make Pyro's sample statements for z ~ p(z | x, θ) and z ~ q(z | x, θ); `model` returns the
+outputs f at z. Both run at θ, inside the plate "data". `forward` stays a function of x, as in any network.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,10 @@ from typing import Any
 
 import pyro
 from pyro import poutine
-from torch import Tensor, nn
+from torch import nn
+
+from bayesreg import structure
+from bayesreg.structure import X
 
 
 def has_local_latents(net: nn.Module) -> bool:
@@ -25,15 +28,17 @@ class Method(nn.Module):
         super().__init__()
         self.net, self.name = net, name
 
-    def forward(self, x: Tensor) -> Any:
-        return getattr(self.net, self.name)(x)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.net, self.name)(*args, **kwargs)
 
 
-def check(net: nn.Module, x: Tensor) -> None:
+def check(net: nn.Module, x: X) -> None:
     """Raise ValueError unless model and guide draw the same z, each with one log density an example and a gradient."""
-    sites = {method: _sites(getattr(net, method), x) for method in ("model", "guide")}
-    prior, q = sites.values()
-    kind = type(net).__name__
+    kind, size = type(net).__name__, structure.size(x)
+    for method in ("model", "guide"):
+        if refused := structure.refusal(getattr(net, method), x):
+            raise ValueError(f"{kind}.{method} {refused}: let it take what forward takes")
+    prior, q = (_sites(getattr(net, method), x) for method in ("model", "guide"))
     if not prior or prior.keys() != q.keys():
         raise ValueError(
             f"{kind}.model samples {sorted(prior)} and {kind}.guide {sorted(q)}: let both sample the same sites, "
@@ -41,10 +46,10 @@ def check(net: nn.Module, x: Tensor) -> None:
         )
     for name in prior:
         for method, site in (("model", prior[name]), ("guide", q[name])):
-            if site["fn"].batch_shape != x.shape[:1]:
+            if site["fn"].batch_shape != (size,):
                 raise ValueError(
                     f"{kind}.{method} samples {name!r} with a batch shape of {list(site['fn'].batch_shape)} for "
-                    f"{len(x)} examples, not [{len(x)}]: expand it to [B, ...] and declare the rest with .to_event(1)"
+                    f"{size} examples, not [{size}]: expand it to [B, ...] and declare the rest with .to_event(1)"
                 )
         if prior[name]["value"].shape != q[name]["value"].shape:
             shapes = list(prior[name]["value"].shape), list(q[name]["value"].shape)
@@ -56,7 +61,8 @@ def check(net: nn.Module, x: Tensor) -> None:
             )
 
 
-def _sites(method: Callable[[Tensor], Any], x: Tensor) -> dict[str, Any]:
+def _sites(method: Callable[..., Any], x: X) -> dict[str, Any]:
+    args, kwargs = structure.arguments(x)
     with poutine.block(), pyro.validation_enabled(False):  # the shapes are judged here, in words of ours
-        trace = poutine.trace(method).get_trace(x)
+        trace = poutine.trace(method).get_trace(*args, **kwargs)
     return {name: site for name, site in trace.nodes.items() if site["type"] == "sample" and not site["is_observed"]}

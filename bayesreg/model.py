@@ -16,6 +16,7 @@ from pyro import poutine
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from bayesreg import structure
 from bayesreg.likelihoods import Likelihood, as_likelihood
 from bayesreg.local import Method, has_local_latents
 from bayesreg.network import copied
@@ -23,6 +24,7 @@ from bayesreg.priors import Batch, Latent, Prior, WeightPrior, as_prior
 from bayesreg.priors.base import whole
 from bayesreg.priors.batch import Factor
 from bayesreg.priors.vector import FlatVector
+from bayesreg.structure import X
 
 Parameters = dict[str, Tensor]
 
@@ -115,7 +117,8 @@ class Model(nn.Module):
     net: any nn.Module; it is copied, so the caller's stays as it is. Parameters that do not require a
     gradient stay fixed at their values. prior: a `Prior`, a sum, or its text, "l2:1e-4+entropic:0.1". likelihood:
     p(y | f), itself, its class or its name in LIKELIHOODS. size: N, the number of data; a batch of B stands for all
-    of them, scaled by N/B. Images of dtype uint8 are scaled to [0, 1]. Hand it to Pyro's SVI, Predictive or
+    of them, scaled by N/B. x may be a tuple or a dict of tensors, the network's positional or keyword arguments; for
+    Pyro it is one argument. Images of dtype uint8 are scaled to [0, 1]. Hand it to Pyro's SVI, Predictive or
     MCMC(NUTS(...)) as it is, or to `bayesreg.fit`.
 
     A network with latents z_i of each example (see `local`) adds Σ_i log p(z_i | x_i, θ), and f is at z_i; the
@@ -170,7 +173,7 @@ class Model(nn.Module):
             start |= block.initial(vector)
         return start | {site: value.to(vector) for site, value in (self.likelihood.initial() | self.start).items()}
 
-    def latents(self, *args: Tensor | None) -> Parameters:
+    def latents(self, *args: Any) -> Parameters:
         """The sample statements of everything unknown, by site; whatever data are given play no part."""
         own = dict(self.net.named_parameters())
         sites: Parameters = {}
@@ -182,7 +185,7 @@ class Model(nn.Module):
                 sites[block.site] = pyro.sample(block.site, flat)
         return sites | self.likelihood.sample()
 
-    def forward(self, x: Tensor, y: Tensor | None = None, factors: Mapping[str, Factor] | None = None) -> Tensor:
+    def forward(self, x: X, y: Tensor | None = None, factors: Mapping[str, Factor] | None = None) -> Tensor:
         """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ).
 
         factors: what stands for those of the prior's terms, by site, as at a step of training; None: all in full.
@@ -215,14 +218,15 @@ class Model(nn.Module):
         like = next(self.net.parameters())
         return value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
 
-    def guide(self, parameters: Parameters, x: Tensor, y: Tensor | None = None) -> None:
+    def guide(self, parameters: Parameters, x: X, y: Tensor | None = None) -> None:
         """Pyro statements of q(z | x, θ) at named parameters, where the network has latents of each example."""
         if self.local:
             with self._data(x):
                 self._call("guide", parameters, x)
 
-    def _data(self, x: Tensor) -> Any:
-        return pyro.plate("data", self.size, subsample=x, dim=-1)  # only the length of the subsample counts
+    def _data(self, x: X) -> Any:
+        some = structure.leaves(x)[0]  # only the length of the subsample counts
+        return pyro.plate("data", self.size, subsample=some, dim=-1)
 
     @property
     def terms(self) -> dict[str, Prior]:
@@ -242,21 +246,23 @@ class Model(nn.Module):
         ours = [term for site, term in terms.items() if site in sites]
         return sum(ours) + sum(block.constant for block in self.blocks) / self.size
 
-    def in_precision(self, x: Tensor) -> Tensor:
+    def in_precision(self, x: X) -> X:
         """x as it is where it is whole numbers, else in the dtype of the network: tables are often float64."""
-        return x.to(next(self.net.parameters()).dtype) if x.is_floating_point() else x
+        dtype = next(self.net.parameters()).dtype
+        return structure.mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, x)
 
-    def outputs(self, parameters: Parameters, x: Tensor) -> Tensor:
+    def outputs(self, parameters: Parameters, x: X) -> Tensor:
         """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""
         return self._call("forward", parameters, x)
 
-    def _call(self, method: str, parameters: Parameters, x: Tensor) -> Tensor:
+    def _call(self, method: str, parameters: Parameters, x: X) -> Tensor:
         net, prefix = (self.net, "") if method == "forward" else (Method(self.net, method), "net.")
         own = {prefix + name: parameters[name] for block in self.blocks for name in block.shapes}
+        args, kwargs = structure.arguments(to_unit(x))
         if self.autocast is None or not self.net.training:
-            return functional_call(net, own, (to_unit(x),))
-        with torch.autocast(x.device.type, self.autocast):  # densities need every digit
-            f = functional_call(net, own, (to_unit(x),))
+            return functional_call(net, own, args, kwargs)
+        with torch.autocast(structure.leaves(x)[0].device.type, self.autocast):  # densities need every digit
+            f = functional_call(net, own, args, kwargs)
         return f.float() if f.dtype == self.autocast else f
 
     def unpack(self, sites: Parameters) -> Parameters:
@@ -274,7 +280,7 @@ class Model(nn.Module):
         packed = {site: block.at(site, parameters) for block in self.blocks for site in block.shapes_of_sites}
         return packed | {site: parameters[site] for site in self.likelihood.initial()}
 
-    def log_joint(self, parameters: Parameters, x: Tensor, y: Tensor) -> Tensor:
+    def log_joint(self, parameters: Parameters, x: X, y: Tensor) -> Tensor:
         """log p(y, θ | x) in nats on the scale of the N data, a scalar, differentiable in the parameters.
 
         parameters: {"layer1.0.conv1.weight": tensor, ...}, with "precision.<name>" beside it under ARD and
@@ -311,15 +317,19 @@ class Model(nn.Module):
                 raise ValueError(f"parameter {name!r} has shape {list(parameters[name].shape)}, needed {list(shape)}")
 
 
-def to_unit(x: Tensor) -> Tensor:
+def to_unit(x: X) -> X:
     """Images stored as bytes, scaled to [0, 1] and with their channels last in memory, a quarter faster to convolve.
 
     Anything else as it is.
     """
-    if x.dtype != torch.uint8:
-        return x
-    order = torch.channels_last if x.dim() == 4 else torch.contiguous_format
-    return x.to(torch.float32, memory_format=order) / 255
+    return structure.mapped(_to_unit, x)
+
+
+def _to_unit(leaf: Any) -> Any:
+    if leaf.dtype != torch.uint8:
+        return leaf
+    order = torch.channels_last if leaf.dim() == 4 else torch.contiguous_format
+    return leaf.to(torch.float32, memory_format=order) / 255
 
 
 def _blocks(prior: Prior, learned: Mapping[str, Tensor]) -> list[Block]:

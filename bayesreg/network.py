@@ -1,4 +1,4 @@
-"""The user's own network: any nn.Module that can be copied, takes x and gives one tensor."""
+"""The user's own network: any nn.Module that can be copied, takes x, or the parts of x, and gives one tensor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+
+from bayesreg import structure
+from bayesreg.structure import X
 
 
 def copied(net: nn.Module) -> nn.Module:
@@ -42,19 +45,27 @@ def _computed(net: nn.Module) -> str:
     return ""
 
 
-def outputs(call: Callable[[Any], Any], x: Any, hint: str = "") -> Tensor:
-    """call(x), the outputs for x [B, ...]. ValueError where the network does not take x or gives no tensor [B, ...]."""
+def outputs(net: nn.Module, x: X, hint: str = "", call: Callable[[X], Any] | None = None) -> Tensor:
+    """The outputs for x [B, ...], by `call(x)` where the network does not run at its own weights.
+
+    ValueError where the network does not take x or gives no tensor [B, ...].
+    """
     try:
-        f = call(x)
+        f = structure.call(net, x) if call is None else call(x)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        hint += "" if x.is_floating_point() else "; whole numbers are tokens; write x.float() where they are quantities"
-        raise ValueError(f"the network does not take x of shape {list(x.shape)}, {x.dtype}: {error}{hint}") from error
+        if refused := structure.refusal(net.forward, x):
+            raise ValueError(f"the network's forward {refused}") from error
+        whole = not any(leaf.is_floating_point() for leaf in structure.leaves(x))
+        hint += "; whole numbers are tokens; write x.float() where they are quantities" * whole
+        what = f"of shape {list(x.shape)}, {x.dtype}" if isinstance(x, Tensor) else structure.describe(x)
+        raise ValueError(f"the network does not take x {what}: {error}{hint}") from error
     if not isinstance(f, Tensor):
         raise ValueError(f"the network returns {_kind(f)}, not a tensor [B, ...]: {_remedy(f)}")
-    if f.dim() == 0 or len(f) != len(x):
+    size = structure.size(x)
+    if f.dim() == 0 or len(f) != size:
         raise ValueError(
-            f"the network gives outputs of shape {list(f.shape)} for {len(x)} examples: the first dimension must be "
-            f"theirs, [{len(x)}, ...]"
+            f"the network gives outputs of shape {list(f.shape)} for {size} examples: the first dimension must be "
+            f"theirs, [{size}, ...]"
         )
     return f
 

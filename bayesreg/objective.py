@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pyro
@@ -14,16 +15,18 @@ import torch
 from pyro import poutine
 from pyro.distributions import Delta, Independent, Normal, TorchDistribution
 from pyro.infer.autoguide import AutoDelta, AutoGuide
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.func import functional_call
 
+from bayesreg import structure
 from bayesreg.device import give_back, only_new_garbage, random_state, random_state_kept
 from bayesreg.graph import attributes, reason, simplify, trace
 from bayesreg.model import Model
 from bayesreg.priors.batch import Factor
 from bayesreg.priors.vector import square_sum
+from bayesreg.structure import X
 
-Compute = Callable[[Tensor, Tensor], list[Tensor]]
+Compute = Callable[..., list[Tensor]]  # of the leaves of x, and y
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
 
 
@@ -54,7 +57,7 @@ class Objective(nn.Module):
         """After so many steps it is the same turn of all terms again."""
         return math.lcm(*map(len, self.turns.values()))
 
-    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: X, y: Tensor) -> dict[str, Tensor]:
         """{term: nats per datum}, whose sum is the loss: "likelihood", the prior's sites, and "guide"."""
         guide = poutine.trace(self.guide).get_trace(x, y)
         model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace(x, y, self.factors)
@@ -107,30 +110,39 @@ class Gradient:
         self.names: list[str] = []
         self._steps: dict[Any, Compute] = {}
 
-    def __call__(self, x: Tensor, y: Tensor) -> list[Tensor]:
+    def __call__(self, x: X, y: Tensor) -> list[Tensor]:
         """[terms, gradient, gradient, ...]."""
-        return self._steps.get(self.kind(x, y), self.plain)(x, y)
+        step = self._steps.get(self.kind(x, y))
+        return self.plain(x, y) if step is None else step(*structure.leaves(x), y)
 
-    def kind(self, x: Tensor, y: Tensor) -> Any:
-        """What one graph is good for: a shape, type and layout of batch, and the prior's factors at this step."""
-        due = self.objective.factors
-        return *((t.shape, t.dtype, t.stride()) for t in (x, y)), due and tuple(due.values())
+    def kind(self, x: X, y: Tensor) -> Any:
+        """What one graph is good for: a structure, shape, type and layout of batch, the prior's factors at this step."""
+        batch, due = (*structure.leaves(x), y), self.objective.factors
+        return *((t.shape, t.dtype, t.stride()) for t in batch), structure.form(x), due and tuple(due.values())
 
-    def plain(self, x: Tensor, y: Tensor) -> list[Tensor]:
+
+    def plain(self, x: X, y: Tensor) -> list[Tensor]:
         """By Pyro and PyTorch's autograd."""
-        return self._plain(*self.parameters.values(), *self.buffers.values(), x, y)
+        return self._plain(structure.form(x), *self._fixed, *structure.leaves(x), y)
 
-    def _plain(self, *inputs: Tensor) -> list[Tensor]:
-        *values, x, y = inputs
+    @property
+    def _fixed(self) -> list[Tensor]:
+        return [*self.parameters.values(), *self.buffers.values()]
+
+    def _plain(self, form: Any, *inputs: Tensor) -> list[Tensor]:
+        """Of the fixed tensors, the leaves of an x of that form, and y."""
+        fixed = len(self.parameters) + len(self.buffers)
+        values, leaves, y = inputs[:fixed], inputs[fixed:-1], inputs[-1]
+        x = structure.build(form, leaves)
         named = dict(zip([*self.parameters, *self.buffers], values, strict=True))
-        leaves = {name: named[name].detach().requires_grad_() for name in self.parameters}
+        theta = {name: named[name].detach().requires_grad_() for name in self.parameters}
         with pyro.settings.context(module_local_params=True), pyro.validation_enabled(False):
-            terms = functional_call(self.objective, named | leaves, (x, y))
+            terms = functional_call(self.objective, named | theta, (x, y))
         self.names = list(terms)
         stacked = torch.stack(list(terms.values()))
-        return [stacked.detach(), *torch.autograd.grad(stacked.sum(), list(leaves.values()))]
+        return [stacked.detach(), *torch.autograd.grad(stacked.sum(), list(theta.values()))]
 
-    def prepare(self, x: Tensor, y: Tensor, compile: bool = False) -> str:
+    def prepare(self, x: X, y: Tensor, compile: bool = False) -> str:
         """Capture the graph for batches shaped like x and y, and compile it where asked; says what came of it.
 
         What cannot be captured stays plain, and what cannot be compiled stays captured; so does what gives other
@@ -140,7 +152,7 @@ class Gradient:
         ways = {"compiled": self._compiled} if compile else {}
         for way, make in (ways | {"captured": self._captured}).items():
             start = time.perf_counter()
-            with self._kept(x), only_new_garbage():
+            with self._kept(y.device), only_new_garbage():
                 try:
                     step = make(x, y)
                     self._verify(step, x, y)
@@ -151,30 +163,31 @@ class Gradient:
             return f"{way} in {time.perf_counter() - start:.2g} s{since}"
         return f"plain Pyro{since}"
 
-    def _captured(self, x: Tensor, y: Tensor) -> Compute:
-        fixed = [*self.parameters.values(), *self.buffers.values()]
-        return simplify(trace(self._plain, [*fixed, x, y]), fixed)
+    def _captured(self, x: X, y: Tensor) -> Compute:
+        return simplify(self._traced(x, y), self._fixed)
 
-    def _compiled(self, x: Tensor, y: Tensor) -> Compute:
-        fixed = [*self.parameters.values(), *self.buffers.values()]
-        traced = trace(self._plain, [*fixed, x, y])
+    def _traced(self, x: X, y: Tensor) -> fx.GraphModule:
+        return trace(partial(self._plain, structure.form(x)), [*self._fixed, *structure.leaves(x), y])
+
+    def _compiled(self, x: X, y: Tensor) -> Compute:
+        fixed, traced = self._fixed, self._traced(x, y)
         with warnings.catch_warnings():  # the compiler's own
             warnings.simplefilter("ignore")
             compiled = torch.compile(traced, dynamic=False, options=COMPILER)
-            compiled(*fixed, x, y)
-        return lambda x, y: compiled(*fixed, x, y)
+            compiled(*fixed, *structure.leaves(x), y)
+        return lambda *batch: compiled(*fixed, *batch)
 
-    def _verify(self, step: Compute, x: Tensor, y: Tensor) -> None:
+    def _verify(self, step: Compute, x: X, y: Tensor) -> None:
         """Raise ArithmeticError unless the step does to this batch what plain Pyro does, as far as can be seen."""
         results, states = [], []
         before = attributes(self.objective.model.net)
-        for run in (self.plain, step):
+        for run in (partial(self._plain, structure.form(x), *self._fixed), step):
             give_back()
-            with self._kept(x):
-                terms, *gradients = run(x, y)
+            with self._kept(y.device):
+                terms, *gradients = run(*structure.leaves(x), y)
                 buffers = [b.clone() for b in self.buffers.values()]
                 results.append(([terms.clone()], list(map(_some, gradients)), buffers))
-                states.append(random_state(x.device))
+                states.append(random_state(y.device))
             del gradients
         give_back()
         for name, value in attributes(self.objective.model.net).items():
@@ -189,8 +202,8 @@ class Gradient:
             )
 
     @contextmanager
-    def _kept(self, x: Tensor) -> Iterator[None]:
-        with self.objective.model.buffers_kept(), random_state_kept(x.device):
+    def _kept(self, device: torch.device) -> Iterator[None]:
+        with self.objective.model.buffers_kept(), random_state_kept(device):
             yield
 
 

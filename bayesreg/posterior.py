@@ -6,6 +6,7 @@ import copy
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,11 @@ from pyro.infer.autoguide import AutoGuide
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from bayesreg import diagnostics, guides, network, prediction, priors
+from bayesreg import diagnostics, guides, network, prediction, priors, structure
 from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
-from bayesreg.datasets import Windows, as_dataset
+from bayesreg.datasets import as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
-from bayesreg.datasets.tensors import to_tensor
 from bayesreg.device import random_state_kept, random_stream
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS, Likelihood
@@ -31,6 +31,7 @@ from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
 from bayesreg.priors.base import whole
 from bayesreg.progress import bar
+from bayesreg.structure import X
 
 Done = Callable[[int], Any]  # told how many examples have been predicted
 SHOWN = ("epoch", "loss", "nll", "penalty", "validation_nll")
@@ -110,9 +111,9 @@ class Posterior:
         of each example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
         seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        x = self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_tensor("x", x)
+        x = self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_inputs(x)
         thetas = self._passes(draws, seed)
-        total = _number(thetas) * len(x)
+        total = _number(thetas) * structure.size(x)
         with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed):
             return prediction.of(self._predictive(thetas, x, shown.update))
 
@@ -123,9 +124,9 @@ class Posterior:
             return {name: value.expand(number, *value.shape[1:]) for name, value in thetas.items()}
         return thetas
 
-    def _predictive(self, thetas: Parameters, x: Tensor | Windows, done: Done, y: Tensor | None = None) -> Distribution:
+    def _predictive(self, thetas: Parameters, x: X, done: Done, y: Tensor | None = None) -> Distribution:
         number, likelihood = _number(thetas), self.model.likelihood
-        outputs = torch.stack([self._outputs({k: v[s] for k, v in thetas.items()}, x, done) for s in range(number)])
+        outputs = self._outputs(thetas, x, done)
         if not bool(outputs.isfinite().all()):
             raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
         if y is not None:
@@ -155,22 +156,22 @@ class Posterior:
         """The predictions beside their targets, in one pass: `.metrics()` is `evaluate`, `.scores()` is `scores`."""
         dataset = as_dataset(dataset, "test")
         likelihood, thetas = self.model.likelihood, self._passes(draws, seed)
-        some = max(1, JUDGED // (_number(thetas) * dataset.x[0].numel()))
+        some = max(1, JUDGED // (_number(thetas) * _numel(dataset.x)))
         points: list[Tensor] = []
         targets: list[Tensor] = []
         surprisal: list[Tensor] = []
         total = _number(thetas) * len(dataset)
         with bar(total=total, desc="evaluate", show=progress, **BAR) as shown, random_stream(self.device, seed):
-            for x, y in zip(dataset.x.split(some), dataset.y.split(some), strict=True):
+            for x, y in dataset.batches(some):
                 predictive = self._predictive(thetas, x, shown.update, None if targets else dataset.y)
                 targets.append(likelihood.target(y.to(self.device), predictive))
                 points.append(likelihood.point(predictive))
                 surprisal.append(surprisals(predictive, targets[-1]))
         return Judged(likelihood.metrics(dataset.y), torch.cat(surprisal), torch.cat(points), torch.cat(targets))
 
-    def outputs(self, x: Tensor | Windows) -> Tensor:
+    def outputs(self, x: X) -> Tensor:
         """f [n, ...] at θ = `parameters()`, for inputs x [n, ...], with the network in eval mode."""
-        return self._outputs(self.parameters(), x)
+        return self._outputs({name: value[None] for name, value in self.parameters().items()}, x)[0]
 
     def network(self) -> nn.Module:
         """A network of the user's own class with the weights of `parameters()`, in eval mode."""
@@ -255,23 +256,31 @@ class Posterior:
     def device(self) -> torch.device:
         return next(self.model.net.parameters()).device
 
-    def _outputs(self, parameters: Parameters, x: Any, done: Done = lambda examples: None) -> Tensor:
-        was_training = self.model.training
-        network.to_predict(self.model)
+    def _outputs(self, thetas: Parameters, x: X, done: Done = lambda examples: None) -> Tensor:
+        """f [S, n, ...] at each of the S draws: each part of x is fetched once."""
+        model, number, outputs = self.model, _number(thetas), []
+        was_training = model.training
+        network.to_predict(model)
         try:
-            outputs = []
-            for part in x.split(max(1, CHUNK // x[0].numel())):
-                part = self.model.in_precision(part.to(self.device))
-                outputs.append(network.outputs(lambda x: self.model.outputs(parameters, x), part))
-                done(len(part))
-            return torch.cat(outputs)
+            for part in structure.split(x, max(1, CHUNK // _numel(x))):
+                part = model.in_precision(structure.mapped(lambda leaf: leaf.to(self.device), part))
+                for s in range(number):
+                    theta = {name: value[s] for name, value in thetas.items()}
+                    outputs.append(network.outputs(model.net, part, call=partial(model.outputs, theta)))
+                    done(len(outputs[-1]))
+            return torch.stack([torch.cat(outputs[s::number]) for s in range(number)])
         finally:
-            self.model.train(was_training)
+            model.train(was_training)
 
 
 def _number(thetas: Parameters) -> int:
     """S, how many draws these are."""
     return len(next(iter(thetas.values())))
+
+
+def _numel(x: X) -> int:
+    """How many numbers one example has."""
+    return sum(leaf.numel() for leaf in structure.leaves(structure.rows(x, slice(1))))
 
 
 def _records(model: Model) -> list[dict[str, Any]]:

@@ -12,10 +12,12 @@ import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
+from bayesreg import structure
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
 from bayesreg.update import Bound, Update
+from bayesreg.structure import X
 
 COMPILE = ("never", "auto", "always")
 WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
@@ -23,6 +25,7 @@ RATE = {"cpu": 5e10, "cuda": 2e13}  # floating-point operations a second that tr
 OVERHEAD = 1e-4  # seconds that the smallest captured step takes
 COMPILING = 60.0  # seconds at most, for a deep network
 GAIN = 0.1  # of a captured step's time, that compiling saves
+Compute = Callable[[X, Tensor], Tensor]
 
 
 class Step:
@@ -50,7 +53,7 @@ class Step:
         on_gpu = self.parameters[0].is_cuda  # a CUDA graph reads the learning rate and the count from memory
         rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
         self.optimiser = torch.optim.Adam(self.parameters, lr=rate, fused=True, capturable=on_gpu)
-        self._recorded: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {}
+        self._recorded: dict[Any, Compute] = {}
         self._rates = dict(rates or {})
         self._vectors = self._vectors_of_rates()
         self.update = update and self._bound(update)
@@ -98,7 +101,7 @@ class Step:
         for moments in self.optimiser.state.values():
             moments["step"].zero_()
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, x: X, y: Tensor) -> Tensor:
         rate = self.lr * (1 + math.cos(math.pi * self.done / self.steps)) / 2
         group = self.optimiser.param_groups[0]
         if isinstance(group["lr"], Tensor):
@@ -109,7 +112,7 @@ class Step:
         self.done += 1
         return self._recorded.get(self.gradient.kind(x, y), self._update)(x, y)
 
-    def _update(self, x: Tensor, y: Tensor) -> Tensor:
+    def _update(self, x: X, y: Tensor) -> Tensor:
         terms, *gradients = self.gradient(x, y)
         if self.update:
             terms = self.update.before(terms)
@@ -135,7 +138,7 @@ class Step:
         """Of the loss in nats per datum: what the prior adds without its densities' constants, and the update."""
         return self.model.penalty(terms) + sum(terms[name] for name in (self.update.names if self.update else []))
 
-    def prepare(self, x: Tensor, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
+    def prepare(self, x: X, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
         """Make ready for `steps` batches shaped like x and y; says what was chosen, and why.
 
         work: floating-point operations of a forward pass on the batch. Capturing pays from some hundred steps on,
@@ -151,7 +154,7 @@ class Step:
         for step in self._phases():
             self.gradient.objective.step = step
             how = self.gradient.prepare(x, y, compile == "always" or (compile == "auto" and pays))
-            said.append(how + (self._record(x, y) if x.is_cuda else ""))
+            said.append(how + (self._record(x, y) if y.is_cuda else ""))
         how = "; every other step ".join(dict.fromkeys(said))
         if compile == "auto" and not pays and how.startswith("captured"):
             how += (
@@ -160,7 +163,7 @@ class Step:
         self.prepare_seconds += time.perf_counter() - start
         return how
 
-    def mean_gradient(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    def mean_gradient(self, batches: Iterable[tuple[X, Tensor]]) -> list[Tensor]:
         """The gradient of the objective at the parameters as they are, in float64: its mean over the batches' data."""
         sums = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
         data = 0
@@ -171,7 +174,7 @@ class Step:
             data += len(y)
         return [total / data for total in sums]
 
-    def losses(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    def losses(self, batches: Iterable[tuple[X, Tensor]]) -> tuple[Tensor, Tensor]:
         """The objective at the parameters as they are, in float64, for each batch, and its share of the data."""
         found, sizes = [], []
         for self.gradient.objective.step, (x, y) in enumerate(batches):
@@ -224,10 +227,10 @@ class Step:
         device = self.parameters[0].device.type
         return RATE["cpu"] * torch.get_num_threads() if device == "cpu" else RATE["cuda"]
 
-    def _record(self, x: Tensor, y: Tensor) -> str:
+    def _record(self, x: X, y: Tensor) -> str:
         kept = copy.deepcopy(self.state())
         try:
-            with random_state_kept(x.device):
+            with random_state_kept(y.device):
                 self._recorded[self.gradient.kind(x, y)] = _record(self._update, x, y)
             return ", recorded as one CUDA graph"
         except RuntimeError as error:  # a kernel that waits for the host
@@ -257,9 +260,10 @@ class Step:
         self.done = state["done"]
 
 
-def _record(update: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def _record(update: Compute, x: X, y: Tensor) -> Compute:
     """`update` as one CUDA graph: the host then launches one thing a step, not one a kernel."""
-    x, y = x.clone(), y.clone()
+    x, y = structure.mapped(torch.clone, x), y.clone()
+    kept = (*structure.leaves(x), y)
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):  # PyTorch's own recipe: some calls first, apart, so that nothing is set up later
@@ -270,9 +274,9 @@ def _record(update: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) ->
     with torch.cuda.graph(graph):
         terms = update(x, y)
 
-    def replay(new_x: Tensor, new_y: Tensor) -> Tensor:
-        x.copy_(new_x)
-        y.copy_(new_y)
+    def replay(x: X, y: Tensor) -> Tensor:
+        for tensor, new in zip(kept, (*structure.leaves(x), y), strict=True):
+            tensor.copy_(new)
         graph.replay()
         return terms.clone()
 

@@ -13,13 +13,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
 import cloudpickle
 import torch
 from tqdm import tqdm
+
+from bayesreg import interrupts
 
 TRIES = 2  # of a job whose worker was killed
 
@@ -86,7 +87,7 @@ class Worker:
         self.process = context.Process(target=_work, args=(self._theirs, threads), name="bayesreg worker")
 
     def start(self) -> None:
-        with _interrupts_later(), _without_main():
+        with interrupts.later(), _without_main():
             self.process.start()
         self._theirs.close()
 
@@ -111,34 +112,6 @@ class Worker:
 
 
 @contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """A Ctrl-C is not seen by what is started here, not even while it imports, and by this process only afterwards.
-
-    A SIGTERM likewise waits: what is half started would have nothing to read, and say so with a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # which would unblock them
-    came: list[int] = []
-    own = threading.current_thread() is threading.main_thread()  # another has no handlers, and is not interrupted
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if own else {}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    # The mask is for what inherits it: here another thread may take the signal, and the handler is called at once.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        for number in handlers:
-            signal.signal(number, lambda number, frame: came.append(number))
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if came:
-            signal.raise_signal(came[0])
-
-
-@contextmanager
 def _without_main() -> Iterator[None]:
     """A process that is started here does not run the script that started it, with or without a guard against that.
 
@@ -153,7 +126,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _work(pipe: Any, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what a Ctrl-C means the parent decides
+    interrupts.leave()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     tqdm.set_lock(threading.RLock())  # its own, between processes, would be left behind by a kill

@@ -11,9 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bayesreg import structure
 from bayesreg.datasets import Dataset
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model, to_unit
+from bayesreg.structure import X
 
 Rates = dict[str, Tensor]
 SAMPLE = 1024  # examples, to find the last layer and the residuals at the start
@@ -28,7 +30,8 @@ def start_in_unit_of(model: Model, train: Dataset, lr: float, steps: int) -> Rat
     noise scale alone starts in it.
     """
     some = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:SAMPLE]
-    x, y = to_unit(train.x[some]), train.y[some]
+    x, y = train.batch(some)
+    x = to_unit(x)
     model.units = _move_last_layer(model, x, train.y)
     with torch.no_grad():
         f, _ = _outputs(model, x)
@@ -36,7 +39,7 @@ def start_in_unit_of(model: Model, train: Dataset, lr: float, steps: int) -> Rat
     return model.units | {site: f.new_tensor(max(1.0, min(TRAVEL / steps, FASTEST) / lr)) for site in model.start}
 
 
-def _move_last_layer(model: Model, x: Tensor, y: Tensor) -> Rates:
+def _move_last_layer(model: Model, x: X, y: Tensor) -> Rates:
     """W → scale · W, b → shift + scale · b, of the layer that gives the outputs; the scales by name."""
     last = _outputs(model, x)[1]
     names = _learned_alone(model, last) if last else None
@@ -63,14 +66,14 @@ def _learned_alone(model: Model, layer: nn.Linear) -> dict[str, str] | None:
     return found if alone and "weight" in found and learned.issuperset(found.values()) else None
 
 
-def _outputs(model: Model, x: Tensor) -> tuple[Tensor, nn.Linear | None]:
+def _outputs(model: Model, x: X) -> tuple[Tensor, nn.Linear | None]:
     """f at the network's own weights, and the linear layer that it comes from, if it does."""
     results: list[tuple[nn.Linear, Tensor]] = []
     layers = [module for module in model.net.modules() if type(module) is nn.Linear]
     hooks = [layer.register_forward_hook(lambda *call: results.append((call[0], call[2]))) for layer in layers]
     try:
-        with torch.no_grad(), model.buffers_kept(), random_state_kept(x.device):
-            f = model.net(x)
+        with torch.no_grad(), model.buffers_kept(), random_state_kept(next(model.net.parameters()).device):
+            f = structure.call(model.net, x)
     finally:
         for hook in hooks:
             hook.remove()

@@ -440,7 +440,7 @@ REFUSED = {
     ),
     "smoothness, tokens without embeddings": (
         lambda: run(TOKENS, prior=br.Smoothness(0.1), net=OneHot()),
-        ["torch.int64", "curvature", "nn.Embedding"],
+        ["int64", "curvature", "nn.Embedding"],
     ),
     "smoothness, share": (lambda: br.Smoothness(0.1, fraction=0.0), ["fraction=0.0", "above 0 and at most 1"]),
     "smoothness, steps": (lambda: br.Smoothness(0.1, every=0), ["every=0", "at least 1"]),

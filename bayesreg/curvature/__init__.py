@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from bayesreg import structure
 from bayesreg.curvature import attention, elementwise, norms, recurrent  # noqa: F401  (their rules)
 from bayesreg.curvature.double_backward import double_backward
 from bayesreg.curvature.jet import PIECEWISE, RULES, Jet, say, values
 from bayesreg.curvature.tape import NotByExample, Replay, Tape, Undo
+from bayesreg.structure import X
 
 __all__ = [
     "ALL",
@@ -60,12 +62,14 @@ class Share(NamedTuple):
 ALL = Share(exact=sys.maxsize)
 
 
-def curvature(network: Callable[[Any], Any], x: Tensor, coordinates: int | None = None) -> Tensor:
+def curvature(network: Callable[[X], Any], x: X, coordinates: int | None = None) -> Tensor:
     """d(x) = Σ_c Σ_k (∂²Ω_c/∂x_k²)² of each example: [B], in (units of Ω)² / (units of x)⁴.
 
     `network` maps x [B, ...] to outputs [B, ...], each example on its own; k runs over the D elements of an
     example, c over all outputs. Integer x are tokens, and k runs over the elements of their embeddings, the first
-    thing that the network makes of them.
+    thing that the network makes of them. Of a tuple or a dict of inputs, which `network` takes as one argument, k runs
+    over all elements of those in floating point together, and the others are constant; where there is none in floating
+    point, over the elements of the first embedding.
 
     coordinates: None for all of them, exactly, at the cost of about 2 D forward passes. With m < D each example has m
     coordinates of its own, drawn without replacement and weighted by D/m: unbiased, with the variance
@@ -78,21 +82,22 @@ def curvature(network: Callable[[Any], Any], x: Tensor, coordinates: int | None 
     return curvature_apart(network, x, ALL if coordinates is None else Share(coordinates=coordinates))
 
 
-def curvature_apart(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> Tensor:
+def curvature_apart(network: Callable[[X], Any], x: X, share: Share = ALL) -> Tensor:
     """d(x) of each example [B], as `curvature` is, along the coordinates of a share: of a run of its own."""
     _check(x)
-    return _along(network, x, _drawn_once(share), lambda: Replay(None, None, len(x)))[1]
+    return _along(network, x, _drawn_once(share), lambda: Replay(None, None, structure.size(x)))[1]
 
 
-def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share = ALL) -> tuple[Tensor, Tensor]:
+def outputs_and_curvature(network: Callable[[X], Any], x: X, share: Share = ALL) -> tuple[Tensor, Tensor]:
     """Ω(x) [B, ...] of this run of the network, and d of a share of the examples [b].
 
     Their mean is an unbiased estimate of the mean of d over the batch. The curvature is that of this very run: with
     its batch statistics, over the whole batch, and its dropout masks.
     """
     _check(x)
-    count, directions = share.examples(len(x)), _drawn_once(share)
-    if count == len(x):
+    size = structure.size(x)
+    count, directions = share.examples(size), _drawn_once(share)
+    if count == size:
         try:
             with Undo():
                 return _by_jets(network, x, directions)
@@ -100,22 +105,23 @@ def outputs_and_curvature(network: Callable[[Any], Any], x: Tensor, share: Share
             say(f"{error}; reverse mode twice instead, which is slow")
     with Tape() as tape:
         outputs = network(x)
-    rows = torch.randperm(len(x), device=x.device)[:count] if count < len(x) else None
+    rows = torch.randperm(size, device=structure.leaves(x)[0].device)[:count] if count < size else None
     try:
-        part = x if rows is None else x[rows]
-        return outputs, _along(network, part, directions, lambda: Replay(tape.notes, rows, len(x)))[1]
+        part = x if rows is None else structure.rows(x, rows)
+        return outputs, _along(network, part, directions, lambda: Replay(tape.notes, rows, size))[1]
     except NotByExample as error:
         say(f"{error}; so the whole batch is used, not a share of it")
-        return outputs, _along(network, x, directions, lambda: Replay(tape.notes, None, len(x)))[1]
+        return outputs, _along(network, x, directions, lambda: Replay(tape.notes, None, size))[1]
 
 
-def _check(x: Tensor) -> None:
-    if x.dim() == 0 or x.is_complex() or x.dtype == torch.bool:
-        raise ValueError(f"curvature needs floating point x [B, ...] or tokens, got {x.dtype} {list(x.shape)}")
+def _check(x: X) -> None:
+    leaves = structure.leaves(x)
+    if any(t.dim() == 0 or t.is_complex() for t in leaves) or all(t.dtype == torch.bool for t in leaves):
+        raise ValueError(f"curvature needs floating point x [B, ...] or tokens, got {structure.describe(x)}")
 
 
 def _along(
-    network: Callable[[Any], Any], x: Tensor, directions: Directions, run: Callable[[], TorchFunctionMode]
+    network: Callable[[X], Any], x: X, directions: Directions, run: Callable[[], TorchFunctionMode]
 ) -> tuple[Tensor, Tensor]:
     """Ω(x), and d(x) with all that is constant held so by `run`."""
     try:
@@ -129,7 +135,7 @@ def _along(
         return _by_reverse_mode(network, x, directions)
 
 
-def _by_jets(network: Callable[[Any], Any], x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
+def _by_jets(network: Callable[[X], Any], x: X, directions: Directions) -> tuple[Tensor, Tensor]:
     weights: list[float] = []
 
     def begin(value: Tensor) -> Jet:
@@ -139,13 +145,13 @@ def _by_jets(network: Callable[[Any], Any], x: Tensor, directions: Directions) -
 
     out = _run(network, x, begin)
     if isinstance(out, Tensor) or out.second is None:
-        return values(out), x.new_zeros(len(x), dtype=out.dtype)
+        return values(out), values(out).new_zeros(structure.size(x))
     second = out.second.expand(-1, -1, *out.shape[1:])
     d = second.square().sum([i for i in range(second.dim()) if i != 1])
-    return out.value, weights[0] * d.expand(len(x))
+    return out.value, weights[0] * d.expand(structure.size(x))
 
 
-def _by_reverse_mode(network: Callable[[Any], Any], x: Tensor, directions: Directions) -> tuple[Tensor, Tensor]:
+def _by_reverse_mode(network: Callable[[X], Any], x: X, directions: Directions) -> tuple[Tensor, Tensor]:
     starts: list[Tensor] = []
 
     def begin(value: Tensor) -> Tensor:
@@ -158,20 +164,32 @@ def _by_reverse_mode(network: Callable[[Any], Any], x: Tensor, directions: Direc
         return outputs, weight * double_backward(outputs, starts[0], along)
 
 
-def _run(network: Callable[[Any], Any], x: Tensor, begin: Callable[[Tensor], Any]) -> Any:
-    """The outputs, where `begin` takes the place of x, or of the embeddings of tokens x."""
-    if x.is_floating_point():
-        out = network(begin(x))
+def _run(network: Callable[[X], Any], x: X, begin: Callable[[Tensor], Any]) -> Any:
+    """The outputs, where `begin` takes the place of x in floating point, or of the embeddings of tokens x."""
+    leaves = structure.leaves(x)
+    moving = [n for n, leaf in enumerate(leaves) if leaf.is_floating_point()]
+    if moving:
+        begun = dict(zip(moving, _begun([leaves[n] for n in moving], begin), strict=True))
+        out = network(structure.build(structure.form(x), [begun.get(n, leaf) for n, leaf in enumerate(leaves)]))
     else:
         with _FromEmbeddings(begin) as mode:
             out = network(x)
         if not mode.begun:
-            what = f"{x.dtype} {list(x.shape)}"
+            what = structure.describe(x)
             raise ValueError(f"curvature needs floating point x [B, ...], or tokens for nn.Embedding, got {what}")
-    if not isinstance(out, Jet | Tensor) or out.shape[:1] != x.shape[:1]:
+    if not isinstance(out, Jet | Tensor) or out.shape[:1] != leaves[0].shape[:1]:
         what = str(list(out.shape)) if isinstance(out, Jet | Tensor) else type(out).__name__
-        raise ValueError(f"curvature needs one output tensor [B, ...] for x {list(x.shape)}, got {what}")
+        raise ValueError(f"curvature needs one output tensor [B, ...] for x {structure.describe(x)}, got {what}")
     return out
+
+
+def _begun(leaves: list[Tensor], begin: Callable[[Tensor], Any]) -> list[Any]:
+    """What takes the place of the leaves: of several the parts of one, so that their coordinates are drawn together."""
+    if len(leaves) == 1:
+        return [begin(leaves[0])]
+    joined = begin(torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], 1))
+    parts = joined.split([leaf.shape[1:].numel() for leaf in leaves], 1)
+    return [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
 
 
 def _drawn_once(share: Share) -> Directions:

@@ -1,4 +1,4 @@
-"""Data sets by name, each split, verified and in memory; and Dataset, for tensors of your own.
+"""Data sets by name, each split, verified and in memory; and Dataset, for tensors and files of your own.
 
 A loader is a function of the data root that returns a Data. A new data set is one more file, and a line here; one
 that is read from public files has a second line, for what is to be downloaded.
@@ -17,10 +17,11 @@ from .files import Source
 from .given import as_dataset
 from .imbalance import imbalanced
 from .reconstruct import reconstruct
+from .streamed import Streamed, to_inputs
 from .windows import Windows
 
-__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Windows"]
-__all__ += ["as_dataset", "flip_and_crop", "imbalanced", "load", "reconstruct"]
+__all__ = ["DATASETS", "SOURCES", "Data", "Dataset", "Source", "Streamed", "Windows"]
+__all__ += ["as_dataset", "flip_and_crop", "imbalanced", "load", "reconstruct", "to_inputs"]
 
 DATASETS: dict[str, Callable[[str | Path | None], Data]] = {
     "synthetic": synthetic.load,

@@ -1,9 +1,9 @@
-"""What a data set is: tensors x and y of equal length, in a training, a validation and a test split."""
+"""What a data set is: x and y of equal length, in a training, a validation and a test split."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bayesreg import structure
 from bayesreg.files import sha256_of
+from bayesreg.structure import X
 
+from .streamed import WORKERS, Streamed, streamed, to_inputs
 from .tensors import to_tensor
 from .windows import Windows
 
@@ -30,30 +33,64 @@ SMALL = 5_000  # rows: a fifth of more is a thousand, which measure an accuracy 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Dataset:
-    """n examples: inputs x [n, ...] and targets y [n, ...], in memory.
+    """n examples: inputs x [n, ...] and targets y [n, ...].
 
     Tensors, arrays, lists and tables of pandas are taken alike. Floats become float32 (a float64 tensor stays
     float64), integers and booleans int64, except uint8 of two or more dimensions, which are images and stay so; all
-    columns of a DataFrame become float32. x may be Windows too.
+    columns of a DataFrame become float32. x may be Windows too, or a tuple or a dict of all these, each [n, ...]: the
+    positional or keyword arguments of the network, of which booleans, as masks, stay so. x is in memory, but for an
+    np.memmap, of which batches are read as `stream` does.
 
     Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity; TypeError if they hold
     text, complex numbers or other objects.
     """
 
-    x: Any  # a Tensor, or Windows, which are indexed as one
+    x: X  # a Tensor, or Windows or Streamed, which are indexed as one; or a tuple or a dict
     y: Tensor
 
     def __init__(self, x: Any, y: Any) -> None:
-        object.__setattr__(self, "x", to_tensor("x", x))
+        object.__setattr__(self, "x", to_inputs(x))
         object.__setattr__(self, "y", to_tensor("y", y))
-        if len(self.x) != len(self.y):
-            raise ValueError(f"x has {len(self.x)} rows and y has {len(self.y)}: give one y for each x")
+        for name, leaf in structure.named(self.x).items():
+            if len(leaf) != len(self.y):
+                raise ValueError(
+                    f"{name} has {len(leaf)} rows and y has {len(self.y)}: give one y for each x"
+                    + "; a tuple holds the inputs of a network, and rows belong in a list" * isinstance(self.x, tuple)
+                )
+
+    @classmethod
+    def stream(cls, items: Any, y: Any = None, workers: int = WORKERS) -> Dataset:
+        """Data that do not fit into memory: x is read a batch at a time, ahead of need, by `workers` processes.
+
+        items: a map-style dataset of PyTorch's, of pairs (x, y), x an array, a tensor, or a tuple or a dict of them;
+        or arrays alone, np.memmap among them, as x of Dataset. y [n, ...] is kept in memory; None reads all items once
+        for it, which finds any that cannot be used. workers: 0 reads in the process that asks. Batches are those of
+        data in memory, bit for bit; PyTorch's random numbers in an item depend on the batch alone. Dataset(s.x[:], s.y)
+        has it all in memory.
+
+        Raises ValueError or TypeError, with the item, where one has another shape or type than the first: here, or at
+        its batch where y is given.
+        """
+        return cls(*streamed(items, y, workers))
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
     def __repr__(self) -> str:
-        return f"Dataset(x: {_describe(self.x)}, y: {_describe(self.y)})"
+        return f"Dataset(x: {structure.describe(self.x)}, y: {structure.describe(self.y)})"
+
+    def batch(self, rows: slice | Tensor) -> tuple[X, Tensor]:
+        """(x, y) of the examples at an index [k], or in a slice."""
+        return structure.rows(self.x, rows), self.y[rows]
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[X, Tensor]]:
+        """(x, y) of all examples, `size` at a time, in that order [n]; None: as they stand."""
+        if order is None:
+            parts: Sequence[Any] = [slice(start, start + size) for start in range(0, len(self), size)]
+        else:
+            parts = order.to(self.y.device).split(size)
+        read = self.x.read(parts) if isinstance(self.x, Streamed) else (structure.rows(self.x, p) for p in parts)
+        return zip(read, (self.y[part] for part in parts), strict=True)
 
     def take(self, indices: slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
         """The examples at `indices` (or in a slice, or where a mask is true), in that order.
@@ -61,17 +98,24 @@ class Dataset:
         Raises TypeError where they are no whole numbers in one dimension.
         """
         chosen = indices if isinstance(indices, slice) else _whole(indices)
-        x = self.x.take(chosen) if isinstance(self.x, Windows) else self.x[chosen]
-        return Dataset(x, self.y[chosen])
+        take = lambda leaf: leaf[chosen] if isinstance(leaf, Tensor) else leaf.take(chosen)  # noqa: E731
+        return Dataset(structure.mapped(take, self.x), self.y[chosen])
 
     def to(self, device: torch.device | str) -> Dataset:
-        """The same examples on `device`."""
-        return Dataset(self.x.to(device), self.y.to(device))
+        """The same examples on `device`; of those that are not in memory, the batches."""
+        return Dataset(structure.mapped(lambda leaf: leaf.to(device), self.x), self.y.to(device))
 
     def sha256(self) -> str:
-        """64 hexadecimal digits that stand for the content: x and y, of windows the table and the ends."""
-        x = {"rows": self.x.rows, "ends": self.x.ends} if isinstance(self.x, Windows) else {"x": self.x}
-        return sha256_of({f"{name} of {list(self.x.shape)}": part for name, part in x.items()} | {"y": self.y})
+        """64 hexadecimal digits that stand for the content: x and y, of windows the table and the ends.
+
+        Of x that is not in memory, 64 rows evenly spread: to read it all may take hours.
+        """
+        x = self.x.some(64) if isinstance(self.x, Streamed) else self.x
+        told: dict[str, Tensor] = {}
+        for name, leaf in structure.named(x).items():
+            held = {"rows": leaf.rows, "ends": leaf.ends} if isinstance(leaf, Windows) else {name: leaf}
+            told |= {f"{name} of {list(leaf.shape)}": part for name, part in held.items()}
+        return sha256_of(told | {"y": self.y})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,8 +202,9 @@ class Data:
     ) -> Data:
         """Arrays or tensors x [n, ...] and y [n, ...] of one's own, split as from_table splits a table.
 
-        x, which may be a DataFrame of numbers, is taken as Dataset takes it: what is prepared already needs no more,
-        and images and tokens want none. With scale=True it becomes float32, standardised by the training rows.
+        x, which may be a DataFrame of numbers, or a tuple or a dict of several inputs, is taken as Dataset takes it:
+        what is prepared already needs no more, and images and tokens want none. With scale=True it becomes float32,
+        standardised by the training rows; of several inputs those in floating point are.
         y [n] (or [n, 1]) is classes or regression as in from_table, but floats are regression, as everywhere in
         PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value a row. For `fold` x is
         kept, and not copied.
@@ -175,10 +220,11 @@ class Data:
         """What each column of the table is, its number of columns in x, and why. ValueError where x is of no table."""
         return self._made().columns
 
-    def transform(self, table: Any) -> Tensor:
+    def transform(self, table: Any) -> X:
         """x of other rows, a DataFrame or a file with the columns of this one's x, by what was fitted on train.
 
-        Of arrays that were split, x. Raises ValueError for a column that is missing, or is not what it was on train.
+        Of arrays that were split, x, a tuple or a dict where that was one. Raises ValueError for a column that is
+        missing, or is not what it was on train.
         """
         return self._made().transform(table)
 
@@ -196,9 +242,10 @@ class Data:
         return f"Data({self.name!r}, {kind}, y is {self.target!r}{parts}{made})"
 
     @property
-    def features(self) -> tuple[int, ...]:
-        """The shape of one x."""
-        return tuple(self.train.x.shape[1:])
+    def features(self) -> Any:
+        """The shape of one x; of several inputs a tuple or a dict of shapes."""
+        one = self.train.batch(slice(1))[0]
+        return structure.mapped(lambda leaf: tuple(leaf.shape[1:]), one)
 
     def take_train(self, n: int, seed: int = 0) -> Data:
         """The same data with n training examples: the first n of the permutation that `seed` fixes.
@@ -289,7 +336,3 @@ def _whole(indices: Any) -> Tensor:
     if chosen.ndim != 1 or chosen.is_floating_point() or chosen.is_complex():
         raise TypeError(f"take({reprlib.repr(indices)}): give whole numbers [k], a mask or a slice, as take([0, 2])")
     return chosen if chosen.dtype == torch.bool else chosen.long()
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils import data as torch_data
 
-from bayesreg.progress import bar
+from bayesreg import structure
 
 from .base import Data, Dataset
+from .sources import Items, kind
+from .streamed import WORKERS
+
+ROOM = 0.25  # of the free memory: what takes less is read whole
 
 
 def as_dataset(value: Any, part: str = "train") -> Dataset:
     """What somebody gives as data, as a Dataset.
 
     A Dataset is itself, a Data its split `part`, "train", "validation" or "test"; a pair (x, y) is Dataset(x, y). A
-    map-style dataset of PyTorch, of items (x, y), or the one that a DataLoader draws from, is read into memory whole,
-    once and in its own order: the loader's batches and shuffling have no effect, and a random transform is frozen (see
-    `augment` of fit).
+    map-style dataset of PyTorch, of items (x, y), or the one that a DataLoader draws from, is read into memory whole
+    where it takes at most a quarter of what is free, by its length and first item: once and in its own order, so that
+    the loader's batches and shuffling have no effect, and a random transform is frozen (see `augment` of fit). A larger
+    one is read as it is needed: see Dataset.stream, which says so of any.
 
     Raises TypeError or ValueError, with what to write, for anything else.
     """
@@ -26,7 +35,7 @@ def as_dataset(value: Any, part: str = "train") -> Dataset:
     if isinstance(value, Data):
         return getattr(value, part)
     if isinstance(value, torch_data.DataLoader):
-        return _read(value.dataset)
+        return _read(value.dataset, value.num_workers or WORKERS)
     if isinstance(value, torch_data.Dataset):
         return _read(value)
     if isinstance(value, tuple | list) and len(value) == 2:
@@ -35,32 +44,28 @@ def as_dataset(value: Any, part: str = "train") -> Dataset:
     if hasattr(value, "columns"):
         hint = "; of a table say which column is y, as (table.drop(columns='price'), table['price'])"
     raise TypeError(
-        f"the {part} data are given as {_kind(value)}: give a Dataset(x, y), a pair (x, y), a DataLoader of pairs or a "
+        f"the {part} data are given as {kind(value)}: give a Dataset(x, y), a pair (x, y), a DataLoader of pairs or a "
         f"Data{hint}"
     )
 
 
-def _read(items: Any) -> Dataset:
-    """Every item (x, y) of a map-style dataset."""
-    if isinstance(items, torch_data.IterableDataset) or not hasattr(items, "__len__"):
-        raise TypeError(f"{_kind(items)} has no length: read it into tensors and give Dataset(x, y)")
+def _read(items: Any, workers: int = WORKERS) -> Dataset:
+    """Every item (x, y) of a map-style dataset, in memory where there is ample room."""
     if isinstance(items, torch_data.TensorDataset) and len(items.tensors) == 2:
         return Dataset(*items.tensors)
-    pairs = [_pair(items, i) for i in bar(range(len(items)), desc=f"reading {type(items).__name__}")]
-    return Dataset([x for x, _ in pairs], [y for _, y in pairs])
+    source = Items(items)
+    if len(items) * sum(leaf.nbytes for leaf in (*structure.leaves(source.one), source.one_y)) > ROOM * free_memory():
+        return Dataset.stream(items, workers=workers)
+    return Dataset(*source.pairs(torch.arange(len(items)), f"reading {type(items).__name__}"))
 
 
-def _pair(items: Any, i: int) -> tuple[Any, Any]:
-    item = items[i]
-    if not (isinstance(item, tuple | list) and len(item) == 2):
-        raise TypeError(f"item {i} of {_kind(items)} is {_kind(item)}: give pairs (x, y)")
-    if type(item[0]).__module__.startswith("PIL."):
-        remedy = "transform=torchvision.transforms.PILToTensor()"
-        raise TypeError(f"item {i} of {_kind(items)} is an image of PIL: give the dataset {remedy}")
-    return item[0], item[1]
-
-
-def _kind(value: Any) -> str:
-    """In words: None, a DataFrame, a list of 3."""
-    size = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
-    return "None" if value is None else f"a {type(value).__name__}{size}"
+def free_memory() -> float:
+    """Bytes that this process could still take, by Linux; infinite where that is not known."""
+    free = math.inf
+    with suppress(OSError, StopIteration, ValueError):
+        line = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
+        free = int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError):  # of a container, "max" where there is no limit
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        free = min(free, limit - used)
+    return free

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from bayesreg import structure
+from bayesreg.structure import X
+
 from .columns import CATEGORY, LEFT_OUT, NUMBER, Column
 from .reading import nearest, read, refuse_infinite
-from .tensors import to_tensor
+from .streamed import to_inputs
+from .tensors import parts, to_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +26,7 @@ class Inputs(ABC):
     """What makes x [n, ...] of raw rows."""
 
     @abstractmethod
-    def transform(self, rows: Any) -> Tensor:
+    def transform(self, rows: Any) -> X:
         """x of these rows."""
 
     @property
@@ -37,39 +41,54 @@ def is_table(value: Any) -> bool:
 
 
 class AsGiven(Inputs):
-    """x as Dataset takes it; the columns of a DataFrame by their names."""
+    """x as Dataset takes it, one input or several; the columns of a DataFrame by their names."""
 
     def __init__(self, x: Any) -> None:
-        self.names = list(x.columns) if hasattr(x, "columns") else None
+        given = parts(x)
+        self.form = structure.form(given)
+        self.names = [list(leaf.columns) if hasattr(leaf, "columns") else None for leaf in structure.leaves(given)]
 
-    def transform(self, rows: Any) -> Tensor:
-        if self.names is None or not hasattr(rows, "columns"):
-            return to_tensor("x", rows)
-        _refuse_missing(self.names, rows)
-        return to_tensor("x", rows[self.names])
+    def transform(self, rows: Any) -> X:
+        given = parts(rows)
+        if structure.form(given) != self.form:
+            raise ValueError(f"x has the inputs {structure.form(given)}, and those of train were {self.form}")
+        leaves = zip(self.names, structure.leaves(given), strict=True)
+        return to_inputs(structure.build(self.form, [_columns(names, leaf) for names, leaf in leaves]))
 
     def __repr__(self) -> str:
         return "as given"
 
 
 class Scaled(AsGiven):
-    """x less the mean of the training rows, over their standard deviation, component by component."""
+    """x less the mean of the training rows, over their standard deviation, component by component.
+
+    Of several inputs those in floating point; the others are as given.
+    """
 
     def __init__(self, x: Any, train: np.ndarray) -> None:
         from sklearn.preprocessing import StandardScaler
 
         super().__init__(x)
-        given = super().transform(x)
-        if not isinstance(given, Tensor):
-            raise ValueError("scale=True standardises arrays and tensors, no Windows: standardise their rows before")
-        self.shape = given.shape[1:]
-        self.scaler = StandardScaler().fit(_flat(given[train]))
+        given = structure.named(super().transform(x))
+        scaled = {name: leaf for name, leaf in given.items() if self.form is None or leaf.is_floating_point()}
+        if not scaled:
+            raise ValueError(f"scale=True standardises numbers in floating point, and none of {list(given)} is such")
+        if other := [type(leaf).__name__ for leaf in scaled.values() if not isinstance(leaf, Tensor)]:
+            raise ValueError(f"scale=True standardises arrays and tensors in memory, no {other[0]}: standardise before")
+        self.shapes = {name: leaf.shape[1:] for name, leaf in scaled.items()}
+        self.scalers = {name: StandardScaler().fit(_flat(leaf[train])) for name, leaf in scaled.items()}
 
-    def transform(self, rows: Any) -> Tensor:
-        x = super().transform(rows)
-        if x.shape[1:] != self.shape:
-            raise ValueError(f"x has rows of shape {list(x.shape[1:])}, and those of train have {list(self.shape)}")
-        return to_tensor("x", self.scaler.transform(_flat(x))).reshape(x.shape)
+    def transform(self, rows: Any) -> X:
+        leaves = structure.named(super().transform(rows))
+        return structure.build(self.form, [self._scaled(name, leaf) for name, leaf in leaves.items()])
+
+    def _scaled(self, name: str, leaf: Any) -> Any:
+        if name not in self.scalers:
+            return leaf
+        shape = self.shapes[name]
+        if leaf.shape[1:] != shape:
+            raise ValueError(f"{name} has rows of shape {list(leaf.shape[1:])}, and those of train have {list(shape)}")
+        return to_tensor(name, self.scalers[name].transform(_flat(leaf))).reshape(leaf.shape)
 
     def __repr__(self) -> str:
         return "as given, standardised"
@@ -145,6 +164,14 @@ def _transformer(numbers: list[str], categories: list[str]) -> Any:
     parts = [(NUMBER, make_pipeline(imputer, StandardScaler()), numbers), (CATEGORY, encoder, categories)]
     made = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
     return made.set_output(transform="default")  # arrays, whatever scikit-learn is set to
+
+
+def _columns(names: list[str] | None, leaf: Any) -> Any:
+    """Those of a DataFrame that train had; what is none, as it is."""
+    if names is None or not hasattr(leaf, "columns"):
+        return leaf
+    _refuse_missing(names, leaf)
+    return leaf[names]
 
 
 def _refuse_missing(needed: list[str], table: pd.DataFrame) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from bayesreg import structure
+
 from .base import Data, Dataset
 from .columns import judge
 from .inputs import AsGiven, Encoded, Inputs, Scaled
@@ -58,11 +60,12 @@ def from_arrays(x: Any, y: Any, *, task: str | None, group: Any, time: Any, scal
     """See Data.split."""
     given = AsGiven(x).transform(x)
     column = _column(y)
-    if len(given) != len(column):
-        raise ValueError(f"x has {len(given)} rows and y has {len(column)}: give one y for each x")
-    refuse_few(len(given))
+    size = structure.size(given)
+    if size != len(column):
+        raise ValueError(f"x has {size} rows and y has {len(column)}: give one y for each x")
+    refuse_few(size)
     found = _target(column, task)
-    by = {"group": column_of("group", group, len(given)), "time": column_of("time", time, len(given))}
+    by = {"group": column_of("group", group, size), "time": column_of("time", time, size)}
     made_of = partial(_arrays, x, found, name, scale)
     return _source(made_of, found, **by).split(seed)
 

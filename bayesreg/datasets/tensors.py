@@ -1,9 +1,10 @@
-"""What is given as x or y, as a tensor: arrays, lists, tables of pandas. What holds no numbers is refused in words."""
+"""What is given as x or y, as tensors: arrays, lists, tables of pandas. What holds no numbers is refused in words."""
 
 from __future__ import annotations
 
 import reprlib
 import sys
+from collections.abc import Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -11,17 +12,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bayesreg.structure import X
+
 from .windows import Windows
 
 TAKEN = "a tensor, an array, a list of numbers, or a DataFrame or Series of pandas"
 ENCODE = "number the classes: classes, y = np.unique(y, return_inverse=True)"
 
 
-def to_tensor(name: str, value: Any) -> Any:
+def parts(value: Any) -> X:
+    """What is given as x, with the inputs of a network that takes several in a tuple or a dict, as they are.
+
+    A tuple of arrays or tensors, or a mapping, holds them; any other tuple is rows, as a list is. Raises TypeError or
+    ValueError where there is none, or where keys are no names.
+    """
+    if isinstance(value, Mapping):
+        if not value or not all(isinstance(key, str) and key.isidentifier() for key in value):
+            raise TypeError(f"x has the keys {list(value)}: name the arguments of the network's forward, at least one")
+        return dict(value)
+    several = isinstance(value, tuple) and any(isinstance(v, Tensor) or getattr(v, "ndim", 0) for v in value)
+    return tuple(value) if several else value
+
+
+def to_leaf(name: str, value: Any, rows: Sequence[int] | None = None) -> Any:
+    """One of several inputs, as `to_tensor` makes it; but booleans stay so: they are masks."""
+    tensor = to_tensor(name, value, rows)
+    one = value[0] if isinstance(value, list) else value
+    return tensor.bool() if str(getattr(one, "dtype", "")) in ("bool", "torch.bool") else tensor
+
+
+def to_tensor(name: str, value: Any, rows: Sequence[int] | None = None) -> Any:
     """The values of `name`, x or y, as a tensor [n, ...] of a type that a network takes; Windows stay Windows.
 
     Floats become float32 (a float64 tensor stays float64), integers and booleans int64, except uint8 of two or more
     dimensions, which are images and stay so. All columns of a DataFrame become float32; one column as y is y [n].
+    rows: what the rows are called in an error, where they are not 0, 1, ...
 
     Raises TypeError for what are no real numbers, ValueError where there is none, where rows are of unequal length,
     or where one is missing, not finite or too large.
@@ -50,7 +75,7 @@ def to_tensor(name: str, value: Any) -> Any:
         return tensor if tensor.dtype == torch.uint8 and tensor.ndim > 1 else _to_int64(name, tensor)
     if not (isinstance(value, Tensor) and tensor.dtype == torch.float64):
         tensor = tensor.float()
-    _check_finite(name, tensor)
+    _check_finite(name, tensor, rows)
     return tensor
 
 
@@ -114,12 +139,13 @@ def _to_int64(name: str, tensor: Tensor) -> Tensor:
     return whole
 
 
-def _check_finite(name: str, tensor: Tensor) -> None:
+def _check_finite(name: str, tensor: Tensor, rows: Sequence[int] | None) -> None:
     bad = ~tensor.isfinite()
     if bad.any():
         first = bad.nonzero()[0].tolist()
+        place = first if rows is None else [rows[first[0]], *first[1:]]
         raise ValueError(
-            f"{name}{first} is {tensor[tuple(first)].item()} ({int(bad.sum())} of {tensor.numel()} values): "
+            f"{name}{place} is {tensor[tuple(first)].item()} ({int(bad.sum())} of {tensor.numel()} values): "
             f"impute or drop it, or rescale what {tensor.dtype} cannot hold, before making a Dataset"
         )
 

@@ -69,6 +69,8 @@ class Windows:
         """The windows at `indices`, or in a slice, of the same table."""
         return Windows(self.rows, self.ends[indices], self.length)
 
-    def to(self, device: torch.device | str) -> Windows:
-        """The same windows on `device`."""
-        return Windows(self.rows.to(device), self.ends.to(device), self.length)
+    def to(self, to: torch.device | torch.dtype | str) -> Windows:
+        """The same windows on a device, or of a type."""
+        rows = self.rows.to(to)
+        ends = self.ends if isinstance(to, torch.dtype) else self.ends.to(to)
+        return self if rows is self.rows and ends is self.ends else Windows(rows, ends, self.length)

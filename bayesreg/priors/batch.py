@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.distributions import Distribution
 
+from bayesreg import structure
 from bayesreg.curvature import ALL, Share, curvature_apart, outputs_and_curvature
 
 Value = Tensor | float | None  # of the log of a factor of p(θ), a scalar; None: there is none
@@ -16,7 +17,7 @@ Value = Tensor | float | None  # of the log of a factor of p(θ), a scalar; None
 class Batch:
     """One batch at one value of θ, in one run of the network.
 
-    x: the inputs [B, ...]; network: x -> outputs [B, ...]; size: N, the number of data on whose scale the log joint is;
+    x: the inputs [B, ...], of several a tuple or dict; network: x -> outputs [B, ...]; size: N, the number of data on whose scale the log joint is;
     predictive: p(y | x, θ), batch shape [B]; curvature(share): d(x) of a share of the examples [b]. The last two are
     computed when asked for, from one run of the network.
     """
@@ -47,7 +48,7 @@ class Batch:
         """
         if self._outputs is None:
             self._outputs, self._curvature = outputs_and_curvature(self.network, self.x, share)
-        elif self._curvature is None or len(self._curvature) < share.examples(len(self.x)):
+        elif self._curvature is None or len(self._curvature) < share.examples(structure.size(self.x)):
             self._curvature = curvature_apart(self.network, self.x, share)
         return self._curvature
 

@@ -109,7 +109,7 @@ def test_anything_else_is_told_what_to_write(given: Any, message: str) -> None:
     [
         ((X, Y[:2]), "x has 3 rows and y has 2: give one y for each x"),
         (Pairs([]), "x is empty"),
-        (Pairs([(X, 0), (X[:2], 0)]), "the rows of x are not of one shape"),
+        (Pairs([(X, 0), (X[:2], 0)]), r"item 1 has shape \[2, 2\], item 0 \[3, 2\]: pad"),
     ],
 )
 def test_no_rows_or_uneven_ones(given: Any, message: str) -> None:
