@@ -19,8 +19,8 @@ from bayesreg.device import choose_device
 from bayesreg.model import Model, to_unit
 from bayesreg.priors.base import whole
 from bayesreg.step import COMPILE
-from bayesreg.update import Update
 from bayesreg.structure import X
+from bayesreg.update import Update
 
 THREADS = 64  # at most, or the number of cores: some thousand end the process
 SEEDS = 2**32  # PyTorch heeds no more bits of a seed

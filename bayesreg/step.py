@@ -16,8 +16,8 @@ from bayesreg import structure
 from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
-from bayesreg.update import Bound, Update
 from bayesreg.structure import X
+from bayesreg.update import Bound, Update
 
 COMPILE = ("never", "auto", "always")
 WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import sys
 
-import bayesreg
+from bayesreg import __version__
 
 COMMANDS = {
     "compare": "which method regularises a network best: a grid of runs, a table and a page",
@@ -26,7 +26,7 @@ def main() -> None:
     if name in ("-h", "--help"):
         print(f"{USAGE}\n\nbayesreg COMMAND --help says what each takes.")
     elif name == "--version":
-        print(f"bayesreg {bayesreg.__version__}")
+        print(f"bayesreg {__version__}")
     elif name in COMMANDS:
         sys.argv = [f"bayesreg {name}", *arguments]
         importlib.import_module(f"bayesreg.cli.{name}").main()

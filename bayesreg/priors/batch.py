@@ -17,9 +17,9 @@ Value = Tensor | float | None  # of the log of a factor of p(θ), a scalar; None
 class Batch:
     """One batch at one value of θ, in one run of the network.
 
-    x: the inputs [B, ...], of several a tuple or dict; network: x -> outputs [B, ...]; size: N, the number of data on whose scale the log joint is;
-    predictive: p(y | x, θ), batch shape [B]; curvature(share): d(x) of a share of the examples [b]. The last two are
-    computed when asked for, from one run of the network.
+    x: the inputs [B, ...], of several a tuple or dict; network: x -> outputs [B, ...]; size: N, the number of data on
+    whose scale the log joint is; predictive: p(y | x, θ), batch shape [B]; curvature(share): d(x) of a share of the
+    examples [b]. The last two are computed when asked for, from one run of the network.
     """
 
     def __init__(

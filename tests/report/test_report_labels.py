@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from bayesreg.report.labels import labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesreg import report
-from bayesreg.report.labels import labels
 
 
 def tasks(make, root, *options):
