@@ -39,6 +39,7 @@ TRIALS = 8  # moves, each over two sets of batches
 FIRST, SMALLER = 1 / 4, 1 / 4  # of an epoch's move, and of the one before where the objective rose
 SHARE = 400  # one step in so many of the fit's is made again in each trial,
 CHEAP = 5e8  # or as many as these floating-point operations are worth
+SHORT = 400  # steps: fewer tell too little of the second moment
 DEAR = 1 / 3  # of the fit's steps: the history tells where the trials would compute more gradients
 SECOND_HALF = 0.09  # of the epochs: how many at the first rate move Adam as far as the second half of training
 
@@ -104,7 +105,7 @@ def judge(
     epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
     horizon = max(epochs, schedule.epochs(size, batch_size))
     number = min(an_epoch, max(1, epochs * an_epoch // SHARE, int(CHEAP // max(1.0, work))))
-    if step.update or step.is_short or (2 * TRIALS + 1) * number > DEAR * step.steps:
+    if step.update or step.steps < SHORT or (2 * TRIALS + 1) * number > DEAR * step.steps:
         return Convergence(*_by_history(losses), epochs, horizon)
 
     def over(seed: int, measure: Callable[[Iterator[tuple[X, Tensor]]], Any]) -> Any:

@@ -116,7 +116,7 @@ class Gradient:
         return self.plain(x, y) if step is None else step(*structure.leaves(x), y)
 
     def kind(self, x: X, y: Tensor) -> Any:
-        """What one graph is good for: structure, shape, type and layout of a batch, the prior's factors at this step."""
+        """What one graph is good for: structure, shape, type and layout of a batch, and the prior's factors now."""
         batch, due = (*structure.leaves(x), y), self.objective.factors
         return *((t.shape, t.dtype, t.stride()) for t in batch), structure.form(x), due and tuple(due.values())
 

@@ -20,7 +20,7 @@ from bayesreg.structure import X
 from bayesreg.update import Bound, Update
 
 COMPILE = ("never", "auto", "always")
-WORTH_CAPTURING = 400  # steps: capturing takes as long as a few hundred
+WORTH_CAPTURING = 100  # steps: capturing takes as long as some fifty of a small network save
 RATE = {"cpu": 5e10, "cuda": 2e13}  # floating-point operations a second that training reaches, on a CPU by thread
 OVERHEAD = 1e-4  # seconds that the smallest captured step takes
 COMPILING = 60.0  # seconds at most, for a deep network
@@ -141,7 +141,7 @@ class Step:
     def prepare(self, x: X, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
         """Make ready for `steps` batches shaped like x and y; says what was chosen, and why.
 
-        work: floating-point operations of a forward pass on the batch. Capturing pays from some hundred steps on,
+        work: floating-point operations of a forward pass on the batch. Capturing pays from a hundred steps on,
         compiling from many minutes on; "auto" estimates them from the work alone, so that the same run
         always chooses the same.
         """
@@ -204,11 +204,6 @@ class Step:
         """Write the parameters, in place."""
         for parameter, value in zip(self.parameters, values, strict=True):
             parameter.copy_(value)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether there are too few steps for capturing to pay."""
-        return self.steps < WORTH_CAPTURING
 
     @property
     def cycle(self) -> int:
