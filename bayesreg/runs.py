@@ -142,19 +142,18 @@ def _execute(
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
     outcome["device"] = str(choose_device(options.get("device")))
     try:
-        posterior = _fit(directory / "checkpoint.pt", model, data, options)
+        watched = test or options.get("early_stopping", False)  # a curve, or the best epoch; else the end alone counts
+        posterior = _fit(directory / "checkpoint.pt", model, data, data.validation if watched else None, options)
         history, warmup = posterior.history, posterior.warmup_seconds
-        outcome["metrics"]["validation"] = _last(history)
+        outcome["metrics"]["validation"] = posterior.evaluate(data.validation, progress=False)
         outcome["convergence"] = posterior.convergence and posterior.convergence.record()
         if test:
             outcome["metrics"]["test"] = _test(directory, posterior, data, options.get("progress", True))
-    except Diverged as error:
-        history, warmup = pd.DataFrame(error.history or {"epoch": [], "seconds": [], "loss": []}), 0.0
-        outcome |= {
-            "status": "diverged",
-            "message": str(error),
-            "terms": {k: repr(v) for k, v in error.terms.items()},
-        }
+    except (Diverged, FloatingPointError) as error:  # in training, or in the outputs after its last step
+        known = getattr(error, "history", None) or {"epoch": [], "seconds": [], "loss": []}
+        history, warmup = pd.DataFrame(known), 0.0
+        terms = {name: repr(value) for name, value in getattr(error, "terms", {}).items()}
+        outcome |= {"status": "diverged", "message": str(error), "terms": terms}
     write_atomically(directory / "history.csv", lambda part: history.to_csv(part, index=False))
     outcome["seconds"] = {
         "warmup": warmup,
@@ -195,11 +194,11 @@ def scores(directory: str | Path) -> dict[str, np.ndarray]:
         raise Unusable(f"{path} cannot be read ({error})") from None
 
 
-def _fit(checkpoint: Path, model: Model, data: Data, options: dict[str, Any]) -> Posterior:
+def _fit(checkpoint: Path, model: Model, data: Data, validation: Any, options: dict[str, Any]) -> Posterior:
     """Go on from the checkpoint, or begin anew where it is damaged, or of other data or code."""
 
     def once() -> Posterior:
-        return fit(model, data.train, validation=data.validation, checkpoint=checkpoint, **options)
+        return fit(model, data.train, validation=validation, checkpoint=checkpoint, **options)
 
     try:
         return once()
@@ -207,12 +206,6 @@ def _fit(checkpoint: Path, model: Model, data: Data, options: dict[str, Any]) ->
         log.warning("%s; the run begins anew", error)
         checkpoint.unlink()
         return once()
-
-
-def _last(history: pd.DataFrame) -> dict[str, float]:
-    """The validation metrics after the last epoch, which are those of the posterior."""
-    columns = [name for name in map(str, history) if name.startswith("validation_")]
-    return {name.removeprefix("validation_"): float(history[name].iloc[-1]) for name in columns}
 
 
 def describe(model: Model, data: Data) -> dict[str, Any]:

@@ -13,9 +13,9 @@ class Digits(Synthetic):
     """Handwritten digits, 8 × 8 pixels (scikit-learn; Alpaydin & Kaynak, 1998), with an MLP of two hidden layers."""
 
     name: ClassVar[str] = "digits"
-    epochs: int = 120
+    epochs: int = 60
     """Passes over the training data."""
-    batch_size: int = 32
+    batch_size: int = 64
     """Examples a step."""
     width: int = 64
     """Units in each hidden layer."""
