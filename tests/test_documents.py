@@ -5,27 +5,44 @@ import shlex
 from pathlib import Path
 
 import pytest
+import tyro
 
-from experiments import base, baselines, compare, data, report
+from bayesreg.cli import baselines, compare, data, report
+from bayesreg.cli.run import options_of
+from bayesreg.methods import as_methods
+from bayesreg.tasks import as_task, kind
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"^    python -m experiments\.(\w+)([^#\n]*)", re.MULTILINE)
+COMMAND = re.compile(r"^    bayesreg (\w+)([^#\n]*)", re.MULTILINE)
 README = (ROOT / "README.md").read_text()
+TEN_LINES, LIBRARY, PYRO_USER = FENCE.findall(README)
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(TEN_LINES.replace("seeds=4, epochs=40", "seeds=1, epochs=4"), names)
+    out = capsys.readouterr().out
+    study = names["study"]
+    assert set(study.results["method"]) == {"none", "l2", "early_stopping"}
+    assert set(study.results["rows"]) == {178}
+    assert study.recommendation in out
+    assert (tmp_path / "runs/wine/report/index.html").exists()
+    assert names["br"].Study.open("runs/wine").recommendation == study.recommendation
 
 
 def test_the_library_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    library, pyro_user = FENCE.findall(README)
-    exec(library, names)
+    exec(LIBRARY, names)
     assert "accuracy" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"posterior.pt", "posterior.nc"}
     again = names["br"].Posterior.load("posterior.pt", names["net"])
     assert again.evaluate(names["data"].test) == names["posterior"].evaluate(names["data"].test)
 
-    exec(pyro_user, names)
+    exec(PYRO_USER, names)
     names["pyro"].clear_param_store()
 
 
@@ -64,12 +81,17 @@ def test_the_prior_of_the_contributing_guide_works():
 
 @pytest.mark.parametrize(("name", "options"), COMMAND.findall(README))
 def test_the_commands_of_the_readme_are_understood(monkeypatch, name, options):
-    others = {"compare": compare.Compare, "report": report.Report, "data": data.Files, "baselines": baselines.Baselines}
-    kind = others.get(name) or base.load(name)
-    monkeypatch.setattr("sys.argv", ["experiment", *shlex.split(options)])
-    read = base.command(kind, f"experiments.{name}")
-    if isinstance(read, base.Experiment):
-        read._text()
+    given = shlex.split(options)
+    kinds = {"report": report.Report, "data": data.Files, "baselines": baselines.Baselines}
+    if name == "run":
+        read = tyro.cli(options_of(kind(given[0])), args=given[1:])
+        assert read.settings.method(size=100).text
+    elif name == "compare":
+        asked = tyro.cli(compare.Compare, args=given)
+        assert as_methods(asked.methods)
+        assert all(as_task(task) for task in asked.tasks if not task.endswith((".csv", ".py")))
+    else:
+        assert tyro.cli(kinds[name], args=given)
 
 
 def test_every_link_leads_somewhere():
@@ -83,6 +105,13 @@ def test_every_registered_prior_is_in_the_readme_table():
 
     table = README.partition("## The priors")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(PRIORS)
+
+
+def test_every_registered_technique_is_in_the_readme_table():
+    from bayesreg.methods import ALIASES, TECHNIQUES
+
+    table = README.partition("## What is compared")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {*TECHNIQUES, *ALIASES}
 
 
 def test_every_registered_data_set_is_in_the_readme_table():
