@@ -95,6 +95,7 @@ class Run:
         MemoryError for a network that is too large.
         """
         check_seed("fit", self.repeat.seed)
+        self.task.check()
         data = data_of(self.task, self.repeat)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.repeat.seed)  # the same weights for every method

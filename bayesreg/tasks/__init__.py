@@ -6,7 +6,10 @@ A new task is one more file, and a line here.
 from __future__ import annotations
 
 import importlib
+import io
+import itertools
 import shlex
+from contextlib import redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from typing import Any
 
@@ -40,17 +43,30 @@ def kind(name: str) -> type[Registered]:
 def as_task(value: Any) -> Task:
     """A task by itself, or by its text: its name and options of its own, as "beijing --net transformer".
 
-    ValueError for an unknown name, TypeError for what is no task.
+    ValueError for an unknown name or option, TypeError for what is no task.
     """
     if isinstance(value, Task):
         return value
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no task: give a br.Task(net, data), or a name: {', '.join(TASKS)}")
-    import tyro
-
     try:
         name, *arguments = shlex.split(value) or [""]
     except ValueError as error:  # an unclosed quotation mark
         raise ValueError(f"{value!r} is no name of a task with options ({error})") from None
-    task: Registered = tyro.cli(kind(name), args=arguments, prog=f"bayesreg run {name}")
-    return task
+    return _with_options(name, arguments)
+
+
+def _with_options(name: str, arguments: list[str]) -> Registered:
+    import tyro
+
+    task = kind(name)
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            return tyro.cli(task, args=arguments, prog="bayesreg run")
+    except SystemExit:
+        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
+        why = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), inside))
+        raise ValueError(
+            f"{shlex.join([name, *arguments])!r}: {why}; bayesreg run {name} --help says which options there are"
+        ) from None

@@ -64,8 +64,8 @@ class Registered(Task, ABC):
     def likelihood(self) -> Likelihood:
         """p(y | f)."""
 
-    def check(self) -> None:
-        """Raise ValueError for options that contradict each other, or play no part beside the others."""
+    def under(self, **settings: Any) -> Registered:
+        return replace(self, **settings)
 
     def augmentation(self) -> Any:
         """What is done to x of each training batch; None: nothing."""
