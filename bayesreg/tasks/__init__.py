@@ -6,13 +6,11 @@ A new task is one more file, and a line here.
 from __future__ import annotations
 
 import importlib
-import io
-import itertools
 import shlex
-from contextlib import redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from typing import Any
 
+from bayesreg.tasks import options
 from bayesreg.tasks.base import Task
 from bayesreg.tasks.registered import Registered
 
@@ -53,20 +51,5 @@ def as_task(value: Any) -> Task:
         name, *arguments = shlex.split(value) or [""]
     except ValueError as error:  # an unclosed quotation mark
         raise ValueError(f"{value!r} is no name of a task with options ({error})") from None
-    return _with_options(name, arguments)
-
-
-def _with_options(name: str, arguments: list[str]) -> Registered:
-    import tyro
-
-    task = kind(name)
-    said = io.StringIO()
-    try:
-        with redirect_stdout(said), redirect_stderr(said):
-            return tyro.cli(task, args=arguments, prog="bayesreg run")
-    except SystemExit:
-        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
-        why = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), inside))
-        raise ValueError(
-            f"{shlex.join([name, *arguments])!r}: {why}; bayesreg run {name} --help says which options there are"
-        ) from None
+    task: Registered = options.read(kind(name), arguments, value)
+    return task
