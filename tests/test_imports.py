@@ -1,11 +1,11 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-files, progress, schedule, labels → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction →
-baselines → baseline_cache → priors → model → device → units → guides → objective, update → step → checks, convergence →
-posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs → grid → sweep → statistics, report → comparison,
-conclusion → study → cli → experiments. The design lists fit before posterior; but fit returns a Posterior, and so
-imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files and
-progress: a cache and a download must not leave half a file, nor be silent.
+files, progress, schedule, labels → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction
+→ baselines → baseline_cache → priors → model → device → units → guides → objective, update → step → checks,
+convergence → posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs → grid → sweep → statistics,
+report → comparison, conclusion → study → cli → experiments. The design lists fit before posterior; but fit returns a
+Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
+package but files and progress: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast

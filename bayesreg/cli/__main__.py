@@ -6,7 +6,7 @@ import difflib
 import importlib
 import sys
 
-import bayesreg
+from bayesreg import __version__
 
 COMMANDS = {
     "compare": "which method regularises a network best: a grid of runs, a table and a page",
@@ -37,7 +37,7 @@ def main() -> None:
     elif name in ("-h", "--help"):
         print(USAGE)
     elif name == "--version":
-        print(f"bayesreg {bayesreg.__version__}")
+        print(f"bayesreg {__version__}")
     elif name == "--print-completion" and arguments and arguments[0] in SHELLS:
         importlib.import_module("bayesreg.cli.completion").show(arguments[0])
     elif name == "--print-completion":
