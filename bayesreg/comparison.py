@@ -281,9 +281,9 @@ def _refusal(run: Run) -> str | None:
     """Why a method has no meaning on a task; None where it has. What would stop the task without a method is raised."""
     try:
         run.check()
-    except ValueError as error:
+    except (ValueError, MemoryError, RuntimeError) as error:  # the last of PyTorch's allocator
         run.under(method=Method("none")).check()
-        return str(error)
+        return in_words(error)
     return None
 
 
@@ -311,10 +311,15 @@ def settings(folder: Path) -> dict[str, Any]:
     return known
 
 
-@functools.lru_cache(maxsize=1)
 def pickled(folder: Path) -> Comparison:
     """The comparison in a folder of one's own: a pickle is code."""
-    return pickle.loads((folder / PICKLED).read_bytes())
+    path = (folder / PICKLED).resolve()
+    return _pickled(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _pickled(path: Path, written: int) -> Comparison:
+    return pickle.loads(path.read_bytes())
 
 
 def _execute(folder: Path, task: str, method: Method, repeat: Repeat, where: Where) -> dict[str, Any]:
