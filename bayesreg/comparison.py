@@ -37,6 +37,7 @@ from bayesreg.tasks import Task
 
 log = logging.getLogger(__name__)
 
+SEEDS, SEEDS_OF_FOLDS = 8, 4  # that are reported, where a task has its own split, and where it has folds
 TUNING = 3  # seeds that choose a strength, where there are no folds
 FIRST_TUNING = 10_000  # the first of them: those that are reported begin at 0
 EXTENSIONS = 2  # more candidates at most, where the best strength is at an edge
@@ -50,14 +51,15 @@ SETTINGS, PICKLED, BASELINES = "study.json", "study.pkl", "baselines"  # in the 
 class Comparison:
     """Tasks × methods × strengths × repeats, below one folder.
 
-    folds: None takes 5 for small data without a split of their own, else 1. select: the metric on validation that
-    strengths are chosen by. workers: runs at a time; None takes one a core.
+    seeds: of the runs that are reported; None takes 8, and 4 where each divides the rows into folds. folds: None takes
+    5 for small data without a split of their own, else 1. select: the metric on validation that strengths are chosen
+    by. workers: runs at a time, which share the cores; None takes one a core.
     """
 
     tasks: tuple[Task, ...]
     methods: tuple[Method, ...]
     output: Path
-    seeds: int = 8
+    seeds: int | None = None
     folds: int | None = None
     select: str = statistics.SELECT
     where: Where = HERE
@@ -77,18 +79,24 @@ class Comparison:
         """Into how many folds the rows of a task are divided; 1: it has its own split."""
         return data_of(task, Repeat()).default_folds if self.folds is None else self.folds
 
+    def seeds_of(self, task: Task) -> int:
+        """How many seeds of a task are reported."""
+        usual = SEEDS if self.folds_of(task) == 1 else SEEDS_OF_FOLDS
+        return usual if self.seeds is None else self.seeds
+
     def repeats(self, task: Task, stage: Any) -> list[Repeat]:
         """The repeats of a stage: those that tune have seeds of their own, and the partitions of those that test."""
-        first, folds = FIRST_TUNING if stage == "tune" else 0, self.folds_of(task)
+        first = FIRST_TUNING if stage == "tune" else 0
+        seeds, folds = self.seeds_of(task), self.folds_of(task)
         if folds == 1:
-            number = min(TUNING, self.seeds) if stage == "tune" else self.seeds
+            number = min(TUNING, seeds) if stage == "tune" else seeds
             return [Repeat(first + seed, stage) for seed in range(number)]
-        pairs = [(seed, fold) for seed in range(self.seeds) for fold in range(folds)]
+        pairs = [(seed, fold) for seed in range(seeds) for fold in range(folds)]
         return [Repeat(first + seed, stage, partition=seed, fold=fold, folds=folds) for seed, fold in pairs]
 
     def check(self) -> None:
         """Raise ValueError for what no comparison can be, and for a folder that holds another one."""
-        whole("compare", most=MOST_SEEDS, seeds=self.seeds)
+        whole("compare", most=MOST_SEEDS, seeds=1 if self.seeds is None else self.seeds)
         whole("compare", folds=1 if self.folds is None else self.folds)
         whole("compare", workers=1 if self.workers is None else self.workers)
         if self.select not in METRICS:
@@ -114,7 +122,7 @@ class Comparison:
             "version": __version__,
             "tasks": {name: task.record() for name, task in self.named.items()},
             "methods": [method.name for method in self.methods],
-            "seeds": self.seeds,
+            "seeds": {name: self.seeds_of(task) for name, task in self.named.items()},
             "folds": {name: self.folds_of(task) for name, task in self.named.items()},
             "select": self.select,
         }
@@ -233,6 +241,7 @@ class Comparison:
                     self.failed.append(f"{run}: {in_words(outcome.error)}")
                     log.warning("failed: %s", self.failed[-1])
                 else:
+                    log.info("%s: %s", outcome.result["status"], run)
                     rows.append(row(run, outcome.result))
         return rows
 
@@ -272,9 +281,9 @@ def _refusal(run: Run) -> str | None:
     """Why a method has no meaning on a task; None where it has. What would stop the task without a method is raised."""
     try:
         run.check()
-    except ValueError as error:
+    except (ValueError, MemoryError, RuntimeError) as error:  # the last of PyTorch's allocator
         run.under(method=Method("none")).check()
-        return str(error)
+        return in_words(error)
     return None
 
 
@@ -302,10 +311,15 @@ def settings(folder: Path) -> dict[str, Any]:
     return known
 
 
-@functools.lru_cache(maxsize=1)
 def pickled(folder: Path) -> Comparison:
     """The comparison in a folder of one's own: a pickle is code."""
-    return pickle.loads((folder / PICKLED).read_bytes())
+    path = (folder / PICKLED).resolve()
+    return _pickled(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _pickled(path: Path, written: int) -> Comparison:
+    return pickle.loads(path.read_bytes())
 
 
 def _execute(folder: Path, task: str, method: Method, repeat: Repeat, where: Where) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from bayesreg import baseline_cache, diagnostics, runs
+from bayesreg import baseline_cache, diagnostics, runs, schedule
 from bayesreg.checks import check, check_seed, given
 from bayesreg.claims import Config
 from bayesreg.datasets import Data
@@ -21,6 +21,7 @@ from bayesreg.model import Model
 from bayesreg.tasks import Task
 
 Stage = Literal["tune", "test"]
+CHECKED = ("epochs", "batch_size", "lr", "device", "seed", "threads", "compile", "early_stopping", "update")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Run:
         MemoryError for a network that is too large.
         """
         check_seed("fit", self.repeat.seed)
+        self.task.check()
         data = data_of(self.task, self.repeat)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.repeat.seed)  # the same weights for every method
@@ -114,10 +116,9 @@ class Run:
         """Build and try what `fit` would refuse."""
         _, model, data, options = self.build()
         guide, train, validation = given(model, options["guide"], data.train, data.validation)
-        taken = ("lr", "device", "seed", "threads", "compile")
-        known = {name: options[name] for name in taken if name in options}
-        epochs, batch_size = options.get("epochs") or 1, options.get("batch_size") or 32
-        check(model, train, guide=guide, epochs=epochs, batch_size=batch_size, validation=validation, **known)
+        usual = {"epochs": 1, "batch_size": schedule.batch_size(len(train)), "lr": None, "device": None}
+        asked = {name: value for name, value in options.items() if name in CHECKED and value is not None}
+        check(model, train, guide=guide, validation=validation, **(usual | asked))
 
     def execute(
         self, directory: Path, shared: Path | None = None, progress: bool = False, wait: bool = True, draw: bool = False

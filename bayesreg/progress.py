@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -13,10 +14,11 @@ QUIET = 2.0  # seconds: what takes less shows no bar
 def bar(*iterable: Any, show: bool = True, **options: Any) -> tqdm:
     """tqdm(*iterable, **options) that appears after two seconds, where there is somebody to look.
 
-    show: False is silent everywhere. A notebook gets the widget where ipywidgets is installed, else the same
-    line of text as a terminal.
+    show: False is silent everywhere, as is a log that shows no warnings. A notebook gets the widget where ipywidgets is
+    installed, else the same line of text as a terminal.
     """
-    hidden = not (show and (sys.stderr.isatty() or in_notebook()))
+    said = logging.getLogger("bayesreg").isEnabledFor(logging.WARNING)
+    hidden = not (show and said and (sys.stderr.isatty() or in_notebook()))
     return _kind()(*iterable, disable=hidden, **({"delay": QUIET} | options))
 
 

@@ -177,7 +177,7 @@ def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> 
     return judged.metrics()
 
 
-def _save(part: Path, columns: dict[str, np.ndarray]) -> None:
+def _save(part: Path, columns: dict[str, Any]) -> None:
     with part.open("wb") as file:  # given a name, NumPy would add to it
         np.savez_compressed(file, **columns)
 

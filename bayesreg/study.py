@@ -31,7 +31,7 @@ def compare(
     target: str | None = None,
     likelihood: Any = None,
     metric: str | None = None,
-    seeds: int = 8,
+    seeds: int | None = None,
     folds: int | None = None,
     select: str = statistics.SELECT,
     output: str | Path | None = None,
@@ -54,10 +54,10 @@ def compare(
 
     methods: texts as "none", "l2", "l2:1e-4", "ard@normal", "dropout", "l2+early_stopping", or objects; see
     `bayesreg.methods`. By seed all have the same initial weights, batches and augmentation, and as many strengths,
-    epochs and seeds. seeds: of the runs that are reported; strengths are chosen by others. folds: 1 takes the data's
-    own split; None takes 5 for at most 5,000 rows without a published test split: each seed then divides the rows anew,
-    every row is tested once a seed, and strengths are chosen within the rest. select: the metric on validation that
-    strengths are chosen by.
+    epochs and seeds. seeds: of the runs that are reported, strengths are chosen by others; None takes 8, and 4 where
+    there are folds. folds: 1 takes the data's own split; None takes 5 for at most 5,000 rows without a published test
+    split: each seed then divides the rows anew, every row is tested once a seed, and strengths are chosen within the
+    rest. select: the metric on validation that strengths are chosen by.
 
     output: the folder of the runs, runs/<name> where None; what is done there is not done again, so an interrupted
     comparison goes on. workers: runs at a time; None takes one a core.

@@ -1,16 +1,17 @@
 """`python -m experiments.compare`: the command `bayesreg compare`, in a checkout, with names of before too."""
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, fields
 
+from bayesreg.cli import compare
 from bayesreg.cli.command import command, read
-from bayesreg.cli.compare import Command, run
 
 PRIORS = ["none", "l1", "l2", "smoothness", "entropic", "ard"]
 
 
 @dataclass(frozen=True)
-class Compare(Command):
-    __doc__ = Command.__doc__
+class Compare(compare.Compare):
+    __doc__ = compare.Compare.__doc__
 
     experiments: list[str] = field(default_factory=list)
     """The tasks, as --experiments digits "beijing --net transformer"."""
@@ -19,21 +20,20 @@ class Compare(Command):
     guide: str = "delta"
     """delta is MAP; normal is mean-field variational inference."""
 
-    def given(self) -> Command:
+    def given(self) -> compare.Compare:
         """The same in the names of `bayesreg compare`."""
-        names = [name for text in self.priors for name in (PRIORS if text == "all" else [text])]
-        own = {name: getattr(self, name) for name in Command.__dataclass_fields__}
+        own = {field.name: getattr(self, field.name) for field in fields(compare.Compare)}
         own |= {"tasks": self.experiments} if self.experiments else {}
-        own |= {"methods": [f"{name}@{self.guide}" for name in names]} if names else {}
-        return Command(**own)
+        priors = self.priors or (["all"] if self.guide != "delta" else [])
+        names = [name for text in priors for name in (PRIORS if text == "all" else [text])]
+        own |= {"methods": [name if "@" in name else f"{name}@{self.guide}" for name in names]} if names else {}
+        return compare.Compare(**own)
 
 
 @command
 def main() -> None:
     """Run the grid, print the table, write the report."""
-    asked = read(Compare, "python -m experiments.compare").given()
-    asked.apply(usual="WARNING")
-    run(asked)
+    sys.exit(compare.run(read(Compare, "python -m experiments.compare").given()))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 import errno
 import json
+import math
 import multiprocessing
 import os
 import threading
 import time
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -54,6 +57,44 @@ def test_a_run_records_everything_and_its_weights_come_back(tmp_path, data):
     posterior = runs.load(folder, torch.nn.Linear(3, 1))
     assert posterior.evaluate(data.test) == pytest.approx(outcome["metrics"]["test"], rel=1e-6)
     assert posterior.evaluate(data.validation) == pytest.approx(outcome["metrics"]["validation"], rel=1e-6)
+
+
+def test_what_each_test_example_contributed_is_kept(tmp_path, data):
+    metrics = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)["metrics"]["test"]
+    kept = runs.scores(tmp_path)
+    assert list(kept["row"]) == list(range(len(data.test)))
+    assert np.mean(kept["nll"]) == pytest.approx(metrics["nll"], rel=1e-5)
+    assert np.mean(kept["mse"]) == pytest.approx(metrics["mse"], rel=1e-5)
+    mean, variance = data.train.y.mean().item(), data.train.y.var(correction=0).item()
+    constant = 0.5 * ((data.test.y - mean) ** 2 / variance + math.log(2 * math.pi * variance))
+    assert np.allclose(kept["constant"], constant, rtol=0.1)  # whose variance may be that of rows left out
+
+
+class Sealed:
+    """A split of which only the size may be seen."""
+
+    def __len__(self):
+        return 8
+
+
+def test_a_run_that_helps_to_choose_leaves_the_test_split_alone(tmp_path, data):
+    untested = replace(data, test=Sealed())
+    outcome = runs.execute(tmp_path, CONFIG, make_model(data), untested, test=False, **OPTIONS)
+    assert outcome["metrics"]["test"] == {}
+    assert outcome["metrics"]["validation"]["nll"] == pytest.approx(
+        runs.execute(tmp_path / "tested", CONFIG, make_model(data), data, **OPTIONS)["metrics"]["validation"]["nll"]
+    )
+    assert not (tmp_path / "scores.npz").exists()
+    assert runs.done(tmp_path, CONFIG) == outcome
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"<html>"])
+def test_damaged_scores_are_named(tmp_path, content):
+    with pytest.raises(FileNotFoundError):
+        runs.scores(tmp_path)
+    (tmp_path / "scores.npz").write_bytes(content)
+    with pytest.raises(files.Unusable, match=r"scores\.npz cannot be read"):
+        runs.scores(tmp_path)
 
 
 def test_what_is_done_is_not_done_again(tmp_path, data):
@@ -162,7 +203,7 @@ def test_what_a_kill_has_left_before_the_configuration_was_there_blocks_nothing(
     (tmp_path / left).write_text('{"experi')
     assert runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)["status"] == "done"
     names = {path.name for path in tmp_path.iterdir()}
-    assert names - {".claim"} == {"config.json", "history.csv", "posterior.pt", "result.json"}
+    assert names - {".claim"} == {"config.json", "history.csv", "posterior.pt", "result.json", "scores.npz"}
 
 
 def test_halves_of_killed_processes_are_removed(tmp_path, data):

@@ -15,26 +15,42 @@ COMMANDS = {
     "data": "fetch or verify the published data files",
     "baselines": "what a data set gives without a network",
 }
-USAGE = "usage: bayesreg [-h] [--version] COMMAND ...\n\n" + "\n".join(
-    f"  {name:10} {what}" for name, what in COMMANDS.items()
+SHELLS = ("bash", "zsh", "tcsh")
+USAGE = "\n".join(
+    [
+        "usage: bayesreg [-h] [--version] COMMAND ...",
+        "",
+        *(f"  {name:10} {what}" for name, what in COMMANDS.items()),
+        "",
+        "bayesreg COMMAND --help says what each takes.",
+        f'eval "$(bayesreg --print-completion bash)" completes it in a shell: {", ".join(SHELLS)}.',
+    ]
 )
 
 
 def main() -> None:
     """Hand the command line to the command that it names. Exit status 2 for one that is unknown."""
     name, *arguments = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        print(f"{USAGE}\n\nbayesreg COMMAND --help says what each takes.")
-    elif name == "--version":
-        print(f"bayesreg {__version__}")
-    elif name in COMMANDS:
+    if name in COMMANDS:
         sys.argv = [f"bayesreg {name}", *arguments]
         importlib.import_module(f"bayesreg.cli.{name}").main()
+    elif name in ("-h", "--help"):
+        print(USAGE)
+    elif name == "--version":
+        print(f"bayesreg {__version__}")
+    elif name == "--print-completion" and arguments and arguments[0] in SHELLS:
+        importlib.import_module("bayesreg.cli.completion").show(arguments[0])
+    elif name == "--print-completion":
+        _refuse(f"--print-completion {' '.join(arguments)}: one of {', '.join(SHELLS)}")
     else:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        print(f"error: unknown command {name!r}: {hint}Commands: {', '.join(COMMANDS)}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(f"unknown command {name!r}: {hint}Commands: {', '.join(COMMANDS)}")
+
+
+def _refuse(what: str) -> None:
+    print(f"error: {what}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

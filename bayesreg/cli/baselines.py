@@ -26,7 +26,6 @@ class Baselines(Loudness):
 def main() -> None:
     """A line for each baseline."""
     asked = read(Baselines, sys.argv[0])
-    asked.apply(usual="WARNING")
     from bayesreg import datasets
     from bayesreg.baselines import baseline
 

@@ -16,6 +16,7 @@ import tyro
 from bayesreg.cli.stopping import stoppable
 
 BAD = (ValueError, TypeError, OSError, MemoryError)  # what bad input raises
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
 Positional = Annotated[Path, tyro.conf.Positional]
 
 
@@ -34,11 +35,15 @@ class Loudness:
             raise ValueError("--quiet beside --verbose: leave one of them out")
         level = "ERROR" if self.quiet else "INFO" if self.verbose else usual
         logging.basicConfig(level=level, format="%(message)s")
+        logging.captureWarnings(True)
 
 
-def read(kind: Any, prog: str) -> Any:
-    """The options from the command line, flags without their negation."""
-    return tyro.cli(kind, prog=prog, args=sys.argv[1:], config=(tyro.conf.FlagCreatePairsOff,))
+def read(kind: Any, prog: str, usual: str = "WARNING") -> Any:
+    """The options from the command line, flags without their negation; the log is as loud as they say, or as usual."""
+    asked = tyro.cli(kind, prog=prog, args=sys.argv[1:], config=CONFIG)
+    with refused():
+        getattr(asked, "loudness", asked).apply(usual)
+    return asked
 
 
 def command(main: Callable[..., None]) -> Callable[..., None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import sys
-from dataclasses import dataclass, field, fields, replace
+import traceback
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from bayesreg.comparison import Comparison
     from bayesreg.tasks import Task
 
-TABLES = (".csv", ".tsv", ".parquet", ".gz", ".bz2", ".xz", ".zip", ".zst")
+COLUMNS = ("target", "group", "time")  # options of a table
+SETTINGS = ("epochs", "batch_size", "lr", "train_size")  # options that tasks have too
+FILE = "bayesreg_file"  # the module that a file of one's own becomes, so that it hides no other
 TASKS = ("synthetic", "digits", "diabetes")
 METHODS = ["none", "l1", "l2", "smoothness", "entropic", "ard", "l2@normal", "dropout", "early_stopping"]
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Loudness):
     """Compare methods that regularise a network: every method, strength and seed on every task, a table and a page.
 
     Strengths are chosen on validation, over as many candidates for each method, by seeds of their own; what is reported
@@ -40,10 +43,10 @@ class Compare:
     """Of a table, a column: rows of one group stay together in train, validation or test."""
     time: str | None = None
     """Of a table, a column: train comes before validation, and that before test."""
-    methods: list[str] = field(default_factory=lambda: METHODS)
+    methods: list[str] = field(default_factory=lambda: list(METHODS))
     """Which: none, priors (l2, l2:1e-4, ard@normal), techniques (dropout, early_stopping), sums (l2+dropout); all."""
-    seeds: int = 8
-    """How many paired seeds are reported: 0, 1, …"""
+    seeds: int | None = None
+    """How many paired seeds are reported: 0, 1, …; None takes 8, and 4 where each divides the rows into folds."""
     folds: int | None = None
     """Into how many folds each seed divides the rows; 1: the data's own split; None: 5 where the data are small."""
     select: str = "nll"
@@ -55,9 +58,9 @@ class Compare:
     lr: float | None = None
     """Adam's learning rate at the start; None takes each task's own."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all. Not of a table or a file."""
+    """Train on that many examples only; None takes all. Of registered tasks alone."""
     workers: int | None = None
-    """Runs at a time; None takes one a core."""
+    """Runs at a time, which share the cores; None takes one a core."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
     threads: int | None = None
@@ -75,8 +78,9 @@ class Compare:
         from bayesreg.grid import Where
         from bayesreg.methods import as_methods
 
-        if not self.methods:
-            raise ValueError("--methods names none: give at least one, or leave the option out")
+        columns = [name for name in COLUMNS if getattr(self, name) is not None]
+        if columns and not any(map(_is_table, self.tasks)):
+            raise ValueError(f"--{columns[0]} {getattr(self, columns[0])} plays no part: no table is compared on")
         methods = as_methods(self.methods)
         tasks = tuple(task for text in self.tasks for task in self._tasks(text))
         name = tasks[0].name if len(tasks) == 1 else "compare"
@@ -92,74 +96,76 @@ class Compare:
         )
 
     def _tasks(self, text: str) -> list[Task]:
-        from bayesreg.tasks import as_task
+        from bayesreg.tasks import Registered, as_task
 
-        if text.endswith(TABLES):
-            return [self._table(Path(text))]
-        if text.endswith(".py"):
-            return _defined(Path(text))
-        given = {name: value for name in self._shared() if (value := getattr(self, name)) is not None}
-        task: Any = as_task(text)
-        if self.train_size is not None:
-            given |= {"batch_size": min(given.get("batch_size", task.batch_size), self.train_size)}
-        return [replace(task, **given)]
-
-    def _shared(self) -> list[str]:
-        """The options that every registered task has too."""
-        from bayesreg.tasks import Registered
-
-        return [field.name for field in fields(self) if field.name in {own.name for own in fields(Registered)}]
+        found = [self._table(Path(text))] if _is_table(text) else _defined(Path(text)) if _is_file(text) else [text]
+        settings = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        place = {} if self.data_dir is None else {"data_dir": self.data_dir}
+        tasks = [as_task(task) for task in found]
+        return [task.under(**settings, **(place if isinstance(task, Registered) else {})) for task in tasks]
 
     def _table(self, path: Path) -> Task:
         from bayesreg.datasets import Data
-        from bayesreg.schedule import LR
         from bayesreg.tasks import Task
 
         if self.target is None:
             raise ValueError(f"{path} is a table: say which column is to be predicted, as --target class")
-        data = Data.from_table(path, target=self.target, group=self.group, time=self.time)
-        lr = LR if self.lr is None else self.lr
-        return Task(None, data, epochs=self.epochs, batch_size=self.batch_size, lr=lr)
+        return Task(None, Data.from_table(path, target=self.target, group=self.group, time=self.time))
 
 
-def _defined(path: Path) -> list[Task]:
-    """The task, or the tasks, that a Python file defines. ValueError where it defines none."""
+def _is_file(text: str) -> bool:
+    """A file has a suffix, and the name of a task has none."""
+    return bool(Path(text.partition(" -")[0]).suffix)
+
+
+def _is_table(text: str) -> bool:
+    return _is_file(text) and not text.endswith(".py")
+
+
+def _defined(path: Path) -> list[Any]:
+    """The tasks that a Python file defines as `tasks`, else as `task`. ValueError where it has none, or fails."""
+    module = _imported(path)
+    if not hasattr(module, "tasks") and not hasattr(module, "task"):
+        raise ValueError(f"{path} defines neither task nor tasks: write task = br.Task(net, data) in it")
+    found = getattr(module, "tasks", None) or module.task
+    return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def _imported(path: Path) -> ModuleType:
+    """The module of a file, which pickle takes by value, since workers do not find it."""
     import cloudpickle
-
-    from bayesreg.tasks import as_task
 
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"{FILE}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    sys.path.insert(0, str(path.parent.resolve()))
-    spec.loader.exec_module(module)
-    cloudpickle.register_pickle_by_value(module)  # workers do not find the file
-    found = getattr(module, "tasks", None) or [getattr(module, "task", None)]
-    if found == [None]:
-        raise ValueError(f"{path} defines neither task nor tasks: write task = br.Task(net, data) in it")
-    return [as_task(task) for task in found]
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))  # what lies beside it can be imported
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path}, line {_line(path, error)}: {type(error).__name__}: {error}") from None
+    cloudpickle.register_pickle_by_value(module)
+    return module
 
 
-@dataclass(frozen=True)
-class Command(Compare, Loudness):
-    __doc__ = Compare.__doc__
+def _line(path: Path, error: Exception) -> int:
+    """The line of a file that an error comes from."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 0
+    passed = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return passed[-1] or 0
 
 
 @command
 def main() -> None:
-    """Run the grid, print the table, write the report. Exit status 2 for bad input, 1 where something failed."""
-    asked = read(Command, sys.argv[0])
-    asked.apply(usual="WARNING")
-    logging.captureWarnings(True)
-    run(asked)
+    """Exit status 2 for bad input, 1 where something failed."""
+    sys.exit(run(read(Compare, sys.argv[0])))
 
 
-def run(asked: Compare) -> None:
-    """The same, asked for in whatever way."""
+def run(asked: Compare) -> int:
+    """Run the grid, print the table, write the report. 1 where something failed; ends with 2 for bad input."""
     from bayesreg.comparison import in_words, make_writable
     from bayesreg.study import Study
 
@@ -167,8 +173,8 @@ def run(asked: Compare) -> None:
         comparison = asked.comparison()
         report = asked.report or comparison.output / "report"
         comparison.check()
-        make_writable(comparison.output, report)
         comparison.prepare()
+        make_writable(report)
     try:
         comparison.run()
         study = Study(comparison.output, comparison.record(), comparison.failed)
@@ -182,4 +188,4 @@ def run(asked: Compare) -> None:
     finally:
         for message in comparison.failed:
             print(f"failed: {message}", file=sys.stderr)
-    sys.exit(1 if comparison.failed else 0)
+    return int(bool(comparison.failed))

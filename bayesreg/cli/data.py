@@ -76,8 +76,7 @@ def lines(vouched: dict[str, str]) -> Iterator[str]:
 @command
 def main() -> None:
     """Fetch, then verify. Exit status 2 for bad input, 1 where a file is missing or corrupt."""
-    asked = read(Files, sys.argv[0])
-    asked.apply(usual="INFO")
+    asked = read(Files, sys.argv[0], usual="INFO")
     from bayesreg.datasets.files import data_root
 
     with refused():

@@ -23,7 +23,6 @@ class Report(Loudness):
 def main() -> None:
     """Print the table, write the page."""
     asked = read(Report, sys.argv[0])
-    asked.apply(usual="WARNING")
     from bayesreg import comparison, report
     from bayesreg.study import Study
 

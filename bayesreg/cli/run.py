@@ -109,8 +109,8 @@ class Settings:
 def options_of(task: type[Registered]) -> type[Any]:
     """The options of a run of a task: the task's own and `Settings`, side by side."""
     flat = tyro.conf.arg(name="")
-    parts = [("task", task), ("settings", Settings), ("loudness", Loudness)]
-    typed = [(name, Annotated[part, flat], field(default_factory=part)) for name, part in parts]
+    parts: list[tuple[str, Any]] = [("task", task), ("settings", Settings), ("loudness", Loudness)]
+    typed: list[Any] = [(name, Annotated[part, flat], field(default_factory=part)) for name, part in parts]
     return make_dataclass(f"Run{task.__name__}", typed, frozen=True, namespace={"__doc__": task.__doc__})
 
 
@@ -133,8 +133,9 @@ def run(name: str, prog: str) -> None:
     Exit status 2 for bad input, 1 for a run that diverged or could not read or write its files, as on a full disk, 130
     and 143 for one that was stopped.
     """
-    asked = read(options_of(kind(name)), prog)
-    asked.loudness.apply(usual="INFO")
+    with refused():
+        task_kind = kind(name)
+    asked = read(options_of(task_kind), prog, usual="INFO")
     from bayesreg import runs
     from bayesreg.comparison import in_words
     from bayesreg.grid import Repeat, Run, Where, data_of
@@ -142,13 +143,12 @@ def run(name: str, prog: str) -> None:
     task, settings = asked.task, asked.settings
     repeat, where = Repeat(settings.seed), Where(settings.device, settings.threads, settings.compile)
     with refused():
-        task.check()
         size = len(data_of(task, repeat).train)
         one = Run(task, settings.method(size), repeat, where)
         one.check()
         directory = settings.output or one.directory("runs")
         runs.prepare(directory, one.config)
-    for term in one.method.prior(size).terms:
+    for term in [] if asked.loudness.quiet else one.method.prior(size).terms:
         print(summary.sentence(term.describe(size)))
     shared = None if settings.output else Path("runs") / "baselines"
     try:

@@ -10,6 +10,7 @@ import shlex
 from difflib import get_close_matches
 from typing import Any
 
+from bayesreg.tasks import options
 from bayesreg.tasks.base import Task
 from bayesreg.tasks.registered import Registered
 
@@ -40,17 +41,15 @@ def kind(name: str) -> type[Registered]:
 def as_task(value: Any) -> Task:
     """A task by itself, or by its text: its name and options of its own, as "beijing --net transformer".
 
-    ValueError for an unknown name, TypeError for what is no task.
+    ValueError for an unknown name or option, TypeError for what is no task.
     """
     if isinstance(value, Task):
         return value
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no task: give a br.Task(net, data), or a name: {', '.join(TASKS)}")
-    import tyro
-
     try:
         name, *arguments = shlex.split(value) or [""]
     except ValueError as error:  # an unclosed quotation mark
         raise ValueError(f"{value!r} is no name of a task with options ({error})") from None
-    task: Registered = tyro.cli(kind(name), args=arguments, prog=f"bayesreg run {name}")
+    task: Registered = options.read(kind(name), arguments, value)
     return task

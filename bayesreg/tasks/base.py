@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,18 @@ class Task:
         from bayesreg.tasks import own
 
         return own.headline(self._metric, self._likelihood, self._data)
+
+    def check(self) -> None:
+        """Raise ValueError for options that contradict each other, or play no part beside the others."""
+
+    def under(self, **settings: Any) -> Task:
+        """The same with other settings of training, as epochs. ValueError for one that it does not have."""
+        if unknown := [name for name in settings if name not in self._settings]:
+            raise ValueError(f"{unknown[0]} is no setting of {self!r}: {', '.join(self._settings)}")
+        other = copy.copy(self)
+        other._settings = self._settings | settings
+        other.__dict__.pop("_identity", None)
+        return other
 
     def training(self) -> dict[str, Any]:
         """How it is trained: options of `fit`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Beijing(Registered):
     """PM2.5 of the next hour from 24 hours of air and weather at 12 stations (Zhang et al., 2017)."""
 
-    name: ClassVar[str] = "beijing"
-    metric: ClassVar[str] = "r2"
-    net: Literal["lstm", "transformer"] = "lstm"  # type: ignore[misc]
+    name = "beijing"
+    metric = "r2"
+    net: Literal["lstm", "transformer"] = "lstm"
     """An LSTM or a Transformer."""
     epochs: int = 3
     """Passes over the training data."""

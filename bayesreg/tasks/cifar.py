@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Cifar(Registered):
     """CIFAR-10 or CIFAR-100 (Krizhevsky, 2009) with a ResNet18 for images of 32 × 32, SiLU in place of ReLU."""
 
-    name: ClassVar[str] = "cifar"
-    net: ClassVar[str] = "resnet18"
-    metric: ClassVar[str] = "accuracy"
+    name = "cifar"
+    net = "resnet18"
+    metric = "accuracy"
     dataset: Literal["cifar10", "cifar100"] = "cifar10"
     """Which of the two."""
     batch_size: int = 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 class Diabetes(Registered):
     """Disease progression of 442 patients from 10 measurements (scikit-learn; Efron et al., 2004), with an MLP."""
 
-    name: ClassVar[str] = "diabetes"
-    net: ClassVar[str] = "mlp"
-    metric: ClassVar[str] = "r2"
+    name = "diabetes"
+    metric = "r2"
     epochs: int = 100
     """Passes over the training data."""
     lr: float = 5e-3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from bayesreg.tasks.synthetic import Synthetic
 
@@ -12,7 +11,7 @@ from bayesreg.tasks.synthetic import Synthetic
 class Digits(Synthetic):
     """Handwritten digits, 8 × 8 pixels (scikit-learn; Alpaydin & Kaynak, 1998), with an MLP of two hidden layers."""
 
-    name: ClassVar[str] = "digits"
+    name = "digits"
     epochs: int = 60
     """Passes over the training data."""
     batch_size: int = 64

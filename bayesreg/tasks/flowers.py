@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Flowers(Registered):
     """Photographs of flowers (Nilsback & Zisserman, 2008), reconstructed from a few numbers by a convolutional VAE."""
 
-    name: ClassVar[str] = "flowers"
-    net: ClassVar[str] = "conv_vae"
-    metric: ClassVar[str] = "mse"
+    name = "flowers"
+    net = "conv_vae"
+    metric = "mse"
     batch_size: int = 32
     """Examples a step."""
     image_size: int = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from bayesreg.tasks.diabetes import Diabetes
 
@@ -12,7 +11,7 @@ from bayesreg.tasks.diabetes import Diabetes
 class Housing(Diabetes):
     """Median house values of 20,640 districts, in 100,000 $, from 8 features (Pace & Barry, 1997), with an MLP."""
 
-    name: ClassVar[str] = "housing"
+    name = "housing"
     epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Imdb(Registered):
     """Reviews of films, good or bad (Maas et al., 2011), with a bidirectional LSTM on embedded words."""
 
-    name: ClassVar[str] = "imdb"
-    net: ClassVar[str] = "bilstm"
-    metric: ClassVar[str] = "accuracy"
+    name = "imdb"
+    net = "bilstm"
+    metric = "accuracy"
     epochs: int = 6
     """Passes over the training data."""
     batch_size: int = 64

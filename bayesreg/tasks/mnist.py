@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Mnist(Registered):
     """MNIST (LeCun et al., 1998) or Fashion-MNIST (Xiao et al., 2017), reconstructed from a few numbers by a VAE."""
 
-    name: ClassVar[str] = "mnist"
-    net: ClassVar[str] = "vae"
-    metric: ClassVar[str] = "mse"
+    name = "mnist"
+    net = "vae"
+    metric = "mse"
     dataset: Literal["mnist", "fashion_mnist"] = "mnist"
     """Which of the two."""
     latent: int = 20

@@ -8,6 +8,9 @@ An option without a word tells runs apart and is recorded; one that only says wh
 
 from __future__ import annotations
 
+import io
+import itertools
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -19,16 +22,34 @@ def recorded(options: Any) -> dict[str, Any]:
     return {name: getattr(options, name) for name, marks in _marks(type(options)).items() if WHERE not in marks}
 
 
-def where(options: Any) -> dict[str, Any]:
-    """The options that only say where a run takes place, with their values."""
-    return {name: getattr(options, name) for name, marks in _marks(type(options)).items() if WHERE in marks}
-
-
 def changed(options: Any) -> dict[str, Any]:
     """The options that have not their default."""
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     default = type(options)()
     return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+
+def read(kind: type[Any], arguments: list[str], text: str) -> Any:
+    """The options of a text. ValueError, in a line, where the command line would print a box and end."""
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            return tyro.cli(kind, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as end:
+        why = _first_block(said.getvalue()) if end.code else "--help is no option within others"
+        raise ValueError(f"{text!r}: {why}; bayesreg run {kind.name} --help says which options there are") from None
+
+
+def _first_block(box: str) -> str:
+    """What stands in a box below its title and above the next rule, in one line."""
+    lines = itertools.dropwhile(_is_rule, box.splitlines()[1:])
+    return " ".join(line.strip("│ ") for line in itertools.takewhile(lambda line: not _is_rule(line), lines))
+
+
+def _is_rule(line: str) -> bool:
+    return not line.strip("│├┤╰╯─- ")
 
 
 def _marks(kind: type[Any]) -> dict[str, tuple[Any, ...]]:

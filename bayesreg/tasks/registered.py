@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bayesreg.tasks import options
 from bayesreg.tasks.base import Task
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 class Registered(Task, ABC):
     """A task with a name in TASKS."""
 
-    name: ClassVar[str]  # type: ignore[misc]
-    net: ClassVar[str]
-    metric: ClassVar[str]  # type: ignore[assignment]
+    net = "mlp"  # in NETS; without annotations, as name and metric: what is annotated is an option
 
     epochs: int = 30
     """Passes over the training data."""
@@ -66,8 +64,8 @@ class Registered(Task, ABC):
     def likelihood(self) -> Likelihood:
         """p(y | f)."""
 
-    def check(self) -> None:
-        """Raise ValueError for options that contradict each other, or play no part beside the others."""
+    def under(self, **settings: Any) -> Registered:
+        return replace(self, **settings)
 
     def augmentation(self) -> Any:
         """What is done to x of each training batch; None: nothing."""

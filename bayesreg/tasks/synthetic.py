@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bayesreg.tasks.registered import Registered
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 class Synthetic(Registered):
     """The paper's synthetic task: 100 classes, 20 inputs, 10,000 points, with an MLP of two hidden layers."""
 
-    name: ClassVar[str] = "synthetic"
-    net: ClassVar[str] = "mlp"
-    metric: ClassVar[str] = "accuracy"
+    name = "synthetic"
+    metric = "accuracy"
     epochs: int = 40
     """Passes over the training data."""
     lr: float = 5e-3

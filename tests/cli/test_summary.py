@@ -1,6 +1,6 @@
 """What a run says in the end: its metrics beside the baselines, and where it does not beat one."""
 
-from experiments import summary
+from bayesreg.cli import summary
 
 
 def outcome(test, baselines):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from experiments import baselines
+from bayesreg.cli import baselines
 
 
 def test_the_command_prints_a_line_for_each(monkeypatch, capsys):

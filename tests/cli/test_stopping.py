@@ -38,7 +38,7 @@ def until(true, process):
 # In short sleeps: a signal that comes just before a sleep begins is heard only after it.
 SLEEP = """
 import sys, time
-from experiments.stopping import stoppable
+from bayesreg.cli.stopping import stoppable
 def sleep(seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -88,7 +88,7 @@ def test_a_signal_ends_a_command_whatever_it_does(tmp_path, code, arguments, twi
 
 def test_what_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
     code = (
-        "import os, signal\nfrom experiments.stopping import stoppable\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import os, signal\nfrom bayesreg.cli.stopping import stoppable\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     )
     process = start(code + "with stoppable(): os.kill(os.getpid(), signal.SIGINT); print('goes on')", tmp_path)
     assert process.communicate(timeout=LONG)[0] == "goes on\n"
@@ -96,7 +96,7 @@ def test_what_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
 
 @pytest.mark.parametrize("ending", ["", "; sys.exit(3)"], ids=["returns", "exits"])
 def test_a_closed_pipe_ends_a_command_quietly(tmp_path, ending):
-    code = "import sys\nfrom experiments.stopping import stoppable\nsys.stdin.readline()\n"
+    code = "import sys\nfrom bayesreg.cli.stopping import stoppable\nsys.stdin.readline()\n"
     reader, writer = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code}with stoppable(): print('x'){ending}"],
@@ -123,7 +123,7 @@ def free(claim):
 
 
 COMMANDS = {
-    "one run": "from experiments import base; base.main(base.load('diabetes'))",
+    "one run": "from bayesreg.cli.run import run; run('diabetes', 'x')",
     "a comparison": "from experiments.compare import main; main()",
 }
 ENDLESS = {

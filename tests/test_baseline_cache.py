@@ -10,7 +10,14 @@ import torch
 from bayesreg import baseline_cache, baselines
 from bayesreg.baseline_cache import digest, record
 from bayesreg.datasets import Data, Dataset, Windows, load
-from experiments.digits import Digits
+from bayesreg.grid import Repeat, Run
+from bayesreg.methods import Method
+from bayesreg.tasks.digits import Digits
+
+
+def execute(root, task, text="none", **options):
+    run = Run(task, Method.parse(text), Repeat())
+    return run.execute(run.directory(root), **options)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +39,8 @@ def calls(monkeypatch):
 
 
 def test_runs_on_equal_data_compute_them_once_and_each_keeps_them(tmp_path, calls):
-    runs = [Digits(prior=p, epochs=1, train_size=n) for n in (200, 300) for p in ("none", "l2")]
-    outcomes = [run.run(tmp_path) for run in [*runs, *runs]]
+    runs = [(Digits(epochs=1, train_size=size), text) for size in (200, 300) for text in ("none", "l2:1")]
+    outcomes = [execute(tmp_path, *run, shared=tmp_path / "baselines") for run in [*runs, *runs]]
     assert [len(data.train) for data in calls] == [200, 300]
     assert len(list((tmp_path / "baselines").glob("*.json"))) == 2
     expected = [baselines.baseline(load("digits", train_size=n)) for n in (200, 200, 300, 300)]
@@ -43,9 +50,9 @@ def test_runs_on_equal_data_compute_them_once_and_each_keeps_them(tmp_path, call
         assert json.loads((path / "baselines.json").read_text()) == expected[size // 100 - 1]
 
 
-def test_a_run_with_an_output_of_its_own_writes_nowhere_else(tmp_path, monkeypatch):
+def test_a_run_alone_writes_nowhere_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Digits(epochs=1, train_size=200, output=tmp_path / "mine").run()
+    Run(Digits(epochs=1, train_size=200), Method("none")).execute(tmp_path / "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert (tmp_path / "mine" / "baselines.json").exists()
 
@@ -99,13 +106,13 @@ def test_two_at_once_compute_them_once(tmp_path, digits, monkeypatch):
     assert all(json.loads((tmp_path / f"run{i}/baselines.json").read_text()) == slow(digits) for i in range(4))
 
 
-def test_an_experiment_says_what_a_baseline_shares_with_its_network(tmp_path, digits, monkeypatch):
+def test_a_task_says_what_a_baseline_shares_with_its_network(tmp_path, digits, monkeypatch):
     class Encoded(Digits):
         def baseline_options(self):
             return {"principal_components": {"latent": 2}}
 
     monkeypatch.setitem(baselines.BASELINES, "digits", (baselines.principal_components,))
-    assert Encoded(epochs=1).run(tmp_path)["baselines"] == {
+    assert execute(tmp_path, Encoded(epochs=1))["baselines"] == {
         "principal components": baselines.judge(baselines.principal_components(digits, latent=2), digits)
     }
     two, three = (baselines.principal_components(digits, latent) for latent in (2, 3))

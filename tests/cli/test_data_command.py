@@ -1,4 +1,4 @@
-"""python -m experiments.data, on files at file:// addresses."""
+"""bayesreg data, on files at file:// addresses."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import pytest
 
 from bayesreg import datasets
 from bayesreg.datasets import Source
-from experiments import data
+from bayesreg.cli import data
 
 
 @pytest.fixture
