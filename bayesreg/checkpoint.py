@@ -89,7 +89,10 @@ def _identity(
 
 
 def told_apart(function: Any) -> str:
-    """A digest of what a function does, or of a text but for where things lie in memory: the same in every process, and another for another function."""
+    """A digest of what a function does: the same in every process, and another for another function.
+
+    Of a text, without where it says that things lie in memory.
+    """
     return hashlib.sha256(without_addresses(_function(function)).encode()).hexdigest()[:16]
 
 

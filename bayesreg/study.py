@@ -138,7 +138,8 @@ class Study:
         there are no numbers, diverged, refused or incomplete, with the reason. nll and the task's metric: means over
         seeds on test. <metric>_difference: method − none, paired by seed and test example, with the interval
         <metric>_low to <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count
-        as samples, and <metric>_verdict: better, equal, worse or undecided. recommended: whether `recommendation` names it first.
+        as samples, and <metric>_verdict: better, equal, worse or undecided. recommended: whether it is the method that
+        `recommendation` names to use.
         """
         return pd.concat([found.table for found in self._conclusions.values()], ignore_index=True)
 
