@@ -19,6 +19,7 @@ from bayesreg.report.words import several
 from bayesreg.statistics import Difference
 
 NONE, CONSTANT = "none", "constant"
+WHY = {"incomplete": "a run that it needs is not finished", "diverged": "the loss of a run that it needs is not finite"}
 LEAST = 1e-2  # nats: the digits of a difference are at least those of this one
 Tables = dict[str, np.ndarray]  # by method: scores [seeds, test rows], more is better
 
@@ -66,7 +67,7 @@ def _rows(
 ) -> dict[str, dict[str, Any]]:
     """A row of results for every method of the study; only one whose test runs are all there and finite is done."""
     known = {row["method"]: row for row in results.to_dict("records")}
-    nothing = {"task": task, "status": "incomplete", "reason": "no run of it is finished", "tuned": (), "strengths": 0}
+    nothing = {"task": task, "status": "incomplete", "reason": None, "tuned": (), "strengths": 0}
     nothing |= dict.fromkeys(("strength", "strength_low", "strength_high"), math.nan)
     nothing |= {"candidate": None, "edge": False, "seeds": 0}
     rows = {name: known.get(name) or nothing | {"method": name} for name in settings["methods"]}
@@ -77,7 +78,8 @@ def _rows(
         if row["status"] == "done" and len(diverged):
             row |= {"status": "diverged", "reason": diverged["message"].iloc[0]}
         elif row["status"] == "done" and len(own) < expected:
-            row |= {"status": "incomplete", "reason": f"{expected - len(own)} of {expected} test runs are not finished"}
+            row["status"] = "incomplete"
+        row["reason"] = row["reason"] or WHY.get(row["status"])
     return {name: rows[name] for name in statistics.ordered(rows)}
 
 
