@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BASELINES = "baselines.json"  # in the directory of a run
+
 
 def record(directory: Path, shared: Path | None, data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
     """The baselines of the data, left in `directory`/baselines.json for the report.
@@ -27,9 +29,9 @@ def record(directory: Path, shared: Path | None, data: Data, **options: dict[str
     def once() -> dict[str, Metrics]:
         if shared is None:
             return baseline(data, **options)
-        return _kept(shared / f"{data.name}-{digest(data, options)}.json", lambda: baseline(data, **options))
+        return _kept(shared / f"{digest(data, options)}.json", lambda: baseline(data, **options))
 
-    return _kept(directory / "baselines.json", once)
+    return _kept(directory / BASELINES, once)
 
 
 def digest(data: Data, options: dict[str, Any]) -> str:

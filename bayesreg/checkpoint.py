@@ -75,22 +75,25 @@ def _identity(
     """What a fit starts from, as texts and digests."""
     likelihood = model.likelihood
     return {
-        "prior": _text([term.describe(model.size) for term in model.prior.terms]),
-        "parameters of each prior": _text([(block.site, list(block.shapes)) for block in model.blocks]),
-        "likelihood": _text((type(likelihood).__name__, vars(likelihood))),
-        "network": _text((model.net, attributes(model.net))),
+        "prior": without_addresses([term.describe(model.size) for term in model.prior.terms]),
+        "parameters of each prior": without_addresses([(block.site, list(block.shapes)) for block in model.blocks]),
+        "likelihood": without_addresses((type(likelihood).__name__, vars(likelihood))),
+        "network": without_addresses((model.net, attributes(model.net))),
         "start of the network's weights": sha256_of(
             dict(model.net.named_parameters()) | dict(model.net.named_buffers())
         ),
         "training data": train.sha256(),
         "validation data": None if validation is None else validation.sha256(),
-        "augment": _text(_function(augment)),
+        "augment": without_addresses(_function(augment)),
     }
 
 
-def told_apart(function: Callable[..., Any]) -> str:
-    """A digest of what a function does: the same in every process, and another for another function."""
-    return hashlib.sha256(_text(_function(function)).encode()).hexdigest()[:16]
+def told_apart(function: Any) -> str:
+    """A digest of what a function does: the same in every process, and another for another function.
+
+    Of a text, without where it says that things lie in memory.
+    """
+    return hashlib.sha256(without_addresses(_function(function)).encode()).hexdigest()[:16]
 
 
 def _function(value: Any) -> Any:
@@ -120,8 +123,9 @@ def _code(code: Any) -> Any:
     return code.co_code, code.co_names, [_code(constant) for constant in code.co_consts]
 
 
-def _text(value: Any) -> str:
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # where something lies in memory differs by process
+def without_addresses(value: Any) -> str:
+    """repr(value), but where things lie in memory, which differs by process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _difference(name: str, there: Any, here: Any) -> str:

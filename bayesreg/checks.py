@@ -67,8 +67,7 @@ def check(
     check_seed("fit", seed)
     if compile not in COMPILE:
         raise ValueError(f"fit(compile={compile!r}): one of {', '.join(COMPILE)}")
-    if isinstance(lr, bool) or not isinstance(lr, Real) or not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"fit(lr={lr!r}): the learning rate must be a number, finite and above 0, as 1e-3")
+    check_rate("fit", lr)
     if not isinstance(early_stopping, bool) or (early_stopping and validation is None):
         raise ValueError(
             f"fit(early_stopping={early_stopping!r}) keeps the parameters of the epoch that is best on validation: "
@@ -115,6 +114,12 @@ def _check_update(update: Update, model: Model, guide: str, lr: float) -> None:
 def check_seed(owner: str, seed: int) -> None:
     """Raise ValueError for what is no seed: two that PyTorch can't tell apart would pass for two runs."""
     whole(owner, least=0, most=SEEDS - 1, seed=seed)
+
+
+def check_rate(owner: str, lr: Any) -> None:
+    """Raise ValueError for what is no learning rate."""
+    if isinstance(lr, bool) or not isinstance(lr, Real) or not 0 < float(lr) < math.inf:
+        raise ValueError(f"{owner}(lr={lr!r}): the learning rate must be a number, finite and above 0, as 1e-3")
 
 
 def _outputs(trial: Model, x: X, y: Tensor, data: Dataset) -> Tensor:

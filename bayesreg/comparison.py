@@ -25,15 +25,15 @@ import cloudpickle
 import pandas as pd
 
 from bayesreg import __version__, statistics
-from bayesreg.files import FULL, read_json, write_atomically
-from bayesreg.grid import Repeat, Run, Where, data_of
+from bayesreg.files import FULL, Unusable, read_json, write_atomically
+from bayesreg.grid import Repeat, Run, Stage, Where, data_of
 from bayesreg.labels import labels
 from bayesreg.methods import Method
 from bayesreg.metrics import METRICS
 from bayesreg.priors.base import whole
 from bayesreg.progress import bar
-from bayesreg.sweep import sweep
-from bayesreg.tasks import Task
+from bayesreg.sweep import Worker, crew, sweep
+from bayesreg.tasks import Registered, Task
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,11 @@ FIRST_TUNING = 10_000  # the first of them: those that are reported begin at 0
 EXTENSIONS = 2  # more candidates at most, where the best strength is at an edge
 MOST_SEEDS = 1_000
 HERE = Where()
+NONE = Method("none")
 FORMAT = 1
-SETTINGS, PICKLED, BASELINES = "study.json", "study.pkl", "baselines"  # in the folder of a comparison
+SETTINGS, PICKLED, SHARED = "study.json", "study.pkl", "baselines"  # in the folder of a comparison
+KINDS = {"format": int, "version": str, "tasks": dict, "methods": list, "seeds": int, "folds": dict}  # in study.json
+KINDS |= {"select": str, "runs": list}
 
 
 @dataclass
@@ -66,28 +69,34 @@ class Comparison:
     workers: int | None = None
     failed: list[str] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    runs: set[str] = field(default_factory=set)  # the directories of all that were asked for, below the output
 
     @functools.cached_property
     def named(self) -> dict[str, Task]:
-        """The tasks by name, with the options that tell them apart where two have the same."""
+        """The tasks by name, with the options that tell them apart where two registered ones have the same."""
+        given = [task.name for task in self.tasks if not isinstance(task, Registered)]
+        if twice := [name for name in given if given.count(name) > 1]:
+            raise ValueError(f"two tasks are called {twice[0]!r}: give them names, as br.Task(net, data, name='mine')")
         made = labels([task.name for task in self.tasks], [task.record() for task in self.tasks])
         if twice := [name for name in made if made.count(name) > 1]:
             raise ValueError(f"the task {twice[0]!r} is there twice: leave one out")
         return dict(zip(made, self.tasks, strict=True))
 
-    def folds_of(self, task: Task) -> int:
-        """Into how many folds the rows of a task are divided; 1: it has its own split."""
-        return data_of(task, Repeat()).default_folds if self.folds is None else self.folds
+    @functools.cached_property
+    def divided(self) -> dict[str, int]:
+        """Into how many folds the rows of each task are divided; 1: it has its own split."""
+        whole = {name: data_of(task, Repeat()) for name, task in self.named.items()}
+        return {name: data.default_folds if self.folds is None else self.folds for name, data in whole.items()}
 
-    def seeds_of(self, task: Task) -> int:
+    def seeds_of(self, task: str) -> int:
         """How many seeds of a task are reported."""
-        usual = SEEDS if self.folds_of(task) == 1 else SEEDS_OF_FOLDS
+        usual = SEEDS if self.divided[task] == 1 else SEEDS_OF_FOLDS
         return usual if self.seeds is None else self.seeds
 
-    def repeats(self, task: Task, stage: Any) -> list[Repeat]:
+    def repeats(self, task: str, stage: Stage) -> list[Repeat]:
         """The repeats of a stage: those that tune have seeds of their own, and the partitions of those that test."""
         first = FIRST_TUNING if stage == "tune" else 0
-        seeds, folds = self.seeds_of(task), self.folds_of(task)
+        seeds, folds = self.seeds_of(task), self.divided[task]
         if folds == 1:
             number = min(TUNING, seeds) if stage == "tune" else seeds
             return [Repeat(first + seed, stage) for seed in range(number)]
@@ -101,15 +110,31 @@ class Comparison:
         whole("compare", workers=1 if self.workers is None else self.workers)
         if self.select not in METRICS:
             raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
-        if not self.named:
+        if not self.tasks:
             raise ValueError("no task to compare on: give at least one")
+        for name in self.named:
+            self._check(name)
         if (self.output / SETTINGS).exists():
             self._refuse_another(settings(self.output))
 
+    def _check(self, name: str) -> None:
+        """Raise ValueError for what cannot be asked of a task."""
+        task = self.named[name]
+        data = data_of(task, Repeat())
+        known = task.likelihood().metrics(data.train.y)
+        if self.select not in known:
+            raise ValueError(f"select={self.select!r} is no metric of {name}: {', '.join(known)}")
+        if self.divided[name] > 1:
+            try:
+                data.fold(0, self.divided[name])
+            except ValueError as error:
+                raise ValueError(f"folds={self.divided[name]} on {name}: {error}") from None
+
     def _refuse_another(self, there: dict[str, Any]) -> None:
-        for name, ours in json.loads(json.dumps(self.record()))["tasks"].items():
-            known = there["tasks"].get(name, ours)
-            if differ := [key for key in known | ours if known.get(key) != ours.get(key)]:
+        ours = json.loads(json.dumps(self.record()))
+        for name in ours["tasks"].keys() & there["tasks"].keys():
+            here, known = (one["tasks"][name] | {"folds": one["folds"].get(name)} for one in (ours, there))
+            if differ := [key for key in known | here if known.get(key) != here.get(key)]:
                 raise ValueError(
                     f"{self.output} holds the study of another task {name!r} (its {', '.join(differ)} differ): choose "
                     "another output, or give the task another name"
@@ -122,9 +147,10 @@ class Comparison:
             "version": __version__,
             "tasks": {name: task.record() for name, task in self.named.items()},
             "methods": [method.name for method in self.methods],
-            "seeds": {name: self.seeds_of(task) for name, task in self.named.items()},
-            "folds": {name: self.folds_of(task) for name, task in self.named.items()},
+            "seeds": {name: self.seeds_of(name) for name in self.named},
+            "folds": self.divided,
             "select": self.select,
+            "runs": sorted(self.runs),
         }
 
     def prepare(self) -> None:
@@ -132,34 +158,62 @@ class Comparison:
 
         ValueError, OSError or MemoryError where a task cannot be trained at all, or every method is refused.
         """
-        for name, task in self.named.items():
-            repeat = self.repeats(task, "test")[0]
-            for method in self.methods:
-                if reason := _refusal(Run(task, method.candidates[0], repeat, self.where, name)):
-                    self.refused[name, method.name] = reason
+        for name in self.named:
+            self._try(name)
         if len(self.refused) == len(self.tasks) * len(self.methods):
-            raise ValueError("\n".join(dict.fromkeys(self.refused.values())))
+            raise ValueError("; ".join(dict.fromkeys(self.refused.values())))
         make_writable(self.output)
-        kept = json.dumps(self.record(), indent=2)
-        write_atomically(self.output / SETTINGS, lambda part: part.write_text(kept))
-        content = cloudpickle.dumps(replace(self, failed=[], refused={}))
+        if not (self.output / SETTINGS).exists():
+            self._write()
+        content = cloudpickle.dumps(replace(self, failed=[], refused={}, runs=set()))
         write_atomically(self.output / PICKLED, lambda part: part.write_bytes(content))
         for (name, refused), reason in self.refused.items():
             log.warning("%s refused on %s: %s", refused, name, reason)
-            method = next(method for method in self.methods if method.name == refused)
-            Run(self.named[name], method, self.repeats(self.named[name], "test")[0], label=name).refuse(
-                reason, self.output
-            )
+            self._refuse(name, refused, reason)
+
+    def _try(self, name: str) -> None:
+        task, (first, *others) = self.named[name], self._shapes(name)
+        for method in self.methods:
+            if reason := _refusal(Run(task, method.candidates[0], first, self.where, name)):
+                self.refused[name, method.name] = reason
+        for repeat in others:
+            try:
+                Run(task, NONE, repeat, self.where, name).check()
+            except ValueError as error:
+                raise ValueError(
+                    f"{name}, {repeat}, where what is rare in a column makes another number of inputs: {error}; give "
+                    "net=None, which fits any, or folds=1"
+                ) from None
+
+    def _shapes(self, name: str) -> list[Repeat]:
+        """The first repeat of each shape of x: a category that is rare has no input in some folds."""
+        first: dict[tuple[int, ...], Repeat] = {}
+        for repeat in self.repeats(name, "test")[: None if self.divided[name] > 1 else 1]:
+            first.setdefault(data_of(self.named[name], repeat).features, repeat)
+        return list(first.values())
+
+    def _refuse(self, name: str, method: str, reason: str) -> None:
+        task, repeat = self.named[name], self.repeats(name, "test")[0]
+        run = Run(task, self.method(method).candidates[0], repeat, label=name)
+        run.refuse(reason, self.output)
+        self.runs.add(self._place(run))
+
+    def _place(self, run: Run) -> str:
+        return run.directory(self.output).relative_to(self.output).as_posix()
+
+    def _write(self) -> None:
+        """What the study is: this one, or until it is done the one that was there before."""
+        kept = json.dumps(self.record(), indent=2)
+        write_atomically(self.output / SETTINGS, lambda part: part.write_text(kept))
 
     def run(self, progress: bool = True) -> None:
         """Do every run that is not done yet. OSError when the disk is full."""
         tried = {(name, m.name): list(m.candidates) for name, m in self._pairs() if len(m.candidates) > 1}
         known: list[dict[str, Any]] = []
-        total = self._expected()
-        with bar(total=total, unit="run", desc="tune", show=progress) as shown:
+        with crew() as pool, bar(total=self._expected(), unit="run", desc="tune", show=progress) as shown:
             new = {pair: list(found) for pair, found in tried.items()}
             for extension in range(EXTENSIONS + 1):
-                known += self._do(self._tuning(new), shown)
+                known += self._do(self._tuning(new), pool, shown)
                 new = self._more(tried, pd.DataFrame(known)) if extension < EXTENSIONS and known else {}
                 if not new:
                     break
@@ -167,7 +221,8 @@ class Comparison:
                     tried[pair] += more
                 shown.total += sum(1 for _ in self._tuning(new))
             shown.set_description("test")
-            self._do(self._testing(tried, known), shown)
+            self._do(self._testing(tried, known), pool, shown)
+        self._write()
 
     def _pairs(self) -> list[tuple[str, Method]]:
         return [(name, m) for name in self.named for m in self.methods if (name, m.name) not in self.refused]
@@ -175,18 +230,18 @@ class Comparison:
     def _expected(self) -> int:
         number = 0
         for name, method in self._pairs():
-            tune, test = (len(self.repeats(self.named[name], stage)) for stage in ("tune", "test"))
+            tune, test = len(self.repeats(name, "tune")), len(self.repeats(name, "test"))
             number += test + (tune * len(method.candidates) if len(method.candidates) > 1 else 0)
         return number
 
-    def method(self, name: str, strengths: Sequence[float]) -> Method:
-        """The method of that name at its strengths."""
+    def method(self, name: str, strengths: Sequence[float] = ()) -> Method:
+        """The method of that name, at its strengths."""
         method = next(method for method in self.methods if method.name == name)
         return method.at(strengths) if len(strengths) else method
 
     def _tuning(self, new: dict[tuple[str, str], list[Method]]) -> Iterator[Run]:
         for name, task in self.named.items():
-            for repeat in self.repeats(task, "tune"):  # a worker keeps the data of a fold while it is at them
+            for repeat in self.repeats(name, "tune"):  # a worker keeps the data of a fold while it is at them
                 for method in self.methods:
                     for candidate in new.get((name, method.name), []):
                         yield Run(task, candidate, repeat, self.where, name)
@@ -212,7 +267,7 @@ class Comparison:
             cells = zip(table["task"], table["method"], table["partition"], table["fold"], strict=True)
             chosen = dict(zip(cells, table["candidate"], strict=True))
         for name, task in self.named.items():
-            for repeat in self.repeats(task, "test"):
+            for repeat in self.repeats(name, "test"):
                 for method in self.methods:
                     pair = name, method.name
                     if pair in self.refused:
@@ -225,12 +280,16 @@ class Comparison:
                         if candidate.text == text:
                             yield Run(task, candidate, repeat, self.where, name)
 
-    def _do(self, found: Iterable[Run], shown: Any) -> list[dict[str, Any]]:
-        """Do runs on the workers; a row of what each gave."""
-        wanted = list(found)
+    def _do(self, found: Iterable[Run], pool: list[Worker], shown: Any) -> list[dict[str, Any]]:
+        """Do runs on the workers, but those that are done; a row of what each gave."""
+        asked = list(found)
+        self.runs |= {self._place(run) for run in asked}
+        known = [run.done(run.directory(self.output)) for run in asked]
+        rows = [row(run, result) for run, result in zip(asked, known, strict=True) if result is not None]
+        shown.update(len(rows))
+        wanted = [run for run, result in zip(asked, known, strict=True) if result is None]
         jobs = [functools.partial(_execute, self.output, r.label, r.method, r.repeat, r.where) for r in wanted]
-        rows = []
-        with closing(sweep(jobs, self.workers)) as outcomes:
+        with closing(sweep(jobs, self.workers, pool)) as outcomes:
             for outcome in outcomes:
                 run = wanted[outcome.number]
                 shown.set_postfix_str(str(run), refresh=False)
@@ -282,7 +341,7 @@ def _refusal(run: Run) -> str | None:
     try:
         run.check()
     except (ValueError, MemoryError, RuntimeError) as error:  # the last of PyTorch's allocator
-        run.under(method=Method("none")).check()
+        run.under(method=NONE).check()
         return in_words(error)
     return None
 
@@ -303,18 +362,27 @@ def settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     if not path.exists():
         raise FileNotFoundError(f"{folder} holds no study (it has no {SETTINGS}): give the output of a comparison")
-    known = read_json(path, "format", "version", "tasks", "methods", "seeds", "folds", "select")
+    try:
+        known = read_json(path, *KINDS)
+        if wrong := [name for name, kind in KINDS.items() if not isinstance(known[name], kind)]:
+            raise Unusable(f"{path} is not as a comparison writes it ({wrong[0]})")
+    except Unusable as error:
+        raise ValueError(f"{error}: move it away and make the comparison again; runs that are done are kept") from None
     if known["format"] != FORMAT:
         raise ValueError(
-            f"{folder} holds a study of bayesreg {known['version']}, which this version cannot read: make it again"
+            f"{folder} holds a study of bayesreg {known['version']}, which this version cannot read: choose another "
+            "folder and make it again"
         )
     return known
 
 
 def pickled(folder: Path) -> Comparison:
-    """The comparison in a folder of one's own: a pickle is code."""
+    """The comparison in a folder of one's own: a pickle is code. ValueError where it cannot be read."""
     path = (folder / PICKLED).resolve()
-    return _pickled(path, path.stat().st_mtime_ns)
+    try:
+        return _pickled(path, path.stat().st_mtime_ns)
+    except Exception as error:  # whatever the code in it raises
+        raise ValueError(f"{path} cannot be read ({in_words(error)}): make the comparison again") from None
 
 
 @functools.lru_cache(maxsize=1)
@@ -325,4 +393,4 @@ def _pickled(path: Path, written: int) -> Comparison:
 def _execute(folder: Path, task: str, method: Method, repeat: Repeat, where: Where) -> dict[str, Any]:
     """One run, in a worker."""
     run = Run(pickled(folder).named[task], method, repeat, where, task)
-    return run.execute(run.directory(folder), shared=folder / BASELINES)
+    return run.execute(run.directory(folder), shared=folder / SHARED)

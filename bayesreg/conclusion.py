@@ -14,17 +14,19 @@ import pandas as pd
 from bayesreg import runs, statistics
 from bayesreg.files import Unusable
 from bayesreg.metrics import METRICS
-from bayesreg.report.tables import number
+from bayesreg.report.tables import number, shape
 from bayesreg.report.words import several
 from bayesreg.statistics import Difference
 
 NONE, CONSTANT = "none", "constant"
+WHY = {"incomplete": "a run that it needs is not finished", "diverged": "the loss of a run that it needs is not finite"}
+LEAST = 1e-2  # nats: the digits of a difference are at least those of this one
 Tables = dict[str, np.ndarray]  # by method: scores [seeds, test rows], more is better
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Of one task. table: a row a method. method: the one recommended, at `text`; None where nothing is."""
+    """Of one task. table: a row a method; shown: as it is printed. method: the one recommended; None where none is."""
 
     table: pd.DataFrame
     shown: pd.DataFrame
@@ -34,21 +36,22 @@ class Conclusion:
     def candidate(self, method: str | None) -> tuple[str, tuple[float, ...]]:
         """A method's name, None for the one recommended or else none, and the strengths that were chosen for it."""
         wanted = method or self.method or NONE
-        rows = self.table[self.table["method"] == wanted]
-        if rows.empty or rows.iloc[0]["status"] != "done":
-            raise ValueError(f"{wanted!r} has no result here: {', '.join(self.table['method'])}")
-        return wanted, tuple(rows.iloc[0]["tuned"])
+        done = self.table[self.table["status"].eq("done")]
+        if wanted not in set(done["method"]):
+            known = f"those that have: {', '.join(done['method'])}" if len(done) else "nor has another method"
+            raise ValueError(f"{wanted!r} has no result here; {known}")
+        return wanted, tuple(done[done["method"] == wanted].iloc[0]["tuned"])
 
 
 def conclude(task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any]) -> Conclusion:
-    """The conclusion from the `statistics.results` of a task, and from the runs of its chosen strengths."""
-    headline = str(results["metric"].iloc[0])
-    metrics = list(dict.fromkeys(["nll", headline]))
-    scores = {metric: tables(selected, metric) for metric in (*metrics, CONSTANT)}
+    """The conclusion from the `statistics.results` of a task, from the runs of its chosen strengths, and study.json."""
+    metrics = list(dict.fromkeys(["nll", settings["tasks"][task]["metric"]]))
+    rows = _rows(task, results, selected, settings)
+    done = selected[selected["method"].isin([name for name, row in rows.items() if row["status"] == "done"])]
+    scores = {metric: tables(done, metric) for metric in (*metrics, CONSTANT)}
     against = {metric: differences(scores[metric], NONE, rope(metric)) for metric in metrics}
-    leader = _leader(results, settings["select"])
-    found = _Found(results, scores, against, leader)
-    table = pd.DataFrame([found.row(row, metrics) for row in results.to_dict("records")])
+    found = _Found(rows, scores, against["nll"], settings["select"])
+    table = pd.DataFrame([_row(row, metrics, against, scores) for row in rows.values()])
     method, sentence = found.recommended()
     table.insert(2, "recommended", table["method"] == method)
     return Conclusion(table, _shown(table, metrics), sentence, method)
@@ -59,8 +62,29 @@ def rope(metric: str) -> float:
     return METRICS[metric].rope if metric in METRICS else 0.0
 
 
+def _rows(
+    task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A row of results for every method of the study; only one whose test runs are all there and finite is done."""
+    known = {row["method"]: row for row in results.to_dict("records")}
+    nothing: dict[str, Any] = {"task": task, "status": "incomplete", "reason": None, "tuned": (), "strengths": 0}
+    nothing |= dict.fromkeys(("strength", "strength_low", "strength_high"), math.nan)
+    nothing |= {"candidate": None, "edge": False, "seeds": 0}
+    rows = {name: known.get(name) or nothing | {"method": name} for name in settings["methods"]}
+    expected = settings["seeds"][task] * settings["folds"][task]
+    for name, row in rows.items():
+        own = selected[selected["method"] == name]
+        diverged = own[own["status"] == "diverged"]
+        if row["status"] == "done" and len(diverged):
+            row |= {"status": "diverged", "reason": diverged["message"].iloc[0]}
+        elif row["status"] == "done" and len(own) < expected:
+            row["status"] = "incomplete"
+        row["reason"] = row["reason"] or WHY.get(row["status"])
+    return {name: rows[name] for name in statistics.ordered(rows)}
+
+
 def tables(selected: pd.DataFrame, metric: str) -> Tables:
-    """The scores by test example of each method, more is better, of the seeds and rows that all runs of a seed have."""
+    """The scores by test example of each method, more is better, of the seeds and rows that all of them have."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for row in selected.to_dict("records"):
         try:
@@ -94,105 +118,96 @@ def differences(scores: Tables, other: str, rope: float) -> dict[str, Difference
     return statistics.together(own) if own else {}
 
 
-def _leader(results: pd.DataFrame, select: str) -> str | None:
-    """The method with the best mean of `select` on validation over the runs that are reported; none before others."""
-    column = f"validation_{select}_mean"
-    done = results[results["status"].eq("done")]
-    done = done[np.isfinite(done[column].astype(float))] if column in done else done[:0]
-    if done.empty:
-        return None
-    ranked = done.assign(
-        rank=-done[column].astype(float).round(12) * statistics.sense(select), first=done["method"] != NONE
-    )
-    return str(ranked.sort_values(["rank", "first", "method"]).iloc[0]["method"])
-
-
 class _Found:
-    """What is known of a task."""
+    """What is known of a task: rows of results, scores by metric, differences to none in NLL."""
 
     def __init__(
-        self,
-        results: pd.DataFrame,
-        scores: dict[str, Tables],
-        against: dict[str, dict[str, Difference]],
-        leader: str | None,
+        self, rows: dict[str, dict[str, Any]], scores: dict[str, Tables], against: dict[str, Difference], select: str
     ) -> None:
-        self.results, self.scores, self.against, self.leader = results, scores, against, leader
-        self.rows = {row["method"]: row for row in results.to_dict("records")}
-
-    def row(self, row: dict[str, Any], metrics: list[str]) -> dict[str, Any]:
-        """A row of the table."""
-        kept = ("candidate", "tuned", "strength", "strength_low", "strength_high", "strengths", "edge", "seeds")
-        made = {"task": row["task"], "method": row["method"], "status": row["status"], **{k: row[k] for k in kept}}
-        made["rows"] = self._size()[1]
-        for metric in metrics:
-            made[metric] = row.get(f"{metric}_mean", math.nan)
-            made[f"{metric}_sd"] = row.get(f"{metric}_sd", math.nan)
-            made |= _of(metric, self.against[metric].get(row["method"]))
-        kept = tuple(name for name in row if name.startswith("validation_") and name.endswith("_mean"))
-        made |= {name.removesuffix("_mean"): row[name] for name in kept if name != "validation_mean"}
-        made["seconds_epoch"] = row.get("seconds_epoch_mean", math.nan)
-        return made | {"reason": row["reason"]}
-
-    def _size(self) -> tuple[int, int]:
-        """Seeds and test rows."""
-        return next((table.shape for table in self.scores["nll"].values()), (0, 0))  # type: ignore[return-value]
+        self.rows, self.scores, self.against, self.select = rows, scores, against, select
 
     def recommended(self) -> tuple[str | None, str]:
         """The method to use, None where there is none, and the sentence that says so."""
-        if self.leader is None:
-            return None, "Nothing to recommend yet: no method finished every run that it needs."
-        best = self.leader
+        best = self._leader()
+        if best is None:
+            return None, "Nothing to recommend: no method finished all the runs that it needs."
         if not self._learns(best):
-            nll, constant = (f"{number(-self.scores[n][best].mean())}" for n in ("nll", CONSTANT))
+            nll, constant = (number(-self.scores[name][best].mean()) for name in ("nll", CONSTANT))
             return None, (
                 f"Nothing to recommend: {best} is the best on validation, and its test NLL of {nll} is not clearly "
-                f"better than that of a constant prediction, {constant}. The inputs say little about the target, or "
-                "the network does not learn it."
+                f"better than that of a constant prediction, {constant}. Either the inputs say little about the "
+                "target, or the network does not learn it."
             )
-        if NONE not in self.against["nll"] and NONE not in self.scores["nll"]:
-            return best, f"Use {self._at(best)}, the best on validation{self._ties(best)}. none was not compared."
         if best == NONE:
-            return NONE, f"Use none: no method has a lower validation NLL{self._ties(NONE)}."
-        found = self.against["nll"][best]
+            return NONE, f"Use none: no method is ahead of it on validation{self._ties(NONE)}."
+        if best not in self.against:
+            why = "has no result to compare with" if NONE in self.rows else "was not compared"
+            return best, f"Use {self._at(best)}, the best on validation{self._ties(best)}; none {why}."
+        return self._beside_none(best, self.against[best])
+
+    def _beside_none(self, best: str, found: Difference) -> tuple[str, str]:
+        """The best on validation is not none: whether it is better on test."""
+        gap = f"its test NLL differs from that of none by {_interval(-found.mean, -found.high, -found.low)} nats"
         if found.verdict == "better":
-            return best, f"Use {self._at(best)}: {self._against(found)}{self._ties(best)}."
+            return best, f"Use {self._at(best)}: {gap}{self._ties(best)}."
+        rows = f"{found.examples:,} test row{'s' * (found.examples != 1)}"
+        seeds = f"{found.seeds} seed{'s' * (found.seeds != 1)}"
         how = {
-            "undecided": f"which {self._sample()} do not tell from 0",
+            "undecided": f"which {seeds} and {rows} cannot tell from 0" + f" ({found.reason})" * bool(found.reason),
             "equal": "too little to matter",
             "worse": "which is worse",
         }[found.verdict]
-        why = f" ({found.reason})" if found.reason else ""
-        return NONE, f"Keep none: {self._at(best)} is the best on validation, but {self._against(found)}, {how}{why}."
+        return NONE, f"Keep none: {self._at(best)} is the best on validation, but {gap}, {how}."
+
+    def _leader(self) -> str | None:
+        """The method with the best mean on validation over the runs that are reported; of equals none, then by name."""
+        done = [name for name, row in self.rows.items() if row["status"] == "done"]
+        means = {name: float(self.rows[name].get(f"validation_{self.select}_mean", math.nan)) for name in done}
+        ranks = {
+            name: (-round(mean, 12) * statistics.sense(self.select), name != NONE, name)
+            for name, mean in means.items()
+            if math.isfinite(mean)
+        }
+        return min(ranks, key=ranks.__getitem__) if ranks else None
 
     def _learns(self, method: str) -> bool:
-        """Whether it predicts better than a constant, where that is known."""
+        """Whether it predicts better than a constant, where that is known, and seeds can tell."""
         known, nll = self.scores.get(CONSTANT, {}), self.scores["nll"]
         if method not in known or method not in nll or known[method].shape != nll[method].shape:
             return True
-        return statistics.difference(nll[method], known[method]).verdict == "better" or len(nll[method]) == 1
+        found = statistics.difference(nll[method], known[method])
+        return found.verdict == "better" or (found.reason is not None and found.mean > 0)
 
     def _at(self, method: str) -> str:
         row = self.rows[method]
-        if not math.isfinite(row["strength"]):
+        if not row["tuned"]:
             return method
+        several_ = " and ".join(f"{strength:.3g}" for strength in row["tuned"])
         low, high = row["strength_low"], row["strength_high"]
         spread = f" ({low:.3g} to {high:.3g} by fold)" if low < high else ""
-        return f"{method} at strength {row['strength']:.3g}{spread}"
-
-    def _sample(self) -> str:
-        seeds, rows = self._size()
-        return f"{seeds} seed{'s' * (seeds != 1)} and {rows:,} test rows"
-
-    def _against(self, found: Difference) -> str:
-        low, high = number(-found.high, ".3f", "+"), number(-found.low, ".3f", "+")
-        return f"its test NLL differs from that of none by {number(-found.mean, '.3f', '+')} [{low}, {high}] nats"
+        return f"{method} at strength{'s' * (len(row['tuned']) > 1)} {several_}{spread}"
 
     def _ties(self, best: str) -> str:
         others = differences(self.scores["nll"], best, rope("nll"))
         tied = [method for method, found in others.items() if found.verdict in ("equal", "undecided")]
-        tied = statistics.ordered(tied)
-        return f"; {several(tied)} {'is' if len(tied) == 1 else 'are'} not told apart from it" if tied else ""
+        return f"; {several(statistics.ordered(tied))} cannot be told apart from it" if tied else ""
+
+
+def _row(
+    row: dict[str, Any], metrics: list[str], against: dict[str, dict[str, Difference]], scores: dict[str, Tables]
+) -> dict[str, Any]:
+    """A row of the table."""
+    kept = ("candidate", "tuned", "strength", "strength_low", "strength_high", "strengths", "edge", "seeds")
+    made = {"task": row["task"], "method": row["method"], "status": row["status"], **{k: row[k] for k in kept}}
+    made["rows"] = scores["nll"][row["method"]].shape[1] if row["method"] in scores["nll"] else 0
+    done = row if row["status"] == "done" else {}
+    for metric in metrics:
+        made |= {metric: done.get(f"{metric}_mean", math.nan), f"{metric}_sd": done.get(f"{metric}_sd", math.nan)}
+        made |= _of(metric, against[metric].get(row["method"]))
+    for metric in METRICS:
+        if f"validation_{metric}_mean" in row:
+            made[f"validation_{metric}"] = row[f"validation_{metric}_mean"]
+    return made | {"seconds_epoch": row.get("seconds_epoch_mean", math.nan), "reason": row["reason"]}
 
 
 def _of(metric: str, found: Difference | None) -> dict[str, Any]:
@@ -205,18 +220,21 @@ def _of(metric: str, found: Difference | None) -> dict[str, Any]:
     return {f"{metric}_{name}": value for name, value in values.items()} | {f"{metric}_verdict": found.verdict}
 
 
+def _interval(mean: float, low: float, high: float) -> str:
+    form = shape(max(abs(mean), abs(high), abs(low), LEAST) if math.isfinite(low) else mean)
+    mean_, low_, high_ = (number(value, form, "+") for value in (mean, low, high))
+    return f"{mean_} [{low_}, {high_}]"
+
+
 def _shown(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     """The table as it is printed."""
     made = table[["task", "method"]].copy()
-    made["strength"] = [f"{s:.3g}" if math.isfinite(s) else "" for s in table["strength"].astype(float)]
+    made["strength"] = [", ".join(f"{strength:.3g}" for strength in tuned) for tuned in table["tuned"]]
     for metric in metrics:
         done = zip(table[metric], table["status"], strict=True)
         made[metric] = [number(value) if status == "done" else status for value, status in done]
     bounds = zip(*(table[f"nll_{name}"] for name in ("difference", "low", "high")), strict=True)
-    made["nll − none"] = [
-        f"{number(mean, '.3f', '+')} [{number(low, '.3f', '+')}, {number(high, '.3f', '+')}]" if mean == mean else ""
-        for mean, low, high in bounds
-    ]
+    made["nll − none"] = [_interval(*one) if math.isfinite(one[0]) else "" for one in bounds]
     made["verdict"] = table["nll_verdict"]
     made[""] = ["← use" if chosen else "" for chosen in table["recommended"]]
     return made

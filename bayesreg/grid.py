@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from bayesreg import baseline_cache, diagnostics, runs, schedule
+from bayesreg.baseline_cache import BASELINES
 from bayesreg.checks import check, check_seed, given
 from bayesreg.claims import Config
 from bayesreg.datasets import Data
@@ -87,8 +88,8 @@ class Run:
     def directory(self, root: str | Path) -> Path:
         """The run's own directory below the root, named after what it holds."""
         fold = "" if self.repeat.fold is None else f"_fold{self.repeat.fold}"
-        named = f"{_plain(self.method.text)}_seed{self.repeat.seed}{fold}_{runs.key(self.config)}"
-        return Path(root) / _plain(self.task.name) / named
+        named = f"{plain(self.method.text)}_seed{self.repeat.seed}{fold}_{runs.key(self.config)}"
+        return Path(root) / plain(self.task.name) / named
 
     def build(self) -> Prepared:
         """Load, build and check everything. ValueError or OSError for what cannot run, before any training.
@@ -129,8 +130,6 @@ class Run:
         Returns the result and its directory.
         """
         tested = self.repeat.stage != "tune"
-        if not (tested or draw) and (known := runs.done(directory, self.config)):
-            return known | {"directory": str(directory), "baselines": {}}
         config, model, data, options = self.build()
         with unsaid("bayesreg.convergence"):  # what sums up the runs says it
             outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
@@ -138,6 +137,11 @@ class Run:
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
         known = baseline_cache.record(directory, shared, data, **self.task.baseline_options()) if tested else {}
         return outcome | {"directory": str(directory), "baselines": known}
+
+    def done(self, directory: Path) -> dict[str, Any] | None:
+        """The result, where nothing is left to do."""
+        whole = self.repeat.stage == "tune" or (directory / BASELINES).exists()
+        return runs.done(directory, self.config) if whole else None
 
     def refuse(self, reason: str, root: str | Path) -> None:
         """Record why this run has no meaning, where it would have left its result."""
@@ -160,7 +164,7 @@ def unsaid(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text as a part of a path."""
     return "".join(letter if letter.isalnum() or letter in "+@-_" else "=" for letter in text)[:80]
 

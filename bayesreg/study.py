@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from bayesreg import comparison, report, runs, statistics
 from bayesreg.comparison import Comparison
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
-from bayesreg.grid import Repeat, Run, Where, data_of
+from bayesreg.grid import Repeat, Run, Where, data_of, plain
 from bayesreg.methods import as_methods
 from bayesreg.posterior import Posterior
-from bayesreg.schedule import LR
 from bayesreg.tasks import Task, as_task
 
 DEFAULT = ("none", "l1", "l2", "ard", "dropout", "early_stopping")
@@ -37,7 +37,7 @@ def compare(
     output: str | Path | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
-    lr: float = LR,
+    lr: float | None = None,
     augment: Callable[[Any], Any] | None = None,
     name: str | None = None,
     device: str | None = None,
@@ -64,33 +64,27 @@ def compare(
 
     Raises ValueError or TypeError, with what to write, before training, for whatever cannot be compared.
     """
+    of_one = {"likelihood": likelihood, "metric": metric, "epochs": epochs, "batch_size": batch_size, "lr": lr}
+    of_one |= {"augment": augment, "name": name}
     if tasks is None:
-        settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "augment": augment}
-        source = data if target is None else Data.from_table(data, target=target)
-        compared: tuple[Task, ...] = (Task(net, source, likelihood=likelihood, metric=metric, name=name, **settings),)
-    elif net is not None or data is not None:
-        raise ValueError("tasks= stands in place of net and data: give one or the other")
+        given = {option: value for option, value in of_one.items() if value is not None}
+        compared = [Task(net, data if target is None else Data.from_table(data, target=target), **given)]
     else:
-        compared = tuple(as_task(task) for task in ([tasks] if isinstance(tasks, str | Task) else tasks))
-    return study(
-        Comparison(
-            tasks=compared,
-            methods=as_methods(methods),
-            output=Path("runs", compared[0].name if len(compared) == 1 else "compare")
-            if output is None
-            else Path(output),
-            seeds=seeds,
-            folds=folds,
-            select=select,
-            where=Where(device=device, threads=threads),
-            workers=workers,
-        ),
-        progress,
+        of_one |= {"net": net, "data": data, "target": target}
+        if twice := [f"{option}=" for option, value in of_one.items() if value is not None]:
+            raise ValueError(f"tasks= stands in place of {', '.join(twice)}: each br.Task has its own")
+        compared = [as_task(task) for task in ([tasks] if isinstance(tasks, str | Task) else tasks)]
+    usual = plain(compared[0].name) if len(compared) == 1 else "compare"
+    asked = Comparison(
+        tasks=tuple(compared),
+        methods=as_methods(methods),
+        output=Path("runs", usual) if output is None else Path(output),
+        seeds=seeds,
+        folds=folds,
+        select=select,
+        where=Where(device=device, threads=threads),
+        workers=workers,
     )
-
-
-def study(asked: Comparison, progress: bool = True) -> Study:
-    """The study of a comparison; what is not done yet is done."""
     asked.check()
     asked.prepare()
     asked.run(progress)
@@ -116,29 +110,36 @@ class Study:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run of this study."""
-        known = report.load(self.path, self.settings["tasks"])
-        own = known["method"].isin(self.settings["methods"]) & known["stage"].notna()  # and no run on its own
-        return known[own].reset_index(drop=True)
+        """One row a run of this study that has ended."""
+        own = {str(self.path / place) for place in self.settings["runs"]}
+        try:
+            known = report.load(self.path, self.settings["tasks"])
+        except ValueError:  # no run has ended
+            known = pd.DataFrame(columns=["task", "method", "path", "status"])
+        return known[known["path"].isin(own)].reset_index(drop=True)
 
     @cached_property
     def _conclusions(self) -> dict[str, Conclusion]:
-        results = statistics.results(self.runs, self.settings["select"])
-        selected = statistics.select(self.runs, self.settings["select"])
-        names = [name for name in self.settings["tasks"] if name in set(results["task"])]
+        results = selected = self.runs
+        if len(self.runs):
+            results = statistics.results(self.runs, self.settings["select"])
+            selected = statistics.select(self.runs, self.settings["select"])
         return {
             name: conclude(name, results[results["task"] == name], selected[selected["task"] == name], self.settings)
-            for name in names
+            for name in self.settings["tasks"]
         }
 
     @property
     def results(self) -> pd.DataFrame:
         """One row a task and method.
 
-        strength: the one chosen, its median over folds. nll and the task's metric: means over seeds on test.
-        <metric>_difference: method − none, paired by seed and test example, with the interval <metric>_low to
-        <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count as samples,
-        and <metric>_verdict: better, equal, worse or undecided. recommended: whether `recommendation` names it first.
+        strength: the best on validation over all folds; strength_low to strength_high: those that folds chose, each for
+        itself; edge: whether it is the weakest or strongest of the `strengths` that were tried. status: done, or why
+        there are no numbers, diverged, refused or incomplete, with the reason. nll and the task's metric: means over
+        seeds on test. <metric>_difference: method − none, paired by seed and test example, with the interval
+        <metric>_low to <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count
+        as samples, and <metric>_verdict: better, equal, worse or undecided. recommended: whether it is the method that
+        `recommendation` names to use.
         """
         return pd.concat([found.table for found in self._conclusions.values()], ignore_index=True)
 
@@ -161,14 +162,13 @@ class Study:
         `predict` takes raw rows. The task is read from a pickle, which is code: use it on studies of your own.
         """
         asked = comparison.pickled(self.path)
-        known = asked.named
-        if task not in known:
-            raise ValueError(f"no task {task!r} in this study: {', '.join(known)}")
+        if task not in self._conclusions:
+            raise ValueError(f"no task {task!r} in this study: {', '.join(self._conclusions)}")
         chosen = asked.method(*self._conclusions[task].candidate(method))
-        folds = asked.folds_of(known[task])
-        run = Run(known[task], chosen, Repeat(0, "test" if folds == 1 else None), asked.where, task)
+        repeat = Repeat(0, "test" if asked.divided[task] == 1 else None)
+        run = Run(asked.named[task], chosen, repeat, asked.where, task)
         directory = run.directory(self.path)
-        outcome = run.execute(directory, shared=self.path / comparison.BASELINES)
+        outcome = run.execute(directory, shared=self.path / comparison.SHARED)
         if outcome["status"] != "done":
             raise ValueError(f"{chosen.text} on {task}: {outcome['message']}")
         posterior = runs.load(directory, run.build().model.net)
@@ -180,10 +180,26 @@ class Study:
         return report.write(self.path, output, self.runs)
 
     def __repr__(self) -> str:
-        return f"{self._shown().to_string(index=False)}\n\n{self.recommendation}"
+        return "\n\n".join([self._shown().to_string(index=False), *self._said()])
 
     def _repr_html_(self) -> str:
-        return f"{self._shown().to_html(index=False)}<p>{self.recommendation}</p>"
+        return self._shown().to_html(index=False) + "".join(f"<p>{escape(said)}</p>" for said in self._said())
 
     def _shown(self) -> pd.DataFrame:
-        return pd.concat([found.shown for found in self._conclusions.values()], ignore_index=True)
+        shown = pd.concat([found.shown for found in self._conclusions.values()], ignore_index=True)
+        return shown if len(self._conclusions) > 1 else shown.drop(columns="task")
+
+    def _said(self) -> list[str]:
+        """What stands below the table."""
+        reasons = self.results[self.results["status"] != "done"]
+        lines = zip(reasons["task"], reasons["method"], reasons["status"], reasons["reason"], strict=True)
+        missing = "\n".join(f"{method} on {task} {status}: {reason}" for task, method, status, reason in lines)
+        return [said for said in (self._units(), missing, self.recommendation) if said]
+
+    def _units(self) -> str:
+        most = self.results.sort_values("rows").iloc[-1]
+        size = f" and {most['rows']:,} rows" if len(self._conclusions) == 1 else ""
+        return (
+            f"On test, means over {most['seeds']:.0f} seeds{size}. nll: nats a row, less is better; [ ]: where the "
+            "difference lies, at 95 % for all methods together."
+        )

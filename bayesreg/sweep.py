@@ -38,18 +38,32 @@ class Killed(RuntimeError):
     """The worker process of a job was killed, as often as the job was tried."""
 
 
-def sweep(jobs: Sequence[Callable[[], Any]], workers: int | None = None) -> Generator[Outcome, None, None]:
+@contextmanager
+def crew() -> Iterator[list[Worker]]:
+    """Workers for several sweeps, one after the other, each of which takes those that are there; then they end."""
+    pool: list[Worker] = []
+    try:
+        yield pool
+    finally:
+        for worker in pool:
+            worker.end()
+
+
+def sweep(
+    jobs: Sequence[Callable[[], Any]], workers: int | None = None, pool: list[Worker] | None = None
+) -> Generator[Outcome, None, None]:
     """Run the jobs, callables that cloudpickle takes, on `workers` processes; yields each outcome as it comes.
 
     Every worker has its own share of the cores as threads. A job that raises is an outcome with the error, and
     one whose worker is killed is tried again once; the others go on. The workers are killed when the iterator is
     closed or left by an exception, and end by themselves when this process does. workers: None takes one a core.
+    pool: of a `crew`, whose workers go on when all jobs are done.
     """
     cores = os.cpu_count() or 1
     workers = max(1, min(workers or cores, len(jobs)))
     packed = [cloudpickle.dumps(job) for job in jobs]
     queue, tries = deque(range(len(jobs))), Counter[int]()
-    pool: list[Worker] = []
+    kept, pool = pool is not None, [] if pool is None else pool
     busy: dict[Any, tuple[Worker, int]] = {}  # by pipe
     try:
         while queue or busy:
@@ -74,7 +88,8 @@ def sweep(jobs: Sequence[Callable[[], Any]], workers: int | None = None) -> Gene
                 outcome = Outcome(number, error=death)
             yield outcome
     finally:
-        for worker in pool:
+        for worker in [worker for worker in pool if not kept or worker.pipe in busy]:
+            pool.remove(worker)
             worker.end()
 
 

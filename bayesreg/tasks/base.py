@@ -20,10 +20,10 @@ class Task:
     """What is learned: data, a network, p(y | f) and the settings of training.
 
     net: a callable without arguments, called under each seed, that returns a new nn.Module; or a module, whose layers
-    are then initialised anew for each seed; None takes an MLP of two hidden layers that fits the data. data: a Data, or
-    a pair (x, y), which is split. likelihood: itself, its class or its name; None takes Categorical for classes and
-    Gaussian with a learned scale for numbers. metric: what tables show beside the NLL; None takes accuracy for classes,
-    else R². epochs, batch_size, lr, augment: as `fit` takes them.
+    are then initialised anew for each seed, but for what is frozen; None takes an MLP of two hidden layers that fits
+    the data. data: a Data, or a pair (x, y) or a data set of PyTorch's, which are split. likelihood: itself, its class
+    or its name; None takes Categorical for classes and Gaussian with a learned scale for numbers. metric: what tables
+    show beside the NLL; None takes accuracy for classes, else R². epochs, batch_size, lr, augment: as `fit` takes them.
 
     Raises ValueError or TypeError, with what to write, for what cannot be trained.
     """
@@ -44,11 +44,11 @@ class Task:
         from bayesreg.tasks import own
 
         self._data = own.as_data(data)
-        self.name = self._data.name if name is None else name
+        self.name = own.named(self._data.name if name is None else name)
         self._make = own.factory(net, self._data)
         self._likelihood = own.likelihood(likelihood, self._data)
         self._metric = metric
-        self._settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "augment": augment}
+        self._settings = own.settings(epochs, batch_size, lr, augment)
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
@@ -63,7 +63,7 @@ class Task:
 
     def network(self, data: Data) -> nn.Module:
         """The network for these data, freshly initialised from PyTorch's random state."""
-        return self._make()
+        return self._make(data)
 
     def likelihood(self) -> Likelihood:
         """p(y | f)."""

@@ -2,68 +2,88 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import inspect
 from collections.abc import Callable
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import data as torch_data
 
 from bayesreg import datasets, nets
-from bayesreg.checkpoint import told_apart
+from bayesreg.checkpoint import told_apart, without_addresses
+from bayesreg.checks import check_rate
+from bayesreg.files import sha256_of
 from bayesreg.likelihoods import Categorical, Gaussian, Likelihood, as_likelihood
 from bayesreg.metrics import METRICS
+from bayesreg.network import copied
+from bayesreg.priors.base import whole
 
 WIDTHS = ((5_000, 64), (50_000, 128))  # units of a hidden layer, up to so many training examples
 WIDEST = 256
+LETTERS = 80  # of a name
 HEADLINES = ("accuracy", "r2")  # the first that the likelihood has
 
-Factory = Callable[[], nn.Module]
+Factory = Callable[[datasets.Data], nn.Module]  # for these data, or a fold of them
 
 
 def as_data(value: Any) -> datasets.Data:
-    """A Data as it is, a pair (x, y) split. TypeError for anything else."""
+    """A Data as it is; a pair (x, y), a Dataset or one of PyTorch split. TypeError for anything else."""
     if isinstance(value, datasets.Data):
         return value
+    if isinstance(value, torch_data.Dataset | torch_data.DataLoader):
+        value = datasets.as_dataset(value)
     if isinstance(value, datasets.Dataset):
         return datasets.Data.split(value.x, value.y)
     if isinstance(value, tuple | list) and len(value) == 2:
         return datasets.Data.split(*value)
-    hint = f"; the registered data set is br.datasets.load({value!r})" if isinstance(value, str) else ""
-    if hasattr(value, "columns"):
-        hint = "; of a table say which column is y, as br.Data.from_table(table, target='price')"
+    hint = ""
+    if hasattr(value, "columns") or isinstance(value, str | PathLike):
+        table = repr(str(value)) if isinstance(value, str | PathLike) else "table"
+        hint = f"; of a table say which column is y, as br.Data.from_table({table}, target='price')"
+    if isinstance(value, str) and value in datasets.DATASETS:
+        hint = f"; the registered data set is br.datasets.load({value!r})"
     what = "None" if value is None else f"a {type(value).__name__}"
     raise TypeError(f"data is {what}: give a br.Data, or a pair (x, y), which br.Data.split splits{hint}")
+
+
+def named(name: Any) -> str:
+    """The name. ValueError where it cannot stand in a table."""
+    if not isinstance(name, str) or not name or not name.isprintable() or len(name) > LETTERS:
+        raise ValueError(f"name={name!r}: a task is called by a text of 1 to {LETTERS} printable characters")
+    return name
 
 
 def factory(net: Any, data: datasets.Data) -> Factory:
     """What makes a new network under each seed."""
     if net is None:
-        return _Fitting(data)
+        fitting(data)  # refused now or never
+        return fitting
     if isinstance(net, nn.Module):
-        anew(net)  # refused now or never
-        return lambda: anew(net)
+        anew(net)
+        return lambda data: anew(net)
     if not callable(net):
         raise TypeError(f"net={net!r} is a {type(net).__name__}: give a function that returns a new nn.Module")
-    return net
+    try:
+        inspect.signature(net).bind()
+    except TypeError as error:
+        name = getattr(net, "__name__", "net")
+        raise TypeError(f"net is called without arguments ({error}): give lambda: {name}(...)") from None
+    except ValueError:  # a callable that does not tell its arguments
+        pass
+    return lambda data: net()
 
 
-class _Fitting:
-    """() → an MLP of two hidden layers for the data."""
-
-    def __init__(self, data: datasets.Data) -> None:
-        x, y = data.train.x, data.train.y
-        if not isinstance(x, torch.Tensor) or not (x.is_floating_point() or x.dtype == torch.uint8):
-            kind = f"{str(x.dtype).removeprefix('torch.')} numbers" if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"net=None takes an MLP, which has no meaning for x of {kind}: give a network of your own")
-        self.inputs = x[0].numel()
-        self.outputs = data.classes or y[0].numel()
-        self.width = next((width for most, width in WIDTHS if len(x) <= most), WIDEST)
-
-    def __call__(self) -> nn.Module:
-        return nets.mlp(self.inputs, self.outputs, hidden=self.width)
+def fitting(data: datasets.Data) -> nn.Module:
+    """An MLP of two hidden layers for the data."""
+    x, y = data.train.x, data.train.y
+    if not isinstance(x, torch.Tensor) or not (x.is_floating_point() or x.dtype == torch.uint8):
+        kind = f"{str(x.dtype).removeprefix('torch.')} numbers" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(f"net=None takes an MLP, which has no meaning for x of {kind}: give a network of your own")
+    width = next((width for most, width in WIDTHS if len(x) <= most), WIDEST)
+    return nets.mlp(x[0].numel(), data.classes or y[0].numel(), hidden=width)
 
 
 def anew(net: nn.Module) -> nn.Module:
@@ -71,8 +91,9 @@ def anew(net: nn.Module) -> nn.Module:
 
     ValueError where a layer with parameters of its own has no `reset_parameters`.
     """
-    made = copy.deepcopy(net)
-    for name, layer in made.named_modules():
+    made = copied(net)
+    frozen = {name: p.detach().clone() for name, p in made.named_parameters() if not p.requires_grad}
+    for name, layer in reversed(list(made.named_modules())):  # a layer may set what is in its parts
         if not any(parameter.requires_grad for parameter in layer.parameters(recurse=False)):
             continue
         reset = getattr(layer, "reset_parameters", None) or getattr(layer, "_reset_parameters", None)
@@ -83,7 +104,19 @@ def anew(net: nn.Module) -> nn.Module:
                 "reset_parameters(); give a function that makes it, as lambda: MyNetwork(...)"
             )
         reset()
+    made.load_state_dict(frozen, strict=False)
     return made
+
+
+def settings(epochs: Any, batch_size: Any, lr: Any, augment: Any) -> dict[str, Any]:
+    """Options of `fit`, as plain numbers. ValueError for what is none."""
+    given = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    whole("Task", **given)
+    check_rate("Task", lr)
+    if not (augment is None or callable(augment)):
+        raise TypeError(f"augment={augment!r} is a {type(augment).__name__}: give a function of a batch x")
+    numbers = {"epochs": None, "batch_size": None} | {name: int(value) for name, value in given.items()}
+    return numbers | {"lr": float(lr), "augment": augment}
 
 
 def likelihood(given: Any, data: datasets.Data) -> Likelihood:
@@ -108,23 +141,59 @@ def headline(given: str | None, likelihood: Likelihood, data: datasets.Data) -> 
 def identity(data: datasets.Data, make: Factory, likelihood: Likelihood, settings: dict[str, Any]) -> dict[str, Any]:
     """What tells a task from others: digests of the data and of the network, and the settings of training."""
     splits = (data.train, data.validation, data.test)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        net = make()
-    if not isinstance(net, nn.Module):
-        raise TypeError(f"net() returned a {type(net).__name__}: give a function that returns a new nn.Module")
+    net, fixed = _made(data, make)
+    shapes = [f"{name} {list(p.shape)} {p.requires_grad}" for name, p in net.named_parameters()]
     return {
         "net": type(net).__name__,
         "data": _digest(*(split.sha256() for split in splits)),
-        "network": _digest(repr(net), _source(type(net)), *(f"{n} {list(p.shape)}" for n, p in net.named_parameters())),
-        "likelihood": repr(likelihood),
+        "network": _digest(told_apart(repr(net)), *_sources(net), *shapes, *fixed),
+        "likelihood": without_addresses(likelihood),
         **{name: value for name, value in settings.items() if name != "augment"},
         "augment": None if settings["augment"] is None else _digest(told_apart(settings["augment"])),
     }
 
 
+def _made(data: datasets.Data, make: Factory) -> tuple[nn.Module, list[str]]:
+    """The network, and digests of the tensors in it that are not drawn, as those of a network that was trained before.
+
+    ValueError where one seed gives different networks: methods would not begin alike.
+    """
+    net, again, other = (_seeded(data, make, seed) for seed in (0, 0, 1))
+    if net is again:
+        raise ValueError(
+            "net() returns the same module at each call, so that all seeds would begin at the same weights: let it "
+            "make a new one, or give the module itself, whose layers are then initialised anew"
+        )
+    copied(net)  # what is no network, or cannot be copied, is refused in words
+    first, same, drawn = (_tensors(one) for one in (net, again, other))
+    if differ := [name for name in first if same.get(name) != first[name]]:
+        raise ValueError(
+            f"net() draws {differ[0]} anew at each call under one seed, so that methods would not begin alike: draw "
+            "from PyTorch's own random numbers, which torch.manual_seed sets"
+        )
+    return net, [digest for name, digest in first.items() if drawn.get(name) == digest]
+
+
+def _seeded(data: datasets.Data, make: Factory, seed: int) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        net = make(data)
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"net() returned a {type(net).__name__}: give a function that returns a new nn.Module")
+    return net
+
+
+def _tensors(net: nn.Module) -> dict[str, str]:
+    return {name: sha256_of({name: value}) for name, value in (*net.named_parameters(), *net.named_buffers())}
+
+
+def _sources(net: nn.Module) -> list[str]:
+    """The code of the classes that are not PyTorch's; nothing where it is not to be had, as in a console."""
+    kinds = {type(module) for module in net.modules() if not type(module).__module__.startswith("torch.")}
+    return sorted(map(_source, kinds))
+
+
 def _source(kind: type) -> str:
-    """The code of a class of the user's own; nothing where it is not to be had, as in an interactive session."""
     try:
         return inspect.getsource(kind)
     except (OSError, TypeError):

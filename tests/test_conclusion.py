@@ -1,0 +1,195 @@
+"""What a comparison says: every sentence, from tables whose answer is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesreg.conclusion import conclude
+
+SEEDS, ROWS = 4, 60
+rng = np.random.default_rng(0)
+EASY = 1 + 0.02 * rng.normal(size=(SEEDS, ROWS))  # nats by seed and test row
+NOISE = 0.02 * rng.normal(size=(SEEDS, ROWS))
+WIDE = 2 * rng.normal(size=(SEEDS, ROWS))
+
+
+@pytest.fixture
+def said(tmp_path):
+    """conclude(...) of methods given as {name: {nll [seeds, rows], validation, and what differs from a usual row}}."""
+
+    def make(methods, constant=2.0, metric="nll", select="nll", seeds=None, extra=()):
+        results, selected = [], []
+        for name, own in methods.items():
+            table = own.get("nll", EASY)
+            row = {"task": "mine", "method": name, "status": "done", "reason": None, "metric": metric, "seeds": SEEDS}
+            row |= {"tuned": (), "strength": math.nan, "strength_low": math.nan, "strength_high": math.nan}
+            row |= {"candidate": name, "strengths": 1, "edge": False, "nll_mean": table.mean(), f"{metric}_sd": 0.0}
+            row |= {f"validation_{select}_mean": own.get("validation", 1.0)}
+            row |= {key: value for key, value in own.items() if key in row}
+            results.append(row)
+            for seed, scores in enumerate(table if row["status"] == "done" else []):
+                path = tmp_path / f"{name}{seed}".replace("@", "=")
+                path.mkdir()
+                columns = {"nll": scores, "row": np.arange(len(scores))}
+                columns |= {} if constant is None else {"constant": np.full(len(scores), constant)}
+                np.savez(path / "scores.npz", **columns)
+                selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "message": None})
+        for row in extra:
+            selected.append(row)
+        settings = {"methods": list(methods), "seeds": seeds or SEEDS, "folds": {"mine": 1}, "select": select}
+        settings["tasks"] = {"mine": {"metric": metric}}
+        frame = pd.DataFrame(selected, columns=["method", "seed", "path", "status", "message"])
+        return conclude("mine", pd.DataFrame(results), frame, settings)
+
+    return make
+
+
+TUNED = {"tuned": (0.1,), "strength": 0.1, "strength_low": 0.1, "strength_high": 0.1, "strengths": 4}
+
+
+def test_what_is_better_is_used_at_its_strength(said):
+    found = said({"none": {}, "l2": {"nll": EASY - 0.5 + NOISE, "validation": 0.5} | TUNED})
+    assert found.method == "l2"
+    assert found.sentence.startswith("Use l2 at strength 0.1: its test NLL differs from that of none by −0.")
+    assert found.sentence.endswith("] nats.")
+    row = found.table.set_index("method").loc["l2"]
+    assert row["nll_verdict"] == "better"
+    assert row["nll_low"] < row["nll_difference"] < row["nll_high"] < 0  # in the unit of the metric: method − none
+    assert row["nll_difference"] == pytest.approx((NOISE - 0.5).mean())
+    assert (row["rows"], row["recommended"]) == (ROWS, True)
+    assert found.candidate(None) == ("l2", (0.1,))
+    assert found.candidate("none") == ("none", ())
+
+
+def test_what_cannot_be_told_apart_from_it_is_named(said):
+    near = EASY - 0.5 + WIDE - WIDE.mean()
+    found = said(
+        {"none": {}, "l1": {"nll": near, "validation": 0.6}, "l2": {"nll": EASY - 0.5 + NOISE, "validation": 0.5}}
+    )
+    assert found.sentence.endswith("nats; l1 cannot be told apart from it.")
+
+
+def test_several_strengths_and_those_of_folds(said):
+    two = {"tuned": (0.1, 0.3), "strength": 0.1, "strength_low": 0.01, "strength_high": 1.0}
+    found = said({"none": {}, "l2+dropout": {"nll": EASY - 0.5 + NOISE, "validation": 0.5} | two})
+    assert found.sentence.startswith("Use l2+dropout at strengths 0.1 and 0.3 (0.01 to 1 by fold): ")
+    assert found.shown.set_index("method").loc["l2+dropout", "strength"] == "0.1, 0.3"
+
+
+def test_what_seeds_and_rows_cannot_tell_is_not_used(said):
+    found = said({"none": {}, "l2": {"nll": EASY + WIDE - WIDE.mean() - 0.05, "validation": 0.5}})
+    assert found.method == "none"
+    assert found.sentence.startswith("Keep none: l2 is the best on validation, but its test NLL differs from that of")
+    assert found.sentence.endswith("nats, which 4 seeds and 60 test rows cannot tell from 0.")
+
+
+def test_one_seed_decides_nothing_and_says_why(said):
+    found = said({"none": {"nll": EASY[:1]}, "l2": {"nll": EASY[:1] - 0.5, "validation": 0.5}}, seeds=1)
+    assert found.method == "none"
+    assert "which 1 seed and 60 test rows cannot tell from 0 (one seed does not say how much" in found.sentence
+    assert found.table["nll_verdict"].tolist() == ["", "undecided"]
+
+
+def test_a_difference_too_small_to_matter_and_a_worse_one(said, tmp_path):
+    small = said({"none": {}, "l2": {"nll": EASY - 0.001 + NOISE / 10, "validation": 0.9}})
+    assert small.method == "none"
+    assert small.sentence.endswith("nats, too little to matter.")
+
+
+def test_the_best_on_validation_may_be_worse_on_test(said):
+    found = said({"none": {}, "l2": {"nll": EASY + 0.5 + NOISE, "validation": 0.5}})
+    assert found.method == "none"
+    assert found.sentence.endswith("nats, which is worse.")
+
+
+def test_none_itself_is_used_where_nothing_is_ahead_of_it(said):
+    found = said({"none": {}, "l2": {"nll": EASY + 0.5 + NOISE, "validation": 1.5}})
+    assert (found.method, found.sentence) == ("none", "Use none: no method is ahead of it on validation.")
+    assert found.shown[""].tolist() == ["← use", ""]
+
+
+def test_of_equals_none_is_first(said):
+    found = said({"l1": {}, "none": {}})
+    assert found.sentence == "Use none: no method is ahead of it on validation; l1 cannot be told apart from it."
+
+
+@pytest.mark.parametrize("nll", [EASY, EASY + NOISE + 0.3], ids=["as good", "worse"])
+def test_nothing_is_recommended_that_is_no_better_than_a_constant(said, nll):
+    found = said({"none": {"nll": EASY + 1}, "l2": {"nll": nll, "validation": 0.5}}, constant=1.0)
+    assert found.method is None
+    assert found.sentence.startswith("Nothing to recommend: l2 is the best on validation, and its test NLL of 1.")
+    assert "not clearly better than that of a constant prediction, 1.000" in found.sentence
+    assert not found.table["recommended"].any()
+    assert found.candidate(None)[0] == "none"  # what `best` then shows
+
+
+def test_one_seed_worse_than_a_constant_is_no_recommendation(said):
+    found = said({"none": {"nll": EASY[:1]}}, constant=0.5, seeds=1)
+    assert found.method is None
+
+
+def test_where_a_constant_is_not_known_the_methods_alone_are_judged(said):
+    found = said({"none": {}, "l2": {"nll": EASY - 0.5 + NOISE, "validation": 0.5}}, constant=None)
+    assert found.method == "l2"
+
+
+def test_without_none_the_best_is_used_and_the_sentence_says_what_is_not_known(said):
+    found = said({"l1": {"nll": EASY + 0.5 + NOISE}, "l2": {"validation": 0.5}})
+    assert (found.method, found.sentence) == ("l2", "Use l2, the best on validation; none was not compared.")
+
+
+def test_none_that_diverged_is_not_said_to_be_left_out(said):
+    found = said({"none": {"status": "diverged", "reason": "NaN"}, "l2": {"validation": 0.5}})
+    assert found.sentence == "Use l2, the best on validation; none has no result to compare with."
+    with pytest.raises(ValueError, match="'none' has no result here; those that have: l2"):
+        found.candidate("none")
+
+
+def test_selection_by_another_metric(said):
+    better = {"nll": EASY - 0.5 + NOISE, "validation": 0.9}
+    found = said({"none": {"validation": 0.8}, "l2": better}, select="accuracy")
+    assert found.method == "l2"  # more is better
+
+
+def test_nothing_done(said):
+    found = said({"none": {"status": "diverged"}, "l2": {"status": "refused", "reason": "no meaning here"}})
+    assert (found.method, found.sentence) == (
+        None,
+        "Nothing to recommend: no method finished all the runs that it needs.",
+    )
+    assert found.shown["nll"].tolist() == ["diverged", "refused"]
+    with pytest.raises(ValueError, match="no result here; nor has another"):
+        found.candidate(None)
+
+
+def test_a_method_that_diverged_in_a_test_run_is_neither_compared_nor_used(said):
+    lost = {"method": "l2", "seed": 3, "path": "nowhere", "status": "diverged", "message": "the loss became NaN"}
+    found = said({"none": {}, "l2": {"nll": EASY[:3] - 0.5, "validation": 0.5}}, extra=[lost])
+    row = found.table.set_index("method").loc["l2"]
+    assert (row["status"], row["reason"]) == ("diverged", "the loss became NaN")
+    assert math.isnan(row["nll"])
+    assert row["nll_verdict"] == ""
+    assert found.method == "none"
+    assert found.table.set_index("method").loc["none", "rows"] == ROWS
+
+
+def test_a_method_with_missing_runs_leaves_the_others_their_seeds(said):
+    found = said({"none": {}, "l1": {"nll": EASY - 0.5 + NOISE, "validation": 0.4}, "l2": {"nll": EASY[:2]}})
+    rows = found.table.set_index("method")
+    assert rows.loc["l2", "reason"] == "a run that it needs is not finished"
+    assert rows["status"].tolist() == ["done", "done", "incomplete"]
+    assert "differs" in found.sentence
+    assert found.method == "l1"
+
+
+def test_a_metric_without_scores_by_example_has_no_verdict(said):
+    found = said({"none": {}, "l2": {"nll": EASY - 0.5 + NOISE, "validation": 0.5}}, metric="macro_f1")
+    assert found.table["macro_f1_verdict"].tolist() == ["", ""]
+    assert found.method == "l2"
+
+
+def test_methods_stand_in_one_order(said):
+    found = said({"dropout": {}, "l2": {}, "none": {}})
+    assert found.table["method"].tolist() == ["none", "l2", "dropout"]

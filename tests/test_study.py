@@ -1,0 +1,325 @@
+"""A study from one call to its page: by worker processes, from scripts, opened later, extended, printed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import bayesreg as br
+from bayesreg import comparison
+from bayesreg.sweep import Outcome
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 3))
+TABLE = pd.DataFrame(X, columns=["a", "b", "c"]).assign(kind=np.where(X[:, 0] > 0, "left", "right"))
+TABLE["price"] = 3 * X[:, 0] + 100 + rng.normal(size=40)
+SMALL = {"epochs": 3, "batch_size": 16, "lr": 1e-2, "seeds": 2, "folds": 1, "progress": False}
+
+
+def net():
+    return nn.Sequential(nn.Linear(5, 4), nn.SiLU(), nn.Linear(4, 1))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A study by worker processes, and its folder."""
+    folder = tmp_path_factory.mktemp("study") / "wine"
+    methods = ["none", "l2:0.1", "early_stopping"]
+    return br.compare(net, TABLE, target="price", methods=methods, output=folder, workers=1, **SMALL), folder
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Runs are done here, not by workers; returns the list of how many each stage had."""
+    numbers = []
+
+    def sweep(jobs, workers=None, pool=None):
+        numbers.append(len(jobs))
+        return (Outcome(number, job()) for number, job in enumerate(jobs))
+
+    monkeypatch.setattr(comparison, "sweep", sweep)
+    comparison._kept.cache_clear()
+    return numbers
+
+
+# --- What it holds ---
+
+
+def test_the_results_are_a_row_a_task_and_method(made):
+    study, _ = made
+    table = study.results
+    assert table["method"].tolist() == ["none", "l2:0.1", "early_stopping"]
+    assert set(table["status"]) == {"done"}
+    assert set(table["task"]) == {"table"}
+    assert (table["seeds"] == 2).all()
+    assert (table["rows"] == 8).all()  # a fifth of 40
+    for name in ("nll", "nll_sd", "nll_difference", "nll_low", "nll_high", "r2", "r2_sd", "validation_nll", "strength"):
+        assert table[name].dtype == float
+    assert table["recommended"].dtype == bool
+    assert table["nll_verdict"].tolist()[0] == ""
+    assert set(table["nll_verdict"][1:]) <= {"better", "equal", "worse", "undecided"}
+    assert not study.failed
+
+
+def test_the_means_are_those_of_fits_by_hand(made):
+    study, folder = made
+    data = br.Data.from_table(TABLE, target="price")
+    scores = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = br.Model(net(), "l2:0.1", br.Gaussian(), size=len(data.train))
+        options = {name: SMALL[name] for name in ("epochs", "batch_size", "lr", "progress")}
+        fitted = br.fit(model, data.train, seed=seed, validation=data.validation, **options)
+        scores.append(fitted.evaluate(data.test))
+    row = study.results.set_index("method").loc["l2:0.1"]
+    for metric in ("nll", "r2"):
+        assert row[metric] == pytest.approx(np.mean([one[metric] for one in scores]), rel=1e-5)
+    best = study.posterior("table", "l2:0.1")
+    torch.manual_seed(0)
+    fitted = br.fit(
+        br.Model(net(), "l2:0.1", br.Gaussian(), size=len(data.train)),
+        data.train,
+        seed=0,
+        validation=data.validation,
+        **options,
+    )
+    for name, value in fitted.parameters().items():
+        torch.testing.assert_close(best.parameters()[name], value)
+
+
+def test_the_best_predicts_from_raw_rows(made):
+    study, _ = made
+    raw = TABLE.drop(columns="price")
+    predicted = study.best.predict(raw).mean
+    assert predicted.shape == (40,)
+    data = br.Data.from_table(TABLE, target="price")
+    torch.testing.assert_close(study.best.predict(data.transform(raw)).mean, predicted)
+    assert abs(float(predicted.mean()) - 100) < 20  # in the unit of the table
+
+
+def test_a_study_opened_later_says_the_same(made):
+    study, folder = made
+    later = br.Study.open(str(folder))
+    pd.testing.assert_frame_equal(later.results, study.results)
+    assert later.recommendation == study.recommendation
+    assert repr(later) == repr(study)
+
+
+def test_it_is_printed_with_what_its_columns_mean(made):
+    study, _ = made
+    shown = repr(study)
+    assert re.search(r"method\s+strength\s+nll\s+r2\s+nll − none\s+verdict", shown)
+    assert "means over 2 seeds and 8 rows" in shown
+    assert shown.endswith(study.recommendation)
+    assert shown.count("← use") == study.results["recommended"].sum()
+
+
+def test_the_page(made, tmp_path):
+    study, _ = made
+    page = study.report(tmp_path / "page")
+    assert page == tmp_path / "page" / "index.html"
+    assert "early_stopping" in page.read_text()
+
+
+def test_an_unknown_task_or_method_of_a_study_is_refused(made):
+    study, _ = made
+    with pytest.raises(ValueError, match="no task 'tabel' in this study: table"):
+        study.posterior("tabel")
+    with pytest.raises(ValueError, match="'l1' has no result here; those that have: none, l2:0.1, early_stopping"):
+        study.posterior("table", "l1")
+
+
+# --- It goes on ---
+
+
+def written(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
+
+
+def test_more_methods_and_seeds_go_on_with_what_is_done(made, in_process):
+    study, folder = made
+    before, kept = written(folder), (folder / "study.json").read_bytes()
+    options = SMALL | {"seeds": 3}
+    more = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1", "l1:0.1"], output=folder, **options)
+    assert in_process == [0, 5]  # one more seed of two methods, three of the new one
+    after = written(folder)
+    assert {path: after[path] for path in before} == before
+    assert more.results["seeds"].tolist() == [3, 3, 3]
+    assert more.posterior("table", "l1:0.1") is not None
+    again = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1", "early_stopping"], output=folder, **SMALL)
+    assert in_process[2:] == [0, 0]
+    assert written(folder) == after
+    pd.testing.assert_frame_equal(again.results, study.results)  # nothing of the other study is in it
+    assert (folder / "study.json").read_bytes() == kept
+
+
+def test_folds(in_process, tmp_path):
+    options = SMALL | {"folds": 3, "seeds": 1}
+    study = br.compare(net, TABLE, target="price", methods=["none", "l2"], output=tmp_path, **options)
+    row = study.results.set_index("method").loc["l2"]
+    assert row["rows"] == 40  # each is tested
+    assert row["strength_low"] <= row["strength"] <= row["strength_high"]
+    assert study.best.predict(TABLE.drop(columns="price")).mean.shape == (40,)
+    assert "one seed does not say" in study.recommendation or study.recommendation.startswith(("Nothing", "Use none"))
+    pd.testing.assert_frame_equal(br.Study.open(tmp_path).results, study.results)  # and `best` is no run of it
+
+
+# --- What it takes ---
+
+
+def test_a_csv_a_pair_and_several_tasks(in_process, tmp_path):
+    TABLE.drop(columns="price").to_csv(tmp_path / "wine.csv", index=False)
+    options = {"methods": ["none"], **SMALL}
+    table = br.compare(None, tmp_path / "wine.csv", target="kind", output=tmp_path / "a", **options)
+    assert set(table.results["task"]) == {"wine"}
+    assert table.results["accuracy"].between(0, 1).all()
+    pair = br.compare(lambda: nn.Linear(3, 1), (X.astype("float32"), X[:, 0]), output=tmp_path / "b", **options)
+    assert "r2" in pair.results
+    tasks = [br.Task(None, (X.astype("float32"), X[:, n]), name=f"<i>{n}</i>", epochs=2, lr=1e-2) for n in (0, 1)]
+    of_run = {name: SMALL[name] for name in ("seeds", "folds", "progress")}
+    both = br.compare(tasks=tasks, methods=["none"], output=tmp_path / "c", **of_run)
+    assert both.results["task"].tolist() == ["<i>0</i>", "<i>1</i>"]
+    assert [line.split(": ")[0] for line in both.recommendation.split("\n")] == ["<i>0</i>", "<i>1</i>"]
+    shown = both._repr_html_()
+    assert "<i>" not in shown
+    assert shown.count("&lt;i&gt;0&lt;/i&gt;") >= 2  # in the table, and below it
+    assert both.best is not None
+
+
+def test_its_folder_is_named_after_the_task(in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = br.compare(None, (X.astype("float32"), X[:, 0]), methods=["none"], name="../a b", **SMALL)
+    assert study.path == Path("runs", "===a=b")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+# --- What goes wrong ---
+
+
+def test_a_method_without_a_meaning_and_one_that_diverges_are_rows(in_process, tmp_path):
+    def relu():
+        return nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 1))
+
+    study = br.compare(relu, TABLE, target="price", methods=["none", "smoothness"], output=tmp_path, **SMALL)
+    row = study.results.set_index("method").loc["smoothness"]
+    assert row["status"] == "refused"
+    assert "ReLU" in row["reason"]
+    assert f"smoothness on table refused: {row['reason']}" in repr(study)
+    assert br.Study.open(tmp_path).results.set_index("method").loc["smoothness", "status"] == "refused"
+
+
+def test_a_run_that_fails_is_a_method_that_is_incomplete(in_process, tmp_path, monkeypatch):
+    def sweep(jobs, workers=None, pool=None):
+        for number, job in enumerate(jobs):
+            yield Outcome(number, error=RuntimeError("killed")) if number == 1 else Outcome(number, job())
+
+    monkeypatch.setattr(comparison, "sweep", sweep)
+    study = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1"], output=tmp_path, **SMALL)
+    row = study.results.set_index("method").loc["l2:0.1"]
+    assert (row["status"], row["reason"]) == ("incomplete", "a run that it needs is not finished")
+    assert study.failed == ["table l2:0.1 seed 0: RuntimeError: killed"]
+    assert "l2:0.1 on table incomplete: a run that it needs is not finished" in repr(study)
+
+
+def test_a_study_of_which_no_run_is_done_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "sweep", lambda jobs, workers=None, pool=None: (o for o in ()))
+    study = br.compare(net, TABLE, target="price", methods=["none", "l2"], output=tmp_path, **SMALL)
+    assert study.recommendation.startswith("Nothing to recommend: no method finished")
+    assert "none on table incomplete: a run that it needs is not finished" in repr(study)
+    assert study.results["status"].tolist() == ["incomplete"] * 2
+    with pytest.raises(ValueError, match="'none' has no result here"):
+        _ = study.best
+
+
+REFUSED = {
+    "a method twice": ({"methods": ["l2", "l2"]}, ValueError, "'l2' is there twice"),
+    "unknown": ({"methods": ["none", "droput"]}, ValueError, "'dropout'"),
+    "no method": ({"methods": []}, ValueError, "no method to compare"),
+    "no column": ({"target": "prize"}, ValueError, "'price'"),
+    "no target": ({"target": None}, TypeError, "from_table"),
+    "tasks beside a network": (
+        {"tasks": ["digits"]},
+        ValueError,
+        "tasks= stands in place of lr=, .*net=, data=, target=",
+    ),
+    "epochs": ({"epochs": 0}, ValueError, r"Task\(epochs=0\)"),
+    "seeds": ({"seeds": 0}, ValueError, r"compare\(seeds=0\)"),
+    "device": ({"device": "abacus"}, ValueError, "abacus"),
+}
+
+
+@pytest.mark.parametrize(("options", "error", "said"), REFUSED.values(), ids=REFUSED)
+def test_refused_before_training(options, error, said, tmp_path):
+    settings = SMALL | {"target": "price", "methods": ["none"], "output": tmp_path / "out"} | options
+    if "tasks" in options:
+        settings = {"tasks": ["digits"], "target": "price", "output": tmp_path / "out", "lr": 0.1}
+    with pytest.raises(error, match=said):
+        br.compare(net, TABLE, **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_stops_a_task_without_a_method_is_told_as_it_is(tmp_path):
+    with pytest.raises(ValueError, match="does not take x of shape"):
+        br.compare(lambda: nn.Linear(99, 1), TABLE, target="price", methods=["l2"], output=tmp_path, **SMALL)
+
+
+# --- From scripts ---
+
+SCRIPT = """
+import os, sys, torch
+import numpy as np
+import bayesreg as br
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def forward(self, x):
+        return shape(self.layer(x))
+
+shape = lambda f: f.tanh()
+folder = sys.argv[1]
+
+def make():
+    with open(folder + "/processes", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    return Net()
+
+x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+study = br.compare(make, (x, x[:, 0]), methods=["none", "l2:0.1"], seeds=1, folds=1, epochs=2, lr=0.01,
+                   augment=lambda x: x + 0.01, workers=1, output=folder + "/runs", progress=False)
+print(study.recommendation)
+print(type(study.best).__name__, os.getpid())
+"""
+
+
+@pytest.mark.parametrize("how", ["a file", "-c"])
+def test_it_works_from_a_script_without_a_guard_and_leaves_no_process(tmp_path, how):
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    program = ["-c", SCRIPT] if how == "-c" else ["mine.py"]
+    paths = {"PYTHONPATH": str(Path(br.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, *program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | paths,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1].startswith("Posterior ")
+    processes = set((tmp_path / "processes").read_text().split())
+    assert len(processes) == 2  # the script and its worker
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(process), 0)
