@@ -46,7 +46,7 @@ HERE = Where()
 NONE = Method("none")
 FORMAT = 1
 SETTINGS, PICKLED, SHARED = "study.json", "study.pkl", "baselines"  # in the folder of a comparison
-KINDS = {"format": int, "version": str, "tasks": dict, "methods": list, "seeds": int, "folds": dict}  # in study.json
+KINDS = {"format": int, "version": str, "tasks": dict, "methods": list, "seeds": dict, "folds": dict}  # in study.json
 KINDS |= {"select": str, "runs": list}
 
 

@@ -38,7 +38,7 @@ def said(tmp_path):
                 selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "message": None})
         for row in extra:
             selected.append(row)
-        settings = {"methods": list(methods), "seeds": seeds or SEEDS, "folds": {"mine": 1}, "select": select}
+        settings = {"methods": list(methods), "seeds": {"mine": seeds or SEEDS}, "folds": {"mine": 1}, "select": select}
         settings["tasks"] = {"mine": {"metric": metric}}
         frame = pd.DataFrame(selected, columns=["method", "seed", "path", "status", "message"])
         return conclude("mine", pd.DataFrame(results), frame, settings)

@@ -45,7 +45,7 @@ def in_process(monkeypatch):
         return (Outcome(number, job()) for number, job in enumerate(jobs))
 
     monkeypatch.setattr(comparison, "sweep", sweep)
-    comparison._kept.cache_clear()
+    comparison._pickled.cache_clear()
     return numbers
 
 
