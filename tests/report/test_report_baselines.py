@@ -52,7 +52,7 @@ def test_a_broken_file_costs_its_baselines_and_one_line(make, root, caplog, text
 
 
 def test_the_best_baseline_of_each_task_and_what_does_not_beat_it(judged):
-    table = results(judged).set_index(["task", "prior_name"])
+    table = results(judged).set_index(["task", "method"])
     assert table["baseline"].to_dict() == {
         ("diabetes", "none"): "ridge",
         ("diabetes", "l2"): "ridge",
@@ -71,7 +71,7 @@ def test_the_best_baseline_of_each_task_and_what_does_not_beat_it(judged):
 
 @pytest.mark.parametrize(("score", "unbeaten"), [(0.3, False), (0.4, True), (0.5, True), (math.nan, False)])
 def test_where_lower_is_better_the_lowest_is_to_be_beaten(score, unbeaten):
-    table = pd.DataFrame([{"task": "a", "prior_name": "none", "metric": "mse", "score_mean": score}])
+    table = pd.DataFrame([{"task": "a", "method": "none", "metric": "mse", "score_mean": score}])
     known = pd.DataFrame([{"task": "a", "baseline": name, "mse": mse} for name, mse in (("mean", 0.9), ("ridge", 0.4))])
     (row,) = against(table, known).to_dict("records")
     assert (row["baseline"], row["baseline_score"], row["unbeaten"]) == ("ridge", 0.4, unbeaten)
@@ -118,7 +118,7 @@ def test_the_page_and_the_numbers_have_them(judged, root, tmp_path):
     page = report.write(root, tmp_path / "out").read_text()
     assert "0.810 ± 0.014†" in page
     assert "does not beat it has a †" in page
-    rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False).set_index(["task", "prior_name"])
+    rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False).set_index(["task", "method"])
     assert rows.loc[("digits", "l2"), ["baseline", "baseline_score", "unbeaten"]].tolist() == [
         "nearest class mean",
         0.85,

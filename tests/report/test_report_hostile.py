@@ -141,7 +141,7 @@ def test_names_are_shown_as_they_are(make, root, tmp_path):
             change(folder, "config.json", ("task", "dataset"), name)
             change(folder, "config.json", ("replicate", "seed"), 0)
             (folder / "baselines.json").write_text(json.dumps({name: {"accuracy": 0.1}}))
-        change(folder, "config.json", ("candidate", "prior_name"), name)
+        change(folder, "config.json", ("candidate", "method"), name)
     path = report.write(root, tmp_path / "out")
     for picture in ("scores.svg", "curves.svg", "strengths.svg"):
         said = "".join("".join(words_of((path.parent / picture).read_bytes())).split())
@@ -205,7 +205,7 @@ PLACES = [
         ("task", "metric"),
         ("task", "new"),
         ("candidate", "prior"),
-        ("candidate", "prior_name"),
+        ("candidate", "method"),
         ("candidate", "strength"),
         ("candidate", "ard"),
         ("replicate", "seed"),
@@ -255,7 +255,7 @@ def test_whatever_stands_in_a_file_there_is_a_report_of_the_others(pair, root, t
             except (TypeError, KeyError, AttributeError):
                 continue  # an earlier change left no such place
         runs = report.load(root)
-        assert "none" in set(runs["prior_name"])
+        assert "none" in set(runs["method"])
         if len(runs) < 2:
             return  # then the report is that of a run alone
         written = report.write(root, tmp_path / "out", runs)

@@ -12,7 +12,7 @@ from bayesreg import report
 def test_one_row_a_run(make, root):
     folder = make("l2", 1e-4, 3, validation=0.875, test=0.75)
     make("none", None, 3)
-    row = report.load(root).set_index("prior_name").loc["l2"]
+    row = report.load(root).set_index("method").loc["l2"]
     assert (row["task.dataset"], row["strength"], row["seed"], row["status"]) == ("digits", 1e-4, 3, "done")
     assert (row["validation_accuracy"], row["test_accuracy"], row["test_nll"]) == (0.875, 0.75, 0.25)
     assert (row["seconds_epoch"], row["seconds_warmup"]) == (0.25, 1.5)
@@ -135,13 +135,13 @@ def test_sum_of_priors_may_have_no_single_strength(make, root):
     config = json.loads((folder / "config.json").read_text())
     several = {
         "prior": "l2:0.1+entropic:1",
-        "prior_name": "l2+entropic",
+        "method": "l2+entropic",
         "strength": None,
     }
     (folder / "config.json").write_text(json.dumps(config | {"candidate": several}))
     (row,) = report.load(root).to_dict("records")
     assert np.isnan(row["strength"])
-    assert row["prior_name"] == "l2+entropic"
+    assert row["method"] == "l2+entropic"
 
 
 def test_runs_that_had_not_converged_are_named(make, root):
