@@ -119,6 +119,8 @@ class Study:
         """One row a run of this study."""
         known = report.load(self.path, self.settings["tasks"])
         own = known["method"].isin(self.settings["methods"]) & known["stage"].notna()  # and no run on its own
+        own &= known["folds"].eq(known["task"].map(self.settings["folds"]))  # nor one that was asked for before
+        own &= known["seed"].mod(comparison.FIRST_TUNING) < self.settings["seeds"]
         return known[own].reset_index(drop=True)
 
     @cached_property
@@ -135,7 +137,8 @@ class Study:
     def results(self) -> pd.DataFrame:
         """One row a task and method.
 
-        strength: the one chosen, its median over folds. nll and the task's metric: means over seeds on test.
+        strength: the one chosen; with folds the best over all of them, and strength_low to strength_high what they
+        chose. nll and the task's metric: means over seeds on test.
         <metric>_difference: method − none, paired by seed and test example, with the interval <metric>_low to
         <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count as samples,
         and <metric>_verdict: better, equal, worse or undecided. recommended: whether `recommendation` names it first.
@@ -177,7 +180,8 @@ class Study:
 
     def report(self, output: str | Path) -> Path:
         """Write the page, its figures and tables into a folder; the path of the page."""
-        return report.write(self.path, output, self.runs)
+        sentences = {name: found.sentence for name, found in self._conclusions.items()}
+        return report.write(self.path, output, self.runs, report.Said(sentences, self.results, self.settings["select"]))
 
     def __repr__(self) -> str:
         return f"{self._shown().to_string(index=False)}\n\n{self.recommendation}"

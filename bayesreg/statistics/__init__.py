@@ -1,7 +1,7 @@
 """What may be concluded: which candidate is chosen, and whether two methods differ."""
 
 from bayesreg.statistics.bootstrap import two_way_bootstrap
-from bayesreg.statistics.choice import RUN, SELECT, best, candidates, choose, results, select
+from bayesreg.statistics.choice import CELL, RUN, SELECT, best, candidates, choose, results, select
 from bayesreg.statistics.difference import Components, Difference, Squares, difference
 from bayesreg.statistics.holm import holm, together
 from bayesreg.statistics.power import detectable, seeds_needed
@@ -18,6 +18,7 @@ from bayesreg.statistics.scores import (
 )
 
 __all__ = [
+    "CELL",
     "RUN",
     "SELECT",
     "Components",

@@ -32,6 +32,19 @@ def test_one_row_a_task_and_baseline(judged):
     assert found["r2"].dropna().to_dict() == {("diabetes", "mean"): 0.0, ("diabetes", "ridge"): 0.25}
 
 
+def test_with_folds_it_is_the_mean_over_them(make, root):
+    """Of 0.9 and 0.5: 0.7, which 0.8 beats, though not the best of a fold; a second method counts no fold twice."""
+    folds = [("none", None, 0, 0.9), ("l2", 1e-3, 0, 0.9), ("none", None, 1, 0.5)]
+    for method, strength, fold, value in folds:
+        repeat = {"stage": "test", "partition": 0, "fold": fold, "folds": 2}
+        file = make(method, strength, 0, test=0.8, repeat=repeat) / "baselines.json"
+        file.write_text(json.dumps({"linear": {"accuracy": value}}))
+    runs = report.load(root)
+    assert report.baselines(runs)["accuracy"].tolist() == pytest.approx([0.7])
+    rows = results(runs).set_index("method")
+    assert rows.loc["none", ["baseline_score", "unbeaten"]].tolist() == [pytest.approx(0.7), False]
+
+
 def test_runs_without_any_have_none(comparison, root, tmp_path):
     assert report.baselines(comparison).empty
     table = results(comparison)

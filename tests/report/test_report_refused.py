@@ -1,4 +1,4 @@
-"""A prior that has no meaning on a task: the report goes on without it and says why."""
+"""A method that has no meaning on a task: the report goes on without it and says why."""
 
 import json
 
@@ -37,6 +37,18 @@ def test_the_others_are_chosen_as_ever(runs):
     }
     assert rows.loc[("diabetes", "entropic"), "reason"] == REASON
     assert rows["reason"].notna().sum() == 1
+
+
+def test_one_that_was_refused_before_it_had_a_strength_is_told(make, root, caplog):
+    """As a comparison records it, in its first repeat on test."""
+    for seed in (0, 1):
+        make("none", None, seed, repeat={"stage": "test"})
+    file = make("smoothness", None, 0, None, repeat={"stage": "test"}, own={"strengths": [None]}) / "result.json"
+    file.write_text(json.dumps({"status": "refused", "message": REASON, "metrics": {}, "seconds": {}}))
+    rows = statistics.results(report.load(root)).set_index("method")
+    assert rows["status"].to_dict() == {"none": "done", "smoothness": "refused"}
+    assert rows.loc["smoothness", "reason"] == REASON
+    assert not caplog.records
 
 
 def test_one_that_diverged_or_is_missing_tells_more_than_one_refused(make, root):
