@@ -315,6 +315,7 @@ def row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
         "seed": run.repeat.seed,
         "tuned": tuple(run.method.record()["strengths"]),
         "stage": run.repeat.stage,
+        "folds": run.repeat.folds or 1,
         "partition": _number(run.repeat.partition),
         "fold": _number(run.repeat.fold),
         "metric": run.task.metric,

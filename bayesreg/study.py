@@ -177,7 +177,8 @@ class Study:
 
     def report(self, output: str | Path) -> Path:
         """Write the page, its figures and tables into a folder; the path of the page."""
-        return report.write(self.path, output, self.runs)
+        sentences = {name: found.sentence for name, found in self._conclusions.items()}
+        return report.write(self.path, output, self.runs, report.Said(sentences, self.results, self.settings["select"]))
 
     def __repr__(self) -> str:
         return "\n\n".join([self._shown().to_string(index=False), *self._said()])

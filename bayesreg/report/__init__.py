@@ -10,7 +10,7 @@ write("runs", "reports/mine")   # reports/mine/index.html, results.csv, selected
 from bayesreg.report.baselines import baselines
 from bayesreg.report.histories import histories
 from bayesreg.report.load import left_out, load
-from bayesreg.report.page import write
+from bayesreg.report.page import Said, write
 from bayesreg.report.terminal import terminal
 
-__all__ = ["baselines", "histories", "left_out", "load", "terminal", "write"]
+__all__ = ["Said", "baselines", "histories", "left_out", "load", "terminal", "write"]

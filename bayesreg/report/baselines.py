@@ -1,4 +1,4 @@
-"""What each task gives without a network: the score that a prior's network has to beat."""
+"""What each task gives without a network: the score that a method's network has to beat."""
 
 import math
 from typing import Any
@@ -7,22 +7,27 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
+from bayesreg.statistics import CELL
 
 
 def baselines(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a task and baseline, a column a metric on test: what the runs hold in baselines.json."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for task, own in zip(runs["task"], runs["baselines"], strict=True):
+    """One row a task and baseline, a column a metric on test: what the runs hold in baselines.json.
+
+    All runs of a fold hold the same; with folds, the mean over them.
+    """
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for task, partition, fold, own in zip(*(runs[name] for name in (*CELL, "baselines")), strict=True):
         for name, metrics in own.items():
-            rows[task, name] = {"task": task, "baseline": name} | metrics
-    return pd.DataFrame(rows.values(), columns=None if rows else ["task", "baseline"])
+            rows[task, name, partition, fold] = {"task": task, "baseline": name} | metrics
+    table = pd.DataFrame(rows.values(), columns=None if rows else ["task", "baseline"])
+    return table.groupby(["task", "baseline"], sort=False).mean().reset_index()
 
 
 def against(results: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
     """The results with the best baseline of their task in the headline metric.
 
-    New columns: `baseline`, its name; `baseline_score`; `unbeaten`, whether the prior's mean score is no better.
-    None, NaN and False where there is no baseline, and for a prior without a score.
+    New columns: `baseline`, its name; `baseline_score`; `unbeaten`, whether the method's mean score is no better.
+    None, NaN and False where there is no baseline, and for a method without a score.
     """
     metrics = results.drop_duplicates("task").set_index("task")["metric"]
     best = pd.DataFrame([_best(task, baselines[baselines["task"] == task], metric) for task, metric in metrics.items()])
@@ -43,6 +48,6 @@ def _unbeaten(metric: str, score: float, baseline: float) -> bool:
     return math.isfinite(score) and math.isfinite(baseline) and not METRICS[metric].beats(score, baseline)
 
 
-def results(runs: pd.DataFrame) -> pd.DataFrame:
+def results(runs: pd.DataFrame, select: str = statistics.SELECT) -> pd.DataFrame:
     """`statistics.results` beside the best baseline of each task."""
-    return against(statistics.results(runs), baselines(runs))
+    return against(statistics.results(runs, select), baselines(runs))

@@ -1,4 +1,4 @@
-"""The pictures of the report, without pyplot's global state. One prior, one look, everywhere."""
+"""The pictures of the report, without pyplot's global state. One method, one look, everywhere."""
 
 import math
 from typing import Any
@@ -21,7 +21,7 @@ INK, FAINT = "#222222", "#dddddd"
 
 @verbatim
 def heatmap(results: pd.DataFrame) -> Figure:
-    """Figure 1: rows of tasks, columns of priors; colour the normalised score, text mean ± sd on test.
+    """Figure 1: rows of tasks, columns of methods; colour the normalised score, text mean ± sd on test.
 
     Where tasks have baselines, they stand in a column of their own, and what does not beat its own has a dashed frame.
     """
@@ -99,10 +99,10 @@ def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
     figure, axes = panels(len(tasks))
     for ax, task in zip(axes, tasks, strict=True):
         rows = histories[histories["task"] == task]
-        for prior in statistics.ordered(rows["method"]):
-            epochs = rows[rows["method"] == prior].groupby("epoch")
+        for method in statistics.ordered(rows["method"]):
+            epochs = rows[rows["method"] == method].groupby("epoch")
             x = epochs["elapsed"].mean()
-            _line(ax, prior, epochs["score"].mean().set_axis(x), epochs["score"].std(ddof=1).set_axis(x))
+            _line(ax, method, epochs["score"].mean().set_axis(x), epochs["score"].std(ddof=1).set_axis(x))
         label = "epoch" if over == "epoch" else "seconds of training"
         ax.set(title=lines(task), xlabel=label, ylabel=f"validation {tables.metric_of(rows, task)}")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=over == "epoch"))
@@ -112,8 +112,8 @@ def curves(histories: pd.DataFrame, over: str = "epoch") -> Figure | None:
     return figure
 
 
-def _line(ax: Any, prior: str, mean: pd.Series, sd: pd.Series) -> None:
-    colour, marker, line = look(prior)
+def _line(ax: Any, method: str, mean: pd.Series, sd: pd.Series) -> None:
+    colour, marker, line = look(method)
     x = mean.index.to_numpy(dtype=float)
     every = max(1, len(x) // 6)
     style: dict[str, Any] = {
@@ -123,7 +123,7 @@ def _line(ax: Any, prior: str, mean: pd.Series, sd: pd.Series) -> None:
         "markersize": 5,
         "linewidth": 1.6,
     }
-    ax.plot(x, mean.to_numpy(), label=prior, markevery=every, **style)
+    ax.plot(x, mean.to_numpy(), label=method, markevery=every, **style)
     if sd.notna().any():
         ax.fill_between(x, (mean - sd).to_numpy(), (mean + sd).to_numpy(), color=colour, alpha=0.13, linewidth=0)
 
@@ -138,8 +138,8 @@ def _cut(ax: Any, rows: pd.DataFrame) -> None:
 
 
 @verbatim
-def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
-    """Validation headline metric by strength; a ring marks the chosen one, a cross one that diverged."""
+def strengths(candidates: pd.DataFrame, results: pd.DataFrame, select: str = statistics.SELECT) -> Figure | None:
+    """The metric on validation that chose, by strength; a ring marks the chosen one, a cross one that diverged."""
     known = (candidates["strength"] > 0) & (candidates["status"] == "done")
     tasks = sorted(set(candidates.loc[known, "task"]))
     if not tasks:
@@ -149,10 +149,10 @@ def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set(title=lines(task), xlabel="strength, per datum", ylabel=f"validation {tables.metric_of(results, task)}")
+        ax.set(title=lines(task), xlabel="strength", ylabel=f"validation {select}")
         rows = candidates[candidates["task"] == task]
-        for prior in statistics.ordered(rows["method"]):
-            _strengths(ax, prior, rows[rows["method"] == prior].sort_values("strength"))
+        for method in statistics.ordered(rows["method"]):
+            _strengths(ax, method, rows[rows["method"] == method].sort_values("strength"))
         for row in results[(results["task"] == task) & (results["strength"] > 0)].to_dict("records"):
             ring: dict[str, Any] = {
                 "markerfacecolor": "none",
@@ -163,15 +163,14 @@ def strengths(candidates: pd.DataFrame, results: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def _strengths(ax: Any, prior: str, rows: pd.DataFrame) -> None:
+def _strengths(ax: Any, method: str, rows: pd.DataFrame) -> None:
     done = rows[rows["status"] == "done"]
-    colour, _, line = look(prior)
-    single = done[done["strength"].isna()].nlargest(1, "validation_mean")
-    for value in single["validation_mean"]:
-        ax.axhline(value, color=colour, linestyle=line, linewidth=1.4, label=prior)
+    colour, _, line = look(method)
+    for value in done.loc[done["strength"].isna(), "validation_mean"]:
+        ax.axhline(value, color=colour, linestyle=line, linewidth=1.4, label=method)
     done = done[done["strength"].notna()].set_index("strength")
     if len(done):
-        _line(ax, prior, done["validation_mean"], done["validation_sd"])
+        _line(ax, method, done["validation_mean"], done["validation_sd"])
     failed = rows.loc[(rows["status"] == "diverged") & rows["strength"].notna(), "strength"]
     # Data coordinates across, the frame's own coordinates upwards: the crosses stand on the axis.
     if len(failed):

@@ -78,14 +78,16 @@ def _read(root: Path, tasks: Mapping[str, Any] | None = None) -> tuple[pd.DataFr
 
 
 def _frame(runs: Sequence[Run], tasks: Mapping[str, Any] | None) -> pd.DataFrame:
-    """The rows, with a name for each task."""
+    """The rows, with a name for each task and candidate."""
     if tasks is None:
-        names = labels([run.task["dataset"] for run in runs], [run.task for run in runs])
+        divided = [run.task | {"folds": run.replicate.get("folds")} for run in runs]  # so are the data that it learns
+        names = labels([run.task["dataset"] for run in runs], divided)
     else:
         known = {_key(outside.options(own, name)): name for name, own in tasks.items()}
         runs = [run for run in runs if _key(run.task) in known]
         names = [known[_key(run.task)] for run in runs]
-    return pd.DataFrame([run.row for run in runs]).assign(task=names)
+    texts = labels([run.row["candidate"] for run in runs], [run.candidate for run in runs])
+    return pd.DataFrame([run.row for run in runs]).assign(task=names, candidate=texts)
 
 
 def _key(options: Mapping[str, Any]) -> str:

@@ -82,10 +82,10 @@ def whole(value: Any, where: str) -> int:
 
 
 def strengths(value: Any, where: str) -> tuple[float, ...]:
-    """The strengths of a candidate, above 0; none for a method that has none."""
+    """The strengths of a candidate, above 0; none for a method that has none, or was refused before it got one."""
     if not isinstance(value, list):
         raise ValueError(f"{where} is {_short(value)}, not a list")
-    known = tuple(number(one, where) for one in value)
+    known = tuple(number(one, where) for one in value if one is not None)
     if not all(one >= 1 / LARGEST for one in known):
         raise ValueError(f"{where} is {_short(value)}, not numbers above 0")
     return known

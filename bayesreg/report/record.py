@@ -11,6 +11,7 @@ from bayesreg.runs import STATUS
 log = logging.getLogger(__name__)
 
 ROLES = ("task", "candidate", "replicate")  # the groups of options in config.json
+FOLD = ("folds", "partition", "fold")
 
 
 class Run(NamedTuple):
@@ -53,18 +54,24 @@ def _identity(task: dict[str, Any], candidate: dict[str, Any], replicate: dict[s
         "tuned": tuned,
         "seed": outside.whole(replicate.get("seed"), "replicate.seed in config.json"),
         "stage": stage,
-        **{name: _fold(replicate, name) for name in ("partition", "fold")},
+        **_fold(replicate),
     }
 
 
-def _fold(replicate: dict[str, Any], name: str) -> int:
-    """−1 where there are no folds: a table cannot be grouped by what is missing."""
-    value = replicate.get(name)
-    return -1 if value is None else outside.whole(value, f"replicate.{name} in config.json")
+def _fold(replicate: dict[str, Any]) -> dict[str, int]:
+    """Which of how many folds of which partition; 1, −1 and −1 where there are none, as `statistics` takes them."""
+    place = "replicate.{} in config.json".format
+    given = {name: replicate.get(name) for name in FOLD}
+    if all(value is None for value in given.values()):
+        return {"folds": 1, "partition": -1, "fold": -1}
+    found = {name: outside.whole(value, place(name)) for name, value in given.items()}
+    if not 0 <= found["fold"] < found["folds"]:
+        raise ValueError(f"{place('fold')} is {found['fold']}, not one of {found['folds']} from 0")
+    return found
 
 
 def _options(roles: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    known = [f"replicate.{name}" for name in ("seed", "stage", "partition", "fold")]
+    known = [f"replicate.{name}" for name in ("seed", "stage", *FOLD)]
     known += [f"candidate.{name}" for name in ("method", "text", "strengths")]
     flat = {f"{role}.{name}": value for role, own in roles.items() for name, value in own.items()}
     return {name: value for name, value in flat.items() if name not in known}

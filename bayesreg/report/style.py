@@ -1,4 +1,4 @@
-"""How the pictures look: one colour, marker and line for a prior everywhere, and text that can be read."""
+"""How the pictures look: one colour, marker and line for a method everywhere, and text that can be read."""
 
 import io
 import textwrap

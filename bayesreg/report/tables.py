@@ -36,8 +36,11 @@ def shape(value: float) -> str:
 
 
 def number(value: float, form: str | None = None, sign: str = "") -> str:
-    """A number in the form given, or in its own; a dash where there is none."""
-    return f"{value:{sign}{form or shape(value)}}".replace("-", "−") if math.isfinite(value) else NOTHING
+    """A number in the form given, or in its own; without a sign where that leaves 0; a dash where there is none."""
+    if not math.isfinite(value):
+        return NOTHING
+    text = f"{value:{sign}{form or shape(value)}}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def spread(mean: float, sd: float, sign: str = "", joint: str = " ± ") -> str:
@@ -50,35 +53,35 @@ def spread(mean: float, sd: float, sign: str = "", joint: str = " ± ") -> str:
 
 
 def status(row: dict) -> str:
-    """What stands in place of a number: why the prior has none on this task."""
+    """What stands in place of a number: why the method has none on this task."""
     return NOTHING if not isinstance(row.get("status"), str) or row["status"] == "done" else row["status"]
 
 
 def matrix(results: pd.DataFrame) -> tuple[list[str], list[str], dict[tuple[str, str], dict]]:
-    """Tasks, priors, and the row of the results for each pair that was run."""
+    """Tasks, methods, and the row of the results for each pair that was run."""
     rows = {(row["task"], row["method"]): row for row in results.to_dict("records")}
     return sorted(set(results["task"])), statistics.ordered(results["method"]), rows
 
 
 def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
-    """Test headline metric by task and prior, the best marked; last the average normalised score.
+    """Test headline metric by task and method, the best marked; last the average normalised score.
 
     Where a task has a baseline, the third column holds its score and, below, its name.
     """
-    tasks, priors, rows = matrix(results)
+    tasks, methods, rows = matrix(results)
     ranked = statistics.oriented(results)
     best = ranked.max(axis=1)
     body = []
     for task in tasks:
         cells = [Cell(task), Cell(metric_of(results, task))]
-        for prior in priors:
-            row = rows.get((task, prior), {})
+        for method in methods:
+            row = rows.get((task, method), {})
             value = row.get("score_mean", math.nan)
             text = spread(value, row["score_sd"], joint=joint) if math.isfinite(value) else status(row)
-            cells.append(Cell(text, bool(ranked.loc[task, prior] == best[task]), bool(row.get("unbeaten"))))
+            cells.append(Cell(text, bool(ranked.loc[task, method] == best[task]), bool(row.get("unbeaten"))))
         body.append(cells)
     average = [Cell("average"), Cell("scaled"), *(Cell(text) for text in averages(ranked))]
-    table = Table(["", "metric", *priors], [*body, average])
+    table = Table(["", "metric", *methods], [*body, average])
     return with_baselines(table, [baseline(results, task) for task in tasks])
 
 
@@ -98,7 +101,7 @@ def baseline(results: pd.DataFrame, task: str) -> str:
 
 
 def averages(ranked: pd.DataFrame) -> list[str]:
-    """The average normalised score of each prior; with the number of tasks where some are missing."""
+    """The average normalised score of each method; with the number of tasks where some are missing."""
     scaled = statistics.normalise(ranked)
     pairs = zip(statistics.average(scaled), scaled.notna().sum(), strict=True)
     return [
@@ -113,9 +116,19 @@ def metric_of(runs: pd.DataFrame, task: str) -> str:
 
 
 def seeds(results: pd.DataFrame) -> str:
-    """3 seeds, 1 seed, or 2 to 5 seeds where tasks differ."""
-    low, high = int(results["seeds"].min()), int(results["seeds"].max())
-    return f"{low} to {high} seeds" if low < high else f"{high} seed{'' if high == 1 else 's'}"
+    """3 seeds, 8 seeds × 5 folds, or 1 seed on a, 3 seeds on b where tasks differ; of what has a result."""
+    done = results[results["seeds"] > 0]
+    by_task = {task: _seeds(group) for task, group in done.groupby("task")}
+    texts = list(dict.fromkeys(by_task.values()))
+    if len(texts) < 2:
+        return texts[0] if texts else "no seed yet"
+    return ", ".join(f"{text} on {', '.join(t for t in by_task if by_task[t] == text)}" for text in texts)
+
+
+def _seeds(task: pd.DataFrame) -> str:
+    low, high, folds = int(task["seeds"].min()), int(task["seeds"].max()), int(task["folds"].max())
+    text = f"{low} to {high} seeds" if low < high else f"{high} seed{'' if high == 1 else 's'}"
+    return f"{text} × {folds} folds" if folds > 1 else text
 
 
 def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
@@ -133,7 +146,7 @@ def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
     for own in others.to_dict("records"):
         values = [Cell(number(own.get(name, math.nan))) for name in names]
         body.append([Cell(f"baseline {own['baseline']}"), *[Cell(NOTHING)] * 3, *values])
-    return Table(["prior", "strength", "natural", "seeds", *names], body)
+    return Table(["method", "strength", "natural", "seeds", *names], body)
 
 
 def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -> Cell:
@@ -144,24 +157,49 @@ def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -
     return Cell(spread(mean, row[f"{name}_sd"]), bool(mean == best), unbeaten)
 
 
-def strength(row: dict) -> str:
+def strength(row: dict, joint: str = "\n") -> str:
     """The strength that was chosen; with several folds, the range of theirs; nothing for a method without one."""
     if not math.isfinite(row["strength"]):
         return NOTHING
     low, high = row.get("strength_low", math.nan), row.get("strength_high", math.nan)
-    return f"{row['strength']:.3g}" + (f"\n{low:.3g} to {high:.3g}" if low < high else "")
+    return f"{row['strength']:.3g}" + (f"{joint}({low:.3g} to {high:.3g})" if low < high else "")
+
+
+def verdicts(table: pd.DataFrame) -> Table:
+    """Differences to none by task, metric and method as a study concludes them, the clearly better ones marked.
+
+    Of each task first the NLL, then its headline metric.
+    """
+    names = [name.removesuffix("_verdict") for name in map(str, table) if name.endswith("_verdict")]
+    methods = [name for name in statistics.ordered(table["method"]) if name != "none"]
+    rows = {(row["task"], row["method"]): row for row in table.to_dict("records")}
+    body = [
+        [Cell(task), Cell(name), *(_verdict(rows.get((task, method), {}), name) for method in methods)]
+        for task in dict.fromkeys(table["task"])
+        for name in names
+        if table.loc[table["task"] == task, f"{name}_difference"].notna().any()
+    ]
+    return Table(["", "metric", *methods], body)
+
+
+def _verdict(row: dict, name: str) -> Cell:
+    values = [row.get(f"{name}_{part}", math.nan) for part in ("difference", "low", "high")]
+    if not all(map(math.isfinite, values)):
+        return Cell(status(row))
+    mean, low, high = (number(value, None if abs(value) >= 10 else ".3f", "+") for value in values)
+    return Cell(f"{mean} [{low}, {high}]\n{row[f'{name}_verdict']}", row[f"{name}_verdict"] == "better")
 
 
 def differences(paired: pd.DataFrame) -> Table:
-    """Paired differences to none by task and prior; those larger than their sd are marked."""
+    """Paired differences to none by task and method; those larger than their sd are marked."""
     rows = {(row["task"], row["method"]): row for row in paired.to_dict("records")}
-    priors = statistics.ordered(paired["method"])
+    methods = statistics.ordered(paired["method"])
     body = []
     for task in sorted(set(paired["task"])):
-        found = [rows.get((task, prior)) for prior in priors]
+        found = [rows.get((task, method)) for method in methods]
         cells = [Cell(difference(row), clear(row)) if row else Cell(NOTHING) for row in found]
         body.append([Cell(task), *cells])
-    return Table(["", *priors], body)
+    return Table(["", *methods], body)
 
 
 def difference(row: dict) -> str:
@@ -175,13 +213,13 @@ def clear(row: dict) -> bool:
 
 
 def seconds(results: pd.DataFrame) -> Table:
-    """Seconds an epoch after warm-up by task and prior, and the ratio to none."""
-    tasks, priors, rows = matrix(results)
+    """Seconds an epoch after warm-up by task and method, and the ratio to none."""
+    tasks, methods, rows = matrix(results)
     body = []
     for task in tasks:
         none = rows.get((task, "none"), {}).get("seconds_epoch_mean", math.nan)
-        body.append([Cell(task), *(_seconds(rows.get((task, prior), {}), none) for prior in priors)])
-    return Table(["", *priors], body)
+        body.append([Cell(task), *(_seconds(rows.get((task, method), {}), none) for method in methods)])
+    return Table(["", *methods], body)
 
 
 def _seconds(row: dict, none: float) -> Cell:
@@ -193,8 +231,8 @@ def _seconds(row: dict, none: float) -> Cell:
 
 
 def budget(results: pd.DataFrame) -> Table:
-    """Strengths tried × seeds, by task and prior."""
-    tasks, priors, rows = matrix(results)
-    pairs = [[rows.get((task, prior)) for prior in priors] for task in tasks]
+    """Candidates tried × seeds reported, by task and method."""
+    tasks, methods, rows = matrix(results)
+    pairs = [[rows.get((task, method)) for method in methods] for task in tasks]
     cells = [[Cell(f"{row['strengths']} × {row['seeds']:.0f}" if row else NOTHING) for row in p] for p in pairs]
-    return Table(["", *priors], [[Cell(task), *row] for task, row in zip(tasks, cells, strict=True)])
+    return Table(["", *methods], [[Cell(task), *row] for task, row in zip(tasks, cells, strict=True)])

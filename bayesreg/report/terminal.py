@@ -24,7 +24,7 @@ def terminal(runs: pd.DataFrame) -> str:
     how = f"mean±sd over {seeds(results)}, strength chosen on validation. * best of its row."
     notes = [
         f"Test {' or '.join(metrics)}, {how}",
-        "Average: scores scaled by row, the best prior 1, the worst 0.",
+        "Average: scores scaled by row, the best method 1, the worst 0.",
         *_baselines(results),
         *(f"Refused: {line}" for line in refusals(results)),
         *(f"Not known to have converged: {line}" for line in unconverged(statistics.select(runs))),

@@ -7,13 +7,17 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SPEAKING = (
+    "load.py",
     "page.py",
+    "record.py",
     "tables.py",
     "terminal.py",
     "words.py",
     "figures.py",
     "baselines.py",
     "../statistics/choice.py",
+    "../statistics/difference.py",
+    "../statistics/scores.py",
     "../conclusion.py",
 )
 

@@ -14,20 +14,20 @@ def answer(results: pd.DataFrame, selected: pd.DataFrame) -> tuple[str, list[tup
     sentences = [
         (task, _sentence(scored[scored["task"] == task], found[task], rivals[task]))
         if task in found
-        else (task, "no prior finished every seed, so there is nothing to report yet.")
+        else (task, "no method finished every seed, so there is nothing to report yet.")
         for task in sorted(set(results["task"]))
     ]
     return _overall(scored, found, rivals), sentences
 
 
 def _winner(task: pd.DataFrame) -> str:
-    """The best mean test score; the earlier prior of two equals, and none before all."""
+    """The best mean test score; the earlier method of two equals, and none before all."""
     ranked = task["score_mean"] * task["metric"].map(statistics.sense)
     return statistics.ordered(task.loc[ranked == ranked.max(), "method"])[0]
 
 
 def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
-    """The lead of the winner over every other prior, paired by seed, the smallest first."""
+    """The lead of the winner over every other method, paired by seed, the smallest first."""
     runs = selected[selected["task"] == task]
     paired, sense = statistics.paired(runs, winner), statistics.sense(runs["metric"].iloc[0])
     rows = [row | {"mean": 0.0 - sense * row["mean"]} for row in paired.to_dict("records") if row["n"]]
@@ -37,7 +37,7 @@ def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
 def _overall(scored: pd.DataFrame, found: dict[str, str], rivals: dict[str, list[dict]]) -> str:
     compared = {task: name for task, name in found.items() if rivals[task]}
     if not compared:
-        return "Nothing is compared yet: no task here has two priors that finished every seed."
+        return "Nothing is compared yet: no task here has two methods that finished every seed."
     names = statistics.ordered(compared.values())
     wins = {name: [task for task, winner in compared.items() if winner == name] for name in names}
     order = sorted(names, key=lambda name: -len(wins[name]))
@@ -54,13 +54,13 @@ def _clearly(compared: dict[str, str], rivals: dict[str, list[dict]]) -> str:
         return "No lead over the others is larger than its own standard deviation over seeds: no clear winner."
     larger = "larger than its own standard deviation over seeds."
     if len(clear) < len(compared):
-        return f"Only on {several(clear)} is the lead over every other prior {larger}"
-    return f"{'Each time' if len(clear) > 1 else 'There'} the lead over every other prior is {larger}"
+        return f"Only on {several(clear)} is the lead over every other method {larger}"
+    return f"{'Each time' if len(clear) > 1 else 'There'} the lead over every other method is {larger}"
 
 
 def _average(scored: pd.DataFrame) -> str:
     ranked = statistics.oriented(scored)
-    # Only priors with a score on every task: an average over other tasks is not comparable.
+    # Only methods with a score on every task: an average over other tasks is not comparable.
     averages = statistics.average(statistics.normalise(ranked))[ranked.notna().all()]
     if len(averages) < 2:
         return ""
@@ -69,7 +69,7 @@ def _average(scored: pd.DataFrame) -> str:
         return f"Averaged over all of them, {first} and {second} share the highest normalised score, {best:.2f}."
     return (
         f"Averaged over all of them, {first} has the highest normalised score, {best:.2f} "
-        f"(1 is the best prior everywhere, 0 the worst), and {second} the next, {next_:.2f}."
+        f"(1 is the best method everywhere, 0 the worst), and {second} the next, {next_:.2f}."
     )
 
 
@@ -77,7 +77,7 @@ def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
     best = task[task["method"] == winner].iloc[0]
     text = f"{winner} came first with {best['metric']} {tables.spread(best['score_mean'], best['score_sd'])}"
     if not rivals:
-        return f"{text}; no other prior finished every seed. {_against_baseline(best)}".strip()
+        return f"{text}; no other method finished every seed. {_against_baseline(best)}".strip()
     close = [row for row in rivals if not tables.clear(row)]
     if all(row["n"] < 2 for row in rivals):
         text += f", then {_behind(rivals[0])}; one seed leaves open whether that is chance."
@@ -98,7 +98,7 @@ def _against_baseline(best: pd.Series) -> str:
 
 def _against_none(winner: str, rivals: list[dict]) -> str:
     if winner == "none":
-        return "No prior did better than none."
+        return "No method did better than none."
     none = [row for row in rivals if row["method"] == "none" and tables.clear(row)]
     return f"Its gain over none is {tables.spread(none[0]['mean'], none[0]['sd'])}." if none else ""
 
@@ -108,25 +108,31 @@ def _behind(row: dict) -> str:
 
 
 def refusals(results: pd.DataFrame) -> list[str]:
-    """Why each prior that was refused has no meaning where: one line a reason."""
+    """Why each method that was refused has no meaning where: one line a reason."""
     refused = results[results["status"] == "refused"]
     named = refused.assign(cell=refused["method"] + " on " + refused["task"]).groupby("reason", sort=False)["cell"]
     return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
 def unconverged(selected: pd.DataFrame) -> list[str]:
-    """Which of the reported runs are not known to have converged when they ended: one line a prior and task."""
+    """Which of the reported runs are not known to have converged when they ended: one line a method and task."""
     rows = []
-    for (task, prior), runs in selected.groupby(["task", "method"], sort=False):
+    for (task, method), runs in selected.groupby(["task", "method"], sort=False):
         open_ = runs[runs["converged"].eq(False)]
         most = open_["falling"].max()
         if len(open_):
-            of = f"{prior} on {task}: {len(open_)} of {len(runs)} runs"
+            of = f"{method} on {task}: {len(open_)} of {len(runs)} runs"
             falling = (
                 f"still falling by up to {tables.number(most)} nats an epoch" if most == most else "too short to tell"
             )
             rows.append(f"{of}, {falling}")
     return rows
+
+
+def repeat(run: dict) -> str:
+    """Which run of its candidate: seed 0, fold 1 of 5; whether it only helped to choose."""
+    fold = f", fold {run['fold'] + 1} of {run['folds']}" if run["folds"] > 1 else ""
+    return f"seed {run['seed']}{fold}{', tuning' if run['stage'] == 'tune' else ''}"
 
 
 def several(items: list[str]) -> str:

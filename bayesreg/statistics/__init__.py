@@ -1,29 +1,24 @@
 """What may be concluded: which candidate is chosen, and whether two methods differ."""
 
 from bayesreg.statistics.bootstrap import two_way_bootstrap
-from bayesreg.statistics.choice import (
-    RUN,
-    SELECT,
+from bayesreg.statistics.choice import CELL, RUN, SELECT, best, candidates, choose, results, select
+from bayesreg.statistics.difference import Components, Difference, Squares, difference
+from bayesreg.statistics.holm import holm, together
+from bayesreg.statistics.power import detectable, seeds_needed
+from bayesreg.statistics.scores import (
     average,
-    best,
     by_seed,
-    candidates,
-    choose,
     normalise,
     ordered,
     oriented,
     paired,
-    results,
     score,
-    select,
     sense,
     summarise,
 )
-from bayesreg.statistics.difference import Components, Difference, Squares, difference
-from bayesreg.statistics.holm import holm, together
-from bayesreg.statistics.power import detectable, seeds_needed
 
 __all__ = [
+    "CELL",
     "RUN",
     "SELECT",
     "Components",

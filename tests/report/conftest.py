@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from bayesreg import report, runs
+from bayesreg.metrics import METRICS
 
 
 @pytest.fixture
@@ -17,25 +18,27 @@ def root(tmp_path):
 
 @pytest.fixture
 def make(root):
-    """make(prior, strength, seed, validation, test, ...) writes one run directory and returns it.
+    """make(method, strength, seed, validation, test, ...) writes one run directory and returns it.
 
-    own: options of the candidate; everything else that is named is an option of the task.
+    validation, test: the headline metric, None where the run diverged; the NLL is 1 − it, or it where less is better.
+    own: options of the candidate; repeat: of the replicate; everything else that is named is an option of the task.
     """
 
-    def make(prior="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", own=None, **more):
+    def make(
+        method="l2", strength=1e-4, seed=0, validation=0.9, test=0.8, dataset="digits", own=None, repeat=None, **more
+    ):
         metric = more.setdefault("metric", "accuracy")
-        text = prior if strength is None else f"{prior}:{strength:g}"
-        task = {"dataset": dataset, "net": "mlp", "guide": "delta", "experiment": dataset} | more
-        task |= {"epochs": 4, "batch_size": 128, "lr": 0.001} | more
-        candidate = {"prior": text, "prior_name": prior, "strength": strength} | (own or {})
-        config = {"task": task, "candidate": candidate, "replicate": {"seed": seed}}
-        folder = root / "-".join([dataset, task["net"], task["guide"], text, str(seed), runs.key(config)])
+        text = method if strength is None else f"{method}:{strength:g}"
+        task = {"dataset": dataset, "net": "mlp", "epochs": 4, "batch_size": 128, "lr": 0.001} | more
+        candidate = {"method": method, "text": text, "strengths": [] if strength is None else [strength]} | (own or {})
+        config = {"task": task, "candidate": candidate, "replicate": {"seed": seed} | (repeat or {})}
+        folder = root / f"{text}-{seed}-{runs.key(config)}"
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(config))
         done = validation is not None
         history = {
             "epoch": range(1, 5),
-            "seconds": 0.5 if prior == "smoothness" else 0.25,
+            "seconds": 0.5 if method == "smoothness" else 0.25,
             "loss": 1.0,
             f"validation_{metric}": [0.1, 0.5, 0.7, validation or 0.0],
         }
@@ -44,11 +47,11 @@ def make(root):
             "status": "done" if done else "diverged",
             "message": None if done else "epoch 2, step 3: the loss is NaN",
             "metrics": {
-                "validation": {metric: validation, "nll": 1.0} if done else {},
-                "test": {metric: test, "nll": 1 - test} if done else {},
+                "validation": scores(metric, validation) if done else {},
+                "test": scores(metric, test) if done and test is not None else {},
             },
-            "seconds": {"warmup": 1.5, "epoch": 0.5 if prior == "smoothness" else 0.25, "total": 9.0},
-            "prior": {"text": text, "natural": {"scale": 0.5}, "strength": strength, "size": 100},
+            "seconds": {"warmup": 1.5, "epoch": 0.5 if method == "smoothness" else 0.25, "total": 9.0},
+            "priors": [{"name": method, "natural": {"scale": 0.5}, "strength": strength, "size": 100}],
             "device": "cpu",
             "versions": {"torch": "2.6.0"},
             "machine": "two cores",
@@ -59,9 +62,13 @@ def make(root):
     return make
 
 
+def scores(metric, value):
+    return {metric: value, "nll": 1 - value if METRICS[metric].higher_is_better else value}
+
+
 @pytest.fixture
 def comparison(make, root):
-    """Three priors, two data sets of different metrics, two seeds: test means are easy to work out."""
+    """Three methods, two data sets of different metrics, two seeds: test means are easy to work out."""
     for seed in (0, 1):
         d = 0.02 * seed
         make("none", None, seed, 0.80 + d, 0.70 + d)

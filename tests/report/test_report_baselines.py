@@ -32,6 +32,19 @@ def test_one_row_a_task_and_baseline(judged):
     assert found["r2"].dropna().to_dict() == {("diabetes", "mean"): 0.0, ("diabetes", "ridge"): 0.25}
 
 
+def test_with_folds_it_is_the_mean_over_them(make, root):
+    """Of 0.9 and 0.5: 0.7, which 0.8 beats, though not the best of a fold; a second method counts no fold twice."""
+    folds = [("none", None, 0, 0.9), ("l2", 1e-3, 0, 0.9), ("none", None, 1, 0.5)]
+    for method, strength, fold, value in folds:
+        repeat = {"stage": "test", "partition": 0, "fold": fold, "folds": 2}
+        file = make(method, strength, 0, test=0.8, repeat=repeat) / "baselines.json"
+        file.write_text(json.dumps({"linear": {"accuracy": value}}))
+    runs = report.load(root)
+    assert report.baselines(runs)["accuracy"].tolist() == pytest.approx([0.7])
+    rows = results(runs).set_index("method")
+    assert rows.loc["none", ["baseline_score", "unbeaten"]].tolist() == [pytest.approx(0.7), False]
+
+
 def test_runs_without_any_have_none(comparison, root, tmp_path):
     assert report.baselines(comparison).empty
     table = results(comparison)
@@ -52,7 +65,7 @@ def test_a_broken_file_costs_its_baselines_and_one_line(make, root, caplog, text
 
 
 def test_the_best_baseline_of_each_task_and_what_does_not_beat_it(judged):
-    table = results(judged).set_index(["task", "prior_name"])
+    table = results(judged).set_index(["task", "method"])
     assert table["baseline"].to_dict() == {
         ("diabetes", "none"): "ridge",
         ("diabetes", "l2"): "ridge",
@@ -71,7 +84,7 @@ def test_the_best_baseline_of_each_task_and_what_does_not_beat_it(judged):
 
 @pytest.mark.parametrize(("score", "unbeaten"), [(0.3, False), (0.4, True), (0.5, True), (math.nan, False)])
 def test_where_lower_is_better_the_lowest_is_to_be_beaten(score, unbeaten):
-    table = pd.DataFrame([{"task": "a", "prior_name": "none", "metric": "mse", "score_mean": score}])
+    table = pd.DataFrame([{"task": "a", "method": "none", "metric": "mse", "score_mean": score}])
     known = pd.DataFrame([{"task": "a", "baseline": name, "mse": mse} for name, mse in (("mean", 0.9), ("ridge", 0.4))])
     (row,) = against(table, known).to_dict("records")
     assert (row["baseline"], row["baseline_score"], row["unbeaten"]) == ("ridge", 0.4, unbeaten)
@@ -118,7 +131,7 @@ def test_the_page_and_the_numbers_have_them(judged, root, tmp_path):
     page = report.write(root, tmp_path / "out").read_text()
     assert "0.810 ± 0.014†" in page
     assert "does not beat it has a †" in page
-    rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False).set_index(["task", "prior_name"])
+    rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False).set_index(["task", "method"])
     assert rows.loc[("digits", "l2"), ["baseline", "baseline_score", "unbeaten"]].tolist() == [
         "nearest class mean",
         0.85,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bayesreg import report, statistics
+from bayesreg.methods import TECHNIQUES
 from bayesreg.priors import PRIORS
 from bayesreg.report import figures, style
 
@@ -29,7 +30,7 @@ def test_contrast_of_known_colours():
 
 
 def test_looks_are_fixed_and_distinct():
-    names = [*PRIORS, "l2+entropic", "l1+entropic", "l2+ard", "spike"]
+    names = [*PRIORS, *TECHNIQUES, "l2+entropic", "l1+entropic", "l2+ard", "spike"]
     assert len({style.look(name) for name in names}) == len(names)
     for a, b in itertools.combinations(PRIORS, 2):
         assert style.look(a).colour != style.look(b).colour
@@ -74,11 +75,12 @@ def test_strengths_mark_the_chosen_one(comparison):
     assert digits.get_xscale() == "log"
     lines = {line.get_label(): line for line in digits.lines}
     assert list(lines["l2"].get_xdata()) == [1e-4, 1e-3]
-    assert list(lines["l2"].get_ydata()) == pytest.approx([0.83, 0.91])
+    assert list(lines["l2"].get_ydata()) == pytest.approx([0.17, 0.09])  # of the NLL, which chooses
+    assert digits.get_ylabel() == "validation nll"
     rings = [line for line in digits.lines if line.get_markersize() > 10]
     assert [(ring.get_xdata()[0], ring.get_ydata()[0]) for ring in rings] == [
-        (1e-3, pytest.approx(0.91)),
-        (1e-2, pytest.approx(0.96)),
+        (1e-3, pytest.approx(0.09)),
+        (1e-2, pytest.approx(0.04)),
     ]
 
 

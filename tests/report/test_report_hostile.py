@@ -18,16 +18,22 @@ from bayesreg.report.load import left_out
 DEEP = "[" * 100_000
 ODD = {
     "a list for a name": ("config.json", ("task", "dataset"), ["digits"]),
-    "a list for an option that is a number": ("config.json", ("candidate", "strength"), [1]),
+    "a number for strengths": ("config.json", ("candidate", "strengths"), 1),
+    "a strength of nought": ("config.json", ("candidate", "strengths"), [0.0]),
+    "a text for a strength": ("config.json", ("candidate", "strengths"), ["0.1"]),
+    "another stage": ("config.json", ("replicate", "stage"), ["tune"]),
+    "a fold without a number of folds": ("config.json", ("replicate", "fold"), 0),
+    "a list for a fold": ("config.json", ("replicate", "fold"), [0]),
     "a large number": ("config.json", ("replicate", "seed"), 10**400),
-    "a large strength": ("config.json", ("candidate", "strength"), 10**400),
+    "a large strength": ("config.json", ("candidate", "strengths"), [10**400]),
     "a large option": ("config.json", ("task", "width"), 10**400),
     "a truth value for a seed": ("config.json", ("replicate", "seed"), True),
-    "not a number": ("config.json", ("candidate", "strength"), float("nan")),
+    "not a number": ("config.json", ("candidate", "strengths"), [float("nan")]),
     "an infinite option": ("config.json", ("task", "lr"), float("inf")),
     "half a surrogate pair": ("config.json", ("task", "net"), "\ud800"),
     "a control character": ("config.json", ("task", "dataset"), "digits\x00\x1b[31m"),
-    "a line break": ("config.json", ("candidate", "prior"), "l2\n:1"),
+    "a line break": ("config.json", ("candidate", "text"), "l2\n:1"),
+    "no method": ("config.json", ("candidate", "method"), None),
     "a huge name": ("config.json", ("task", "dataset"), "x" * 10**6),
     "a huge file": ("config.json", ("task", "dataset"), "x" * (10**7 + 1)),
     "an unknown metric": ("config.json", ("task", "metric"), "happiness"),
@@ -122,7 +128,7 @@ def test_an_odd_history_costs_its_own_curve_and_one_line(make, root, caplog, num
 def test_scores_out_of_hand_are_none(make, root, tmp_path):
     make("none", None, 0)
     make("l2", 0.1, 0, validation=1e300, test=1e300)
-    change(make("l1", 0.1, 0), "result.json", ("metrics", "validation", "accuracy"), 10**400)
+    change(make("l1", 0.1, 0), "result.json", ("metrics", "validation", "nll"), 10**400)
     assert report.terminal(report.load(root)).split("\n")[2].split() == ["digits", "0.800*", "diverged", "diverged"]
     assert report.write(root, tmp_path / "out").exists()
 
@@ -141,7 +147,7 @@ def test_names_are_shown_as_they_are(make, root, tmp_path):
             change(folder, "config.json", ("task", "dataset"), name)
             change(folder, "config.json", ("replicate", "seed"), 0)
             (folder / "baselines.json").write_text(json.dumps({name: {"accuracy": 0.1}}))
-        change(folder, "config.json", ("candidate", "prior_name"), name)
+        change(folder, "config.json", ("candidate", "method"), name)
     path = report.write(root, tmp_path / "out")
     for picture in ("scores.svg", "curves.svg", "strengths.svg"):
         said = "".join("".join(words_of((path.parent / picture).read_bytes())).split())
@@ -204,11 +210,14 @@ PLACES = [
         ("task", "net"),
         ("task", "metric"),
         ("task", "new"),
-        ("candidate", "prior"),
-        ("candidate", "prior_name"),
-        ("candidate", "strength"),
+        ("candidate", "text"),
+        ("candidate", "method"),
+        ("candidate", "strengths"),
         ("candidate", "ard"),
+        ("candidate", "guide"),
         ("replicate", "seed"),
+        ("replicate", "stage"),
+        ("replicate", "fold"),
         ("replicate",),
     )
 ]
@@ -255,7 +264,7 @@ def test_whatever_stands_in_a_file_there_is_a_report_of_the_others(pair, root, t
             except (TypeError, KeyError, AttributeError):
                 continue  # an earlier change left no such place
         runs = report.load(root)
-        assert "none" in set(runs["prior_name"])
+        assert "none" in set(runs["method"])
         if len(runs) < 2:
             return  # then the report is that of a run alone
         written = report.write(root, tmp_path / "out", runs)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesreg import report
+from bayesreg.labels import labels
 
 
 def tasks(make, root, *options):
@@ -57,27 +58,37 @@ def test_runs_that_differ_in_any_option_of_the_task_are_other_tasks(make, root, 
     ] + ["imdb"]
 
 
-def test_candidates_that_differ_in_more_than_strength_are_told_apart(make, root, tmp_path):
+def test_candidates_that_differ_in_more_than_their_text_are_told_apart(make, root, tmp_path):
     for seed in (0, 1):
         for a, score in ((1.0, 0.7), (2.0, 0.9)):
-            make("ard", 0.1, seed, score, score, own={"ard": {"a": a, "b": 1.0}})
+            make("ard", 0.1, seed, score, score, own={"given": {"a": a, "b": 1.0}})
         make("none", None, seed, 0.8, 0.8)
     runs = report.load(root)
     assert len(runs) == 6
-    assert sorted(set(runs["candidate"])) == ["ard:0.1 · a 1", "ard:0.1 · a 2", "none"]
+    assert sorted(set(runs["candidate"])) == ["ard:0.1 · given.a 1", "ard:0.1 · given.a 2", "none"]
     page = report.write(root, tmp_path / "out").read_text()
-    assert "<td>0.1 · a 2</td>" in page
     assert "<td>2 × 2</td>" in page  # candidates × seeds
     assert "0.900±0.000*" in report.terminal(runs)
 
 
-def test_repeats_may_differ_in_more_than_their_seed(make, root):
-    for fold in (0, 1):
-        folder = make(seed=0, test=0.8)
-        config = json.loads((folder / "config.json").read_text())
-        config["replicate"]["fold"] = fold
-        (folder / "config.json").write_text(json.dumps(config))
-        folder.rename(root / str(fold))
+def folds(make, number, seeds=(0,), **more):
+    for seed in seeds:
+        for fold in range(number):
+            make(seed=seed, repeat={"stage": "test", "partition": seed, "fold": fold, "folds": number}, **more)
+
+
+def test_folds_of_one_seed_are_no_repetition(make, root):
+    folds(make, 3, test=0.8)
     runs = report.load(root)
-    assert runs["replicate"].tolist() == ["0 · fold 0", "0 · fold 1"]
-    assert report.terminal(runs).split("\n")[2].split() == ["digits", "0.800±0.000*"]
+    assert sorted(runs[["seed", "partition", "fold", "folds"]].to_numpy().tolist()) == [[0, 0, f, 3] for f in range(3)]
+    assert report.terminal(runs).split("\n")[2].split() == ["digits", "0.800*"]
+    assert "over 1 seed × 3 folds" in report.terminal(runs)
+
+
+def test_data_that_are_divided_otherwise_are_another_task(make, root):
+    folds(make, 2, test=0.7)
+    folds(make, 3, test=0.8)
+    make(test=0.9)
+    rows = [line.split()[-1] for line in report.terminal(report.load(root)).splitlines()[2:5]]
+    assert rows == ["0.900*", "0.700*", "0.800*"]
+    assert set(report.load(root)["task"]) == {"digits", "digits · folds 2", "digits · folds 3"}

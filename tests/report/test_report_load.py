@@ -12,7 +12,7 @@ from bayesreg import report
 def test_one_row_a_run(make, root):
     folder = make("l2", 1e-4, 3, validation=0.875, test=0.75)
     make("none", None, 3)
-    row = report.load(root).set_index("prior_name").loc["l2"]
+    row = report.load(root).set_index("method").loc["l2"]
     assert (row["task.dataset"], row["strength"], row["seed"], row["status"]) == ("digits", 1e-4, 3, "done")
     assert (row["validation_accuracy"], row["test_accuracy"], row["test_nll"]) == (0.875, 0.75, 0.25)
     assert (row["seconds_epoch"], row["seconds_warmup"]) == (0.25, 1.5)
@@ -130,18 +130,15 @@ def test_options_that_are_left_open_are_no_parameters(make, root):
     assert report.load(root)["natural"].tolist() == ["λ=6, every=4"]
 
 
-def test_sum_of_priors_may_have_no_single_strength(make, root):
+def test_sum_that_is_not_tuned_has_no_strength(make, root):
     folder = make()
     config = json.loads((folder / "config.json").read_text())
-    several = {
-        "prior": "l2:0.1+entropic:1",
-        "prior_name": "l2+entropic",
-        "strength": None,
-    }
+    several = {"method": "l2:0.1+entropic:1", "text": "l2:0.1+entropic:1", "strengths": []}
     (folder / "config.json").write_text(json.dumps(config | {"candidate": several}))
     (row,) = report.load(root).to_dict("records")
     assert np.isnan(row["strength"])
-    assert row["prior_name"] == "l2+entropic"
+    assert row["method"] == "l2:0.1+entropic:1"
+    assert row["tuned"] == ()
 
 
 def test_runs_that_had_not_converged_are_named(make, root):

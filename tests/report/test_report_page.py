@@ -80,7 +80,7 @@ def test_page_has_the_numbers(comparison, root, output):
 
 def test_summary_and_selected_runs_as_csv(comparison, root, output):
     report.write(root, output)
-    results = pd.read_csv(output / "results.csv", keep_default_na=False).set_index(["task", "prior_name"])
+    results = pd.read_csv(output / "results.csv", keep_default_na=False).set_index(["task", "method"])
     row = results.loc[("digits", "l2")]
     assert (float(row["strength"]), float(row["seeds"])) == (1e-3, 2)
     assert float(row["accuracy_mean"]) == pytest.approx(0.81)

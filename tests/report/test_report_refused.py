@@ -1,4 +1,4 @@
-"""A prior that has no meaning on a task: the report goes on without it and says why."""
+"""A method that has no meaning on a task: the report goes on without it and says why."""
 
 import json
 
@@ -28,7 +28,7 @@ def runs(make, root):
 
 
 def test_the_others_are_chosen_as_ever(runs):
-    rows = statistics.results(runs).set_index(["task", "prior_name"])
+    rows = statistics.results(runs).set_index(["task", "method"])
     assert rows["status"].to_dict() == {
         ("diabetes", "none"): "done",
         ("diabetes", "entropic"): "refused",
@@ -39,12 +39,24 @@ def test_the_others_are_chosen_as_ever(runs):
     assert rows["reason"].notna().sum() == 1
 
 
+def test_one_that_was_refused_before_it_had_a_strength_is_told(make, root, caplog):
+    """As a comparison records it, in its first repeat on test."""
+    for seed in (0, 1):
+        make("none", None, seed, repeat={"stage": "test"})
+    file = make("smoothness", None, 0, None, repeat={"stage": "test"}, own={"strengths": [None]}) / "result.json"
+    file.write_text(json.dumps({"status": "refused", "message": REASON, "metrics": {}, "seconds": {}}))
+    rows = statistics.results(report.load(root)).set_index("method")
+    assert rows["status"].to_dict() == {"none": "done", "smoothness": "refused"}
+    assert rows.loc["smoothness", "reason"] == REASON
+    assert not caplog.records
+
+
 def test_one_that_diverged_or_is_missing_tells_more_than_one_refused(make, root):
     make("none", None, 0)
     for strength, status in ((0.1, "refused"), (1.0, "diverged")):
         file = make("entropic", strength, 0, validation=None) / "result.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"status": status}))
-    rows = statistics.results(report.load(root)).set_index("prior_name")
+    rows = statistics.results(report.load(root)).set_index("method")
     assert rows.loc["entropic", "status"] == "diverged"
 
 
@@ -58,6 +70,6 @@ def test_table_page_and_numbers_say_why(runs, root, tmp_path):
     assert f"<li>{line}</li>" in page
     assert "8 runs are complete; 0 of them diverged" in page
     rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False)
-    assert rows.loc[rows["status"] == "refused", ["task", "prior_name", "reason"]].to_numpy().tolist() == [
+    assert rows.loc[rows["status"] == "refused", ["task", "method", "reason"]].to_numpy().tolist() == [
         ["diabetes", "entropic", REASON]
     ]

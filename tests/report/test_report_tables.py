@@ -5,7 +5,6 @@ import math
 import pytest
 
 from bayesreg import report, statistics
-from bayesreg.priors import PRIORS
 from bayesreg.report import tables, words
 
 
@@ -26,6 +25,7 @@ def cells(table):
         (0.0, 0.0, "0.000 ± 0.000"),
         (0.5, math.nan, "0.500"),
         (math.nan, math.nan, "–"),
+        (-0.0, math.nan, "0.000"),
     ],
 )
 def test_numbers_as_text(mean, sd, text):
@@ -64,7 +64,7 @@ def test_differences_to_none(comparison):
 
 def test_metrics_show_both_strengths_and_mark_the_best(comparison):
     table = tables.metrics(statistics.results(comparison), "digits", report.baselines(comparison))
-    assert table.header == ["prior", "strength", "natural", "seeds", "accuracy", "nll"]
+    assert table.header == ["method", "strength", "natural", "seeds", "accuracy", "nll"]
     assert cells(table)[1] == ["l2", "0.001", "scale=0.5", "2", "0.810 ± 0.014", "0.190 ± 0.014"]
     assert [cell.marked for cell in table.rows[2][4:]] == [True, True]  # accuracy is high, nll low
 
@@ -87,7 +87,7 @@ def test_terminal_table(comparison):
 
 def test_terminal_table_is_aligned_and_narrow(make, root):
     for dataset in ("synthetic", "digits", "diabetes"):
-        for prior in PRIORS:
+        for prior in ("none", "l1", "l2", "ard", "entropic", "smoothness"):
             for seed in (0, 1):
                 score = 0.5 + 0.01 * len(prior) + 0.02 * seed
                 make(prior, None if prior == "none" else 1e-3, seed, score, score, dataset)
@@ -97,7 +97,7 @@ def test_terminal_table_is_aligned_and_narrow(make, root):
     assert len(ends) == 1
 
 
-def test_failed_priors_are_named_in_the_table(make, root):
+def test_failed_methods_are_named_in_the_table(make, root):
     make("none", None, 0)
     make("none", None, 1)
     make("l2", 1e-4, 0)
@@ -110,12 +110,15 @@ def test_failed_priors_are_named_in_the_table(make, root):
 SHAPES = {
     "one run": [("l2", 1e-4, 0, {})],
     "sums": [("none", None, 0, {}), ("l2+entropic", None, 0, {}), ("l1+ard", 1e-4, 0, {})],
-    "guides": [("l2", 1e-4, 0, {"guide": g}) for g in ("delta", "normal")],
+    "guides": [(f"l2{g}", 1e-4, 0, {}) for g in ("", "@normal")],
+    "techniques": [("none", None, 0, {}), ("dropout", 0.2, 0, {}), ("early_stopping", None, 0, {})],
+    "folds": [("l2", None, 0, {"repeat": {"stage": "test", "partition": 0, "fold": f, "folds": 2}}) for f in (0, 1)],
+    "tuning alone": [("l2", 1e-4, 0, {"repeat": {"stage": "tune"}, "test": None})],
     "nets": [("l2", 1e-4, 0, {"net": n}) for n in ("mlp", "resnet18")],
     "metrics": [("l2", 1e-4, 0, {"dataset": d, "metric": m}) for d, m in (("a", "r2"), ("b", "accuracy"))],
     "all diverged": [("l2", 1e-4, s, {"validation": None}) for s in (0, 1)],
-    "a prior elsewhere": [("l2", 1e-4, 0, {"dataset": "a"}), ("l1", 1e-4, 0, {"dataset": "b"})],
-    "an unknown prior": [("none", None, 0, {}), ("spike", 1e-4, 0, {})],
+    "a method elsewhere": [("l2", 1e-4, 0, {"dataset": "a"}), ("l1", 1e-4, 0, {"dataset": "b"})],
+    "an unknown method": [("none", None, 0, {}), ("spike", 1e-4, 0, {})],
 }
 
 
@@ -143,7 +146,7 @@ def test_answer_names_winners_and_doubts(comparison):
         "Its gain over none is 0.200 ± 0.000."
     )
     assert sentences["diabetes"] == (
-        "none came first with r2 0.310 ± 0.014, then l2 (0.030 ± 0.028 behind). No prior did better than none."
+        "none came first with r2 0.310 ± 0.014, then l2 (0.030 ± 0.028 behind). No method did better than none."
     )
 
 
@@ -161,7 +164,7 @@ def test_where_less_is_better_the_least_wins(make, root):
     assert report.terminal(runs).split("\n")[4].split() == ["average", "0.00", "1.00"]
 
 
-def test_average_in_words_is_of_the_figure_and_of_priors_with_every_task(comparison):
+def test_average_in_words_is_of_the_figure_and_of_methods_with_every_task(comparison):
     overall, _ = say(comparison)  # smoothness has 1.00, but of one data set only
     assert "none has the highest normalised score, 0.50" in overall
     assert "l2 the next, 0.25" in overall
@@ -190,4 +193,4 @@ def test_nothing_compared_is_said(make, root):
     make("l2", 1e-4, 0)
     overall, sentences = say(report.load(root))
     assert overall.startswith("Nothing is compared yet")
-    assert "no other prior finished" in sentences["digits"]
+    assert "no other method finished" in sentences["digits"]

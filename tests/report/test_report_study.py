@@ -1,0 +1,115 @@
+"""The page of a study says what the study recommends, and nothing that contradicts it."""
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesreg import report
+from bayesreg.comparison import FIRST_TUNING
+from bayesreg.report import tables, wording
+from bayesreg.study import Study
+
+ROWS, FOLDS, SEEDS = 40, 2, 4
+GAINS = {"none": 0.0, "l2": 0.2, "dropout": 0.0}  # in NLL on test
+
+
+@pytest.fixture
+def study(make, root):
+    """Three methods on one task, 4 seeds × 2 folds: l2 is ahead of none, dropout is not told from it."""
+
+    def write(seeds=SEEDS, gains=GAINS):
+        noise = np.random.default_rng(0).normal(size=(3, seeds, ROWS))
+        for m, (method, gain) in enumerate(gains.items()):
+            strengths = [] if method == "none" else [0.01, 0.1]
+            for seed, fold in itertools.product(range(seeds), range(FOLDS)):
+                where = {"partition": seed, "fold": fold, "folds": FOLDS}
+                chosen = strengths[fold] if strengths else None
+                for strength in strengths:
+                    value = 0.6 + gain + 0.01 * (strength == chosen)
+                    make(method, strength, FIRST_TUNING + seed, value, 0.999, repeat={"stage": "tune"} | where)
+                folder = make(method, chosen, seed, 0.6 + gain, 0.5 + gain, repeat={"stage": "test"} | where)
+                rows = np.arange(fold, ROWS, FOLDS)
+                nll = 0.5 - gain + 0.3 * noise[0, 0, rows] + 0.02 * noise[m, seed, rows]
+                np.savez(folder / "scores.npz", row=rows, nll=nll, accuracy=np.ones(len(rows)), constant=nll + 1)
+        known = {"tasks": {"digits": json.loads((folder / "config.json").read_text())["task"]}, "seeds": seeds}
+        known |= {"format": 1, "version": "0", "methods": list(gains), "folds": {"digits": FOLDS}, "select": "nll"}
+        (root / "study.json").write_text(json.dumps(known))
+        return Study.open(root)
+
+    return write
+
+
+def test_the_page_leads_with_the_recommendation(study, tmp_path):
+    study = study()
+    assert study.recommendation.startswith("Use l2 at strength 0.01 (0.01 to 0.1 by fold)")
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    assert study.recommendation in page.partition("</ul>")[0]
+    for said in ("4 seeds × 2 folds", "within each fold", "(0.01 to 0.1)", "<h1>Which method to use</h1>"):
+        assert said in page
+    for said in ("best test score", "came first", "normalised score, ", "larger than its own", "0.999"):
+        assert said not in page
+
+
+def test_nothing_is_recommended_for_a_higher_mean_alone(study, tmp_path):
+    """l2 has the best mean in every column, by less than matters."""
+    study = study(gains={"none": 0.0, "l2": 0.002, "dropout": 0.001})
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    assert study.recommendation.startswith("Keep none")
+    assert study.recommendation in page
+    assert "best test score" not in page
+
+
+def test_differences_are_those_of_the_study(study, tmp_path):
+    study = study()
+    table = tables.verdicts(study.results)
+    assert table.header == ["", "metric", "l2", "dropout"]
+    assert [[cell.text for cell in row[:2]] for row in table.rows] == [["digits", "nll"], ["digits", "accuracy"]]
+    row = study.results.set_index("method").loc["l2"]
+    numbers = [f"{row[f'nll_{name}']:+.3f}".replace("-", "−") for name in ("difference", "low", "high")]
+    assert table.rows[0][2] == tables.Cell("{} [{}, {}]\nbetter".format(*numbers), marked=True)
+    assert not table.rows[0][3].marked
+    assert table.rows[1][3].text == "0.000 [0.000, 0.000]\nequal"
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    assert table.rows[0][2].text in page
+    kept = pd.read_csv(tmp_path / "out/differences.csv").set_index("method")
+    assert kept.loc["l2", "nll_difference"] == pytest.approx(row["nll_difference"])
+
+
+def test_strengths_are_drawn_by_the_metric_that_chose(study, tmp_path):
+    study = study()
+    study.settings["select"] = "accuracy"
+    study.report(tmp_path / "out")
+    assert "validation accuracy" in (tmp_path / "out/strengths.svg").read_text()
+    assert "validation nll" not in (tmp_path / "out/strengths.svg").read_text()
+
+
+def test_runs_of_another_number_of_seeds_or_folds_are_not_of_the_study(study, make, root):
+    """As where the same folder is asked again for less: what was done before must not hold up what is new."""
+    study = study(seeds=SEEDS)
+    settings = study.settings | {"seeds": 2}
+    make("none", None, 0, repeat={"stage": "test", "partition": 0, "fold": 0, "folds": 5})
+    make("none", None, 0)
+    runs = Study(root, settings).runs
+    assert set(runs["seed"]) == {0, 1, FIRST_TUNING, FIRST_TUNING + 1}
+    assert set(runs["folds"]) == {FOLDS}
+    assert set(report.load(root)["task"]) == {"digits", "digits · folds 2", "digits · folds 5"}
+
+
+def test_every_file_that_speaks_is_there_and_counts(tmp_path, monkeypatch):
+    package = wording.HERE.parent
+    for name in ["page.html", *wording.SPEAKING]:
+        source = (wording.HERE / name).resolve()
+        place = tmp_path / source.relative_to(package)
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(wording, "HERE", tmp_path / "report")
+    before = wording.wording()
+    for file in sorted(tmp_path.rglob("*.*")):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + ("<p>more</p>" if file.suffix == ".html" else "\nMORE = 'more'\n"), encoding="utf-8")
+        assert wording.wording() != before, file
+        file.write_text(text, encoding="utf-8")
+    assert wording.wording() == before
