@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from bayesreg.report.labels import labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
