@@ -116,11 +116,15 @@ class Study:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run of this study."""
+        """One row a run of this study. ValueError where none has ended."""
         known = report.load(self.path, self.settings["tasks"])
         own = known["method"].isin(self.settings["methods"]) & known["stage"].notna()  # and no run on its own
         own &= known["folds"].eq(known["task"].map(self.settings["folds"]))  # nor one that was asked for before
         own &= known["seed"].mod(comparison.FIRST_TUNING) < self.settings["seeds"]
+        if not own.any():
+            raise ValueError(
+                f"none of the {len(known)} runs in {str(self.path)!r} is of this study: go on with it first"
+            )
         return known[own].reset_index(drop=True)
 
     @cached_property
