@@ -101,7 +101,7 @@ def test_runs_of_another_number_of_seeds_or_folds_are_not_of_the_study(study, ma
 def test_a_study_without_a_run_of_its_own_says_so(study):
     study = study()
     study.settings["folds"] = {"digits": 3}
-    with pytest.raises(ValueError, match="none of the .* runs in .* is of this study"):
+    with pytest.raises(ValueError, match=r"none of the .* runs in .* is of this study"):
         _ = study.recommendation
 
 
