@@ -98,6 +98,13 @@ def test_runs_of_another_number_of_seeds_or_folds_are_not_of_the_study(study, ma
     assert set(report.load(root)["task"]) == {"digits", "digits · folds 2", "digits · folds 5"}
 
 
+def test_a_study_without_a_run_of_its_own_says_so(study):
+    study = study()
+    study.settings["folds"] = {"digits": 3}
+    with pytest.raises(ValueError, match=r"none of the .* runs in .* is of this study"):
+        _ = study.recommendation
+
+
 def test_every_file_that_speaks_is_there_and_counts(tmp_path, monkeypatch):
     package = wording.HERE.parent
     for name in ["page.html", *wording.SPEAKING]:
