@@ -132,11 +132,14 @@ class Comparison:
 
         ValueError, OSError or MemoryError where a task cannot be trained at all, or every method is refused.
         """
+        runs = []
         for name, task in self.named.items():
             repeat = self.repeats(task, "test")[0]
             for method in self.methods:
-                if reason := _refusal(Run(task, method.candidates[0], repeat, self.where, name)):
+                run = Run(task, method.candidates[0], repeat, self.where, name)
+                if reason := _refusal(run):
                     self.refused[name, method.name] = reason
+                    runs.append(run)
         if len(self.refused) == len(self.tasks) * len(self.methods):
             raise ValueError("\n".join(dict.fromkeys(self.refused.values())))
         make_writable(self.output)
@@ -144,12 +147,9 @@ class Comparison:
         write_atomically(self.output / SETTINGS, lambda part: part.write_text(kept))
         content = cloudpickle.dumps(replace(self, failed=[], refused={}))
         write_atomically(self.output / PICKLED, lambda part: part.write_bytes(content))
-        for (name, refused), reason in self.refused.items():
-            log.warning("%s refused on %s: %s", refused, name, reason)
-            method = next(method for method in self.methods if method.name == refused)
-            Run(self.named[name], method, self.repeats(self.named[name], "test")[0], label=name).refuse(
-                reason, self.output
-            )
+        for run, reason in zip(runs, self.refused.values(), strict=True):
+            log.warning("%s refused on %s: %s", run.method.name, run.label, reason)
+            run.refuse(reason, self.output)
 
     def run(self, progress: bool = True) -> None:
         """Do every run that is not done yet. OSError when the disk is full."""
