@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from experiments import base, baselines, compare, data, report
+from bayesreg import tasks
+from bayesreg.cli import data, report
+from bayesreg.cli.baselines import Baselines
+from bayesreg.cli.command import read
+from bayesreg.cli.run import options_of
+from experiments import compare as experiments
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"^    python -m experiments\.(\w+)([^#\n]*)", re.MULTILINE)
+EXPERIMENT = re.compile(r"^    python -m experiments\.(\w+)([^#\n]*)", re.MULTILINE)
+COMMAND = re.compile(r"^(?:    )?bayesreg (compare|run|report|data|baselines)\b([^#\n;]*)", re.MULTILINE)
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
@@ -49,14 +55,18 @@ def test_the_prior_of_the_contributing_guide_works():
     assert abs(joint - likelihood) > 1
 
 
-@pytest.mark.parametrize(("name", "options"), COMMAND.findall(README))
+@pytest.mark.parametrize(("name", "options"), [*EXPERIMENT.findall(README), *COMMAND.findall(README)])
 def test_the_commands_of_the_readme_are_understood(monkeypatch, name, options):
-    others = {"compare": compare.Compare, "report": report.Report, "data": data.Files, "baselines": baselines.Baselines}
-    kind = others.get(name) or base.load(name)
-    monkeypatch.setattr("sys.argv", ["experiment", *shlex.split(options)])
-    read = base.command(kind, f"experiments.{name}")
-    if isinstance(read, base.Experiment):
-        read._text()
+    """Read, and a comparison made of what it asks for where that is no file of the reader's own."""
+    task, *arguments = shlex.split(options) if name == "run" else [name, *shlex.split(options)]
+    others = {"compare": experiments.Compare, "report": report.Report, "data": data.Files, "baselines": Baselines}
+    kind = options_of(tasks.kind(task)) if task in tasks.TASKS else others[name]
+    monkeypatch.setattr("sys.argv", ["bayesreg", *arguments])
+    asked = read(kind, "bayesreg")
+    if task in tasks.TASKS:
+        asked.settings.method(size=100)
+    if name == "compare" and not any(Path(text).suffix for text in asked.given().tasks):
+        asked.given().comparison()
 
 
 def test_every_link_leads_somewhere():

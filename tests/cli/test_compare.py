@@ -19,7 +19,7 @@ from bayesreg.tasks.diabetes import Diabetes
 
 SHORT = ["--epochs", "1"]
 FEW = [*SHORT, "--seeds", "1", "--folds", "1"]
-MINE = '''
+MINE = """
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +46,7 @@ class Net(nn.Module):
 generator = torch.Generator().manual_seed(0)
 x = torch.randn(120, 4, generator=generator)
 task = br.Task(lambda: Net(Size()), (x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long()), name="mine", epochs=3)
-'''
+"""
 
 
 @pytest.fixture
