@@ -202,7 +202,7 @@ def test_a_file_hides_no_module_and_may_name_tasks(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_a_cell_without_meaning_is_refused_and_the_grid_goes_on(bayesreg, tmp_path):
-    status, out, err = bayesreg("compare", "diabetes --noise 1", "--methods", "none", "entropic", *FEW)
+    status, _, err = bayesreg("compare", "diabetes --noise 1", "--methods", "none", "entropic", *FEW)
     assert status == 0, err
     reason = "the entropic prior does nothing under Gaussian"
     page = "runs/diabetes/report"
@@ -230,7 +230,7 @@ def test_a_method_that_memory_does_not_suffice_for_costs_its_own_cell(bayesreg, 
         check(self, *given)
 
     monkeypatch.setattr(Method, "check", heavy)
-    status, out, err = bayesreg("compare", "diabetes", "--methods", "none", "l2", *FEW)
+    status, _, err = bayesreg("compare", "diabetes", "--methods", "none", "l2", *FEW)
     assert status == 0, err
     kept = [json.loads(path.read_text()) for path in tmp_path.glob("runs/diabetes/diabetes/*/result.json")]
     said = sorted((result["status"], result["message"] or "") for result in kept)

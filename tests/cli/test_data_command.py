@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from bayesreg import datasets
-from bayesreg.datasets import Source
 from bayesreg.cli import data
+from bayesreg.datasets import Source
 
 
 @pytest.fixture

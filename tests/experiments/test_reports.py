@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bayesreg.cli.compare import Compare
 from bayesreg.metrics import METRICS, Metric, mse
 from bayesreg.priors import PRIORS
-from bayesreg.cli.compare import Compare
 from bayesreg.report import wording
 from experiments import reports
 from experiments.compare import Compare as Given

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesreg import report
-from bayesreg.report.labels import labels
+from bayesreg.labels import labels
 
 
 def tasks(make, root, *options):
