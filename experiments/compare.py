@@ -1,7 +1,7 @@
 """`python -m experiments.compare`: the command `bayesreg compare`, in a checkout, with names of before too."""
 
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from bayesreg.cli import compare
 from bayesreg.cli.command import command, read
@@ -13,9 +13,9 @@ PRIORS = ["none", "l1", "l2", "smoothness", "entropic", "ard"]
 class Compare(compare.Compare):
     __doc__ = compare.Compare.__doc__
 
-    experiments: list[str] = field(default_factory=list)
+    experiments: list[str] | None = None
     """The tasks, as --experiments digits "beijing --net transformer"."""
-    priors: list[str] = field(default_factory=list)
+    priors: list[str] | None = None
     """The methods, with --guide; all stands for the six priors of the paper."""
     guide: str = "delta"
     """delta is MAP; normal is mean-field variational inference."""
@@ -23,10 +23,11 @@ class Compare(compare.Compare):
     def given(self) -> compare.Compare:
         """The same in the names of `bayesreg compare`."""
         own = {field.name: getattr(self, field.name) for field in fields(compare.Compare)}
-        own |= {"tasks": self.experiments} if self.experiments else {}
-        priors = self.priors or (["all"] if self.guide != "delta" else [])
-        names = [name for text in priors for name in (PRIORS if text == "all" else [text])]
-        own |= {"methods": [name if "@" in name else f"{name}@{self.guide}" for name in names]} if names else {}
+        own |= {} if self.experiments is None else {"tasks": self.experiments}
+        priors = ["all"] if self.priors is None and self.guide != "delta" else self.priors
+        if priors is not None:
+            names = [name for text in priors for name in (PRIORS if text == "all" else [text])]
+            own["methods"] = [name if "@" in name else f"{name}@{self.guide}" for name in names]
         return compare.Compare(**own)
 
 

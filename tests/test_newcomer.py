@@ -11,7 +11,10 @@ import torch
 from torch import nn
 
 import bayesreg as br
-from experiments import base, compare
+from bayesreg.cli.run import run
+from bayesreg.grid import Run
+from bayesreg.tasks.diabetes import Diabetes
+from experiments import compare
 
 N, CLASSES = 20, 3
 OPTIONS = {"epochs": 1, "batch_size": 8, "device": "cpu", "progress": False}
@@ -278,18 +281,18 @@ def said_to(monkeypatch, capsys, tmp_path, main, *options):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_an_experiment_says_it_in_a_line(monkeypatch, capsys, tmp_path, options, message):
-    said = said_to(monkeypatch, capsys, tmp_path, lambda: base.main(base.load("diabetes")), *options)
+    said = said_to(monkeypatch, capsys, tmp_path, lambda: run("diabetes", "x"), *options)
     assert re.search(message, said), said
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seeds", "30000000"], r"--seeds 30000000.*at most"),
-        (["--priors"], r"--priors names none"),
-        (["--experiments"], r"--experiments names none"),
-        (["--experiments", "digits 'half"], r"""--experiments "digits 'half".*[Nn]o closing quotation"""),
-        (["--experiments", ""], r"unknown experiment ''\. Experiments: synthetic"),
+        (["--seeds", "30000000"], r"seeds=30000000.*from 1 to"),
+        (["--priors"], r"no method to compare: give at least one"),
+        (["--experiments"], r"no task to compare on: give at least one"),
+        (["--experiments", "digits 'half"], r"""digits 'half.*[Nn]o closing quotation"""),
+        (["--experiments", ""], r"unknown task ''\. Tasks: synthetic"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -299,6 +302,5 @@ def test_a_comparison_says_it_in_a_line(monkeypatch, capsys, tmp_path, options, 
 
 
 def test_map_on_the_command_line_is_the_delta_guide():
-    kind = base.load("diabetes")
-    runs = [kind(guide=guide).build() for guide in ("map", "delta")]
+    runs = [Run(Diabetes(), br.Method.parse(f"l2@{guide}")) for guide in ("map", "delta")]
     assert runs[0].config == runs[1].config

@@ -86,3 +86,11 @@ def test_ipython_alone_is_no_notebook(monkeypatch: pytest.MonkeyPatch, shell: ob
 def test_without_ipython_there_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     assert not in_notebook()
+
+
+def test_a_log_without_warnings_has_no_bar(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    seen = look(monkeypatch, Terminal())
+    monkeypatch.setattr(progress, "QUIET", 0.0)
+    with caplog.at_level("ERROR", logger="bayesreg"):
+        assert list(bar(range(3))) == [0, 1, 2]
+    assert seen.getvalue() == ""

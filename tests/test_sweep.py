@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pickle
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 import torch
 
+from bayesreg import sweep as module
 from bayesreg.sweep import Killed, Worker, sweep
 
 
@@ -47,6 +49,35 @@ def test_every_job_has_its_outcome_and_one_failure_leaves_the_others():
     (worker,) = {outcomes[n].result[1] for n in (0, 1, 3, 5)}  # one process does them all
     assert worker != os.getpid()
     assert outcomes[0].result[2] == max(1, os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("workers", "jobs", "threads"), [(2, 5, 3), (4, 9, 1), (None, 9, 1), (8, 2, 3), (1, 9, 6)])
+def test_workers_share_the_cores(monkeypatch, workers, jobs, threads):
+    given = []
+
+    class Here:
+        """No process."""
+
+        def __init__(self, threads):
+            self.pipe = object()
+            given.append(threads)
+
+        def start(self): ...
+
+        def begin(self, job):
+            self.job = job
+
+        def answer(self):
+            return pickle.loads(self.job)(), None
+
+        def end(self): ...
+
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(module, "Worker", Here)
+    monkeypatch.setattr(module, "wait", lambda pipes: pipes[:1])
+    assert len(list(sweep([functools.partial(abs, -n) for n in range(jobs)], workers))) == jobs
+    assert set(given) == {threads}
+    assert len(given) <= min(workers or 6, jobs)
 
 
 def test_a_killed_worker_costs_its_own_job_one_more_try(tmp_path):

@@ -145,17 +145,18 @@ def _imported(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(f"{path}, line {_line(path, error)}: {type(error).__name__}: {error}") from None
+        why = " ".join(str(getattr(error, "msg", error)).split())
+        raise ValueError(f"{path}, line {_line(path, error)}: {type(error).__name__}: {why}") from None
     cloudpickle.register_pickle_by_value(module)
     return module
 
 
-def _line(path: Path, error: Exception) -> int:
+def _line(path: Path, error: Exception) -> int | None:
     """The line of a file that an error comes from."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno or 0
-    passed = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return passed[-1] or 0
+    passed = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        passed += [(error.filename or "", error.lineno)]
+    return [line for file, line in passed if Path(file).resolve() == path.resolve()][-1]
 
 
 @command

@@ -31,6 +31,13 @@ def test_a_task_runs_and_leaves_one_directory(bayesreg, tmp_path, name):
     assert "scale" in out
 
 
+def test_quiet_prints_the_metrics_alone(bayesreg):
+    _, whole, _ = bayesreg("run", "diabetes", *SHORT)
+    status, out, _ = bayesreg("run", "diabetes", *SHORT, "--quiet")
+    assert status == 0
+    assert whole == f"prior none: N = 266\n{out}"
+
+
 def test_the_same_command_again_gives_the_same_result_without_training(bayesreg):
     first = bayesreg("run", "digits", *SHORT)
     assert bayesreg("run", "digits", *SHORT) == first

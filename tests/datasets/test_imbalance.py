@@ -8,7 +8,9 @@ import torch
 
 from bayesreg import runs
 from bayesreg.datasets import imbalanced, load
-from experiments import base
+from bayesreg.grid import Run
+from bayesreg.methods import Method
+from bayesreg.tasks.cifar import Cifar
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 4.5, 9])
@@ -51,13 +53,13 @@ def test_refuses_regression() -> None:
         imbalanced(load("diabetes"), 10)
 
 
-def test_the_experiment_records_it(cifar10_root: Path) -> None:
-    kind = base.load("cifar")
-    options = {"data_dir": cifar10_root, "width": 4, "batch_size": 8}
-    whole, fewer = kind(**options).build(), kind(**options, imbalance=3.0).build()
+def test_the_task_records_it(cifar10_root: Path) -> None:
+    def built(**options):
+        return Run(Cifar(data_dir=cifar10_root, width=4, batch_size=8, **options), Method("none")).build()
+
+    whole, fewer = built(), built(imbalance=3.0)
     assert (len(whole.data.train), len(fewer.data.train)) == (90, fewer.model.size)
     assert fewer.data.train.y.bincount().tolist() == [round(9 * 3 ** (-c / 9)) for c in range(10)]
     assert fewer.config == whole.config | {"task": whole.config["task"] | {"imbalance": 3.0}}
     assert runs.key(fewer.config) != runs.key(whole.config)
-    few = kind(**options, imbalance=3.0, train_size=20).build()
-    assert len(few.data.train) == 20
+    assert len(built(imbalance=3.0, train_size=20).data.train) == 20

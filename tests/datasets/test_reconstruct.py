@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from bayesreg.datasets import load, reconstruct
-from experiments.mnist import Mnist
+from bayesreg.grid import Run
+from bayesreg.methods import Method
+from bayesreg.tasks.mnist import Mnist
 
 
 def test_the_image_is_the_target(mnist_root: Path) -> None:
@@ -24,9 +26,9 @@ def test_what_is_no_image_is_refused() -> None:
         reconstruct(load("diabetes"))
 
 
-def test_the_experiment_takes_the_images_of_mnist(mnist_root: Path, tmp_path: Path) -> None:
+def test_the_task_takes_the_images_of_mnist(mnist_root: Path, tmp_path: Path) -> None:
     options = {"epochs": 1, "batch_size": 32, "hidden": 8, "latent": 3, "data_dir": mnist_root}
-    outcome = Mnist(output=tmp_path / "run", **options).run()
+    outcome = Run(Mnist(**options), Method("none")).execute(tmp_path / "run")
     assert outcome["status"] == "done"
     assert set(outcome["metrics"]["test"]) == {"mse", "nll"}
     assert 0 < outcome["metrics"]["test"]["mse"] < 1

@@ -1,18 +1,28 @@
 """The committed reports: made by one command, and known as stale when the code has moved on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tyro
 
+from bayesreg.cli.compare import Compare
 from bayesreg.metrics import METRICS, Metric, mse
 from bayesreg.priors import PRIORS
 from bayesreg.report import wording
 from experiments import reports
-from experiments.compare import Compare
+from experiments.compare import Compare as Given
 
 ROOT = Path(__file__).parents[2]
+METHODS = ["none", "l1", "l2", "smoothness", "entropic", "ard", "l2@normal", "dropout", "early_stopping"]
+
+
+def main(monkeypatch, *arguments):
+    """The exit status of the command."""
+    monkeypatch.setattr("sys.argv", ["reports", *arguments])
+    with pytest.raises(SystemExit) as end:
+        reports.main()
+    return end.value.code
 
 
 @pytest.mark.parametrize("name", reports.COMPARISONS)
@@ -29,15 +39,16 @@ def fresh(tmp_path):
     return tmp_path
 
 
-def test_another_prior_or_strength_makes_it_stale(fresh, monkeypatch):
-    monkeypatch.setitem(PRIORS, "l1", type("Other", (PRIORS["l1"],), {"grid": (0.5,), "name": "l1"}))
+def test_another_strength_or_method_makes_it_stale(fresh, monkeypatch):
+    monkeypatch.setattr(PRIORS["l1"], "grid", (0.5,))
     assert reports.stale("compare", fresh) == ["grid"]
     monkeypatch.undo()
-    monkeypatch.setitem(PRIORS, "spike", PRIORS["l1"])
+    assert reports.stale("compare", fresh) == []
+    monkeypatch.setitem(reports.COMPARISONS, "compare", Compare(methods=["none", "l2"]))
     assert reports.stale("compare", fresh) == ["grid"]
 
 
-def test_another_default_of_an_experiment_makes_it_stale(fresh, monkeypatch):
+def test_another_option_of_a_task_makes_it_stale(fresh, monkeypatch):
     monkeypatch.setitem(reports.COMPARISONS, "compare", Compare(epochs=7))
     assert reports.stale("compare", fresh) == ["grid"]
 
@@ -69,45 +80,45 @@ def test_another_sentence_or_column_makes_it_stale_and_a_comment_does_not(fresh,
     assert reports.stale("compare", fresh) == stale
 
 
+def test_what_is_compared_is_what_the_command_compares():
+    """`make compare` is `python -m experiments.compare` without options."""
+    asked = reports.COMPARISONS["compare"].comparison()
+    assert asked == Given().given().comparison()
+    grid = reports.made(reports.COMPARISONS["compare"])["grid"]
+    assert list(grid["methods"]) == METHODS
+    assert grid["seeds"] == {"synthetic": 8, "digits": 4, "diabetes": 4}
+    assert grid["folds"] == {"synthetic": 1, "digits": 5, "diabetes": 5}
+    assert len(reports.COMPARISONS["tasks"].comparison().named) == 9
+
+
 def test_a_report_is_made_by_a_comparison_and_fresh_then(tmp_path, monkeypatch, capsys):
-    """The command is that of a comparison, read here as `experiments.compare` reads it."""
-    few = Compare(experiments=["diabetes --epochs 1", "digits"], priors=["none", "l2"], seeds=2)
+    few = Compare(tasks=["diabetes --epochs 1", "digits"], methods=["none", "l2"], seeds=2)
     monkeypatch.setattr(reports, "COMPARISONS", {"few": few})
     monkeypatch.chdir(tmp_path)
     asked = []
 
-    def call(line):
-        assert line[1:3] == ["-m", "experiments.compare"]
-        asked.append(tyro.cli(Compare, args=line[3:]))
-        asked[-1].report.mkdir(parents=True)
+    def run(compare):
+        asked.append(compare)
+        compare.report.mkdir(parents=True)
         return 0
 
-    monkeypatch.setattr(reports.subprocess, "call", call)
+    monkeypatch.setattr(reports, "run", run)
     for arguments, status in ((["few"], 0), (["--check"], 0)):
-        monkeypatch.setattr("sys.argv", ["reports", *arguments])
-        with pytest.raises(SystemExit) as end:
-            reports.main()
-        assert end.value.code == status
+        assert main(monkeypatch, *arguments) == status
     (compare,) = asked
-    assert compare.runs() == few.runs()
-    assert compare.report == Path("reports/few")
+    assert compare == replace(few, output=compare.output, report=Path("reports/few"))
     assert compare.output.parent == Path("runs/reports")
     (tmp_path / "reports/few/made.json").unlink()
-    with pytest.raises(SystemExit) as end:
-        reports.main()
-    assert end.value.code == 1
+    assert main(monkeypatch, "--check") == 1
     assert "make reports NAME=few" in capsys.readouterr().out
 
 
 def test_a_report_that_failed_is_not_fresh(tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.subprocess, "call", lambda line: 1)
+    monkeypatch.setattr(reports, "run", lambda compare: 1)
     assert reports.make("compare", tmp_path, tmp_path / "runs") == 1
     assert reports.stale("compare", tmp_path / "compare")
 
 
 def test_an_unknown_report_is_refused(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["reports", "nosuch"])
-    with pytest.raises(SystemExit) as end:
-        reports.main()
-    assert end.value.code == 2
+    assert main(monkeypatch, "nosuch") == 2
     assert "Reports: compare, tasks, performance, smoothness" in capsys.readouterr().err
