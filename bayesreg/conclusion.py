@@ -67,7 +67,7 @@ def _rows(
 ) -> dict[str, dict[str, Any]]:
     """A row of results for every method of the study; only one whose test runs are all there and finite is done."""
     known = {row["method"]: row for row in results.to_dict("records")}
-    nothing = {"task": task, "status": "incomplete", "reason": None, "tuned": (), "strengths": 0}
+    nothing: dict[str, Any] = {"task": task, "status": "incomplete", "reason": None, "tuned": (), "strengths": 0}
     nothing |= dict.fromkeys(("strength", "strength_low", "strength_high"), math.nan)
     nothing |= {"candidate": None, "edge": False, "seeds": 0}
     rows = {name: known.get(name) or nothing | {"method": name} for name in settings["methods"]}

@@ -36,8 +36,7 @@ def said(tmp_path):
                 columns |= {} if constant is None else {"constant": np.full(len(scores), constant)}
                 np.savez(path / "scores.npz", **columns)
                 selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "message": None})
-        for row in extra:
-            selected.append(row)
+        selected.extend(extra)
         settings = {"methods": list(methods), "seeds": seeds or SEEDS, "folds": {"mine": 1}, "select": select}
         settings["tasks"] = {"mine": {"metric": metric}}
         frame = pd.DataFrame(selected, columns=["method", "seed", "path", "status", "message"])

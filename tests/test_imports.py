@@ -2,10 +2,10 @@
 
 files, progress, schedule, labels → likelihoods, local, curvature, graph, nets, network, datasets, metrics, prediction →
 baselines → baseline_cache → priors → model → device → units → guides → objective, update → step → checks, convergence →
-posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs → grid → sweep → statistics, report → comparison,
-conclusion → study → cli → experiments. The design lists fit before posterior; but fit returns a Posterior, and so
-imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files and
-progress: a cache and a download must not leave half a file, nor be silent.
+posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs → grid → sweep → statistics, report → folder →
+stages → comparison, conclusion → study → cli → experiments. The design lists fit before posterior; but fit returns a
+Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
+package but files and progress: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -34,6 +34,8 @@ LAYERS = [
     {"grid"},
     {"sweep"},
     {"statistics", "report"},
+    {"folder"},
+    {"stages"},
     {"comparison", "conclusion"},
     {"study"},
     {"cli"},

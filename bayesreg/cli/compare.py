@@ -160,7 +160,7 @@ def main() -> None:
 
 def run(asked: Compare) -> None:
     """The same, asked for in whatever way."""
-    from bayesreg.comparison import in_words, make_writable
+    from bayesreg.folder import in_words, make_writable
     from bayesreg.study import Study
 
     with refused():

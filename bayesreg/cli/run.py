@@ -136,7 +136,7 @@ def run(name: str, prog: str) -> None:
     asked = read(options_of(kind(name)), prog)
     asked.loudness.apply(usual="INFO")
     from bayesreg import runs
-    from bayesreg.comparison import in_words
+    from bayesreg.folder import in_words
     from bayesreg.grid import Repeat, Run, Where, data_of
 
     task, settings = asked.task, asked.settings

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Registered(Task, ABC):
     """A task with a name in TASKS."""
 
-    name: ClassVar[str]  # type: ignore[misc]
+    name: ClassVar[str]
     net: ClassVar[str]
-    metric: ClassVar[str]  # type: ignore[assignment]
+    metric: ClassVar[str]
 
     epochs: int = 30
     """Passes over the training data."""

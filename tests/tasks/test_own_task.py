@@ -63,7 +63,9 @@ def test_likelihood_and_metric_follow_from_the_targets_unless_given():
 
 
 def test_no_network_takes_an_mlp_for_the_data_and_for_each_fold_of_them():
-    assert [list(p.shape) for p in br.Task(None, (X, CLASSES)).network(br.Data.split(X, CLASSES)).parameters()][::2] == [
+    assert [list(p.shape) for p in br.Task(None, (X, CLASSES)).network(br.Data.split(X, CLASSES)).parameters()][
+        ::2
+    ] == [
         [64, 3],
         [64, 64],
         [2, 64],
@@ -201,6 +203,8 @@ def fresh():
     return made
 
 
+TOKENS = np.ones((40, 3), int)
+
 REFUSED = {
     "no data": (lambda: br.Task(net), TypeError, "data is None"),
     "a table": (lambda: br.Task(net, TABLE), TypeError, r"br\.Data\.from_table\(table, target='price'\)"),
@@ -210,9 +214,21 @@ REFUSED = {
     "a class with arguments": (lambda: br.Task(nn.Linear, (X, NUMBERS)), TypeError, r"lambda: Linear\(\.\.\.\)"),
     "no network": (lambda: br.Task(lambda: 3, (X, NUMBERS)).record(), TypeError, r"net\(\) returned a int"),
     "one network": (lambda: br.Task(lambda: kept, (X, NUMBERS)).record(), ValueError, "the same module at each call"),
-    "other numbers": (lambda: br.Task(fresh, (X, NUMBERS)).record(), ValueError, r"draws 0\.weight anew.*PyTorch's own"),
-    "tokens and no network": (lambda: br.Task(None, (np.ones((40, 3), int), CLASSES)), ValueError, "x of int64 numbers"),
-    "metric": (lambda: br.Task(net, (X, NUMBERS), metric="accuracy").metric, ValueError, "metric='accuracy' is none of"),
+    "other numbers": (
+        lambda: br.Task(fresh, (X, NUMBERS)).record(),
+        ValueError,
+        r"draws 0\.weight anew.*PyTorch's",
+    ),
+    "tokens and no network": (
+        lambda: br.Task(None, (TOKENS, CLASSES)),
+        ValueError,
+        "x of int64 numbers",
+    ),
+    "metric": (
+        lambda: br.Task(net, (X, NUMBERS), metric="accuracy").metric,
+        ValueError,
+        "metric='accuracy' is none",
+    ),
     "likelihood": (lambda: br.Task(net, (X, NUMBERS), likelihood="gausian"), ValueError, "gaussian"),
     "augment": (lambda: br.Task(net, (X, NUMBERS), augment="flip"), TypeError, "augment='flip' is a str"),
     "name": (lambda: br.Task(net, (X, NUMBERS), name="a\nb"), ValueError, "printable"),
