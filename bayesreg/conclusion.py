@@ -145,7 +145,8 @@ class _Found:
         if not self._learns(best):
             return None, (
                 f"Nothing to recommend: {best} is the best on validation, and {self._beside_constant(best)}. Either "
-                "the inputs say little about the target, or the network does not learn it."
+                "the inputs say little about the target, or the network does not learn it, or it takes more seeds or "
+                "rows to see."
             )
         if best == NONE:
             return NONE, f"Use none: no method is ahead of it on validation{self._ties(NONE)}."
