@@ -1,11 +1,6 @@
-"""The grid of a comparison: every method on every task, in two stages, and what each run of it gave.
+"""What a comparison is: every method on every task, their repeats, and the folder that it is kept in.
 
-1. tune    every strength of every method, with seeds of its own, judged on validation alone. Where the best strength of
-           a method is the weakest or strongest of its grid, every method that has strengths gets one more candidate.
-2. test    the strength that was chosen, with fresh seeds, judged on test.
-
-Where rows are divided into folds, anew by each seed, both stages are done in each fold, and a strength is chosen there
-by runs that have not seen the fold's test rows.
+`bayesreg.stages` does its runs.
 """
 
 from __future__ import annotations
@@ -13,26 +8,21 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import pickle
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import pandas as pd
 
-from bayesreg import __version__, statistics
-from bayesreg.files import FULL, Unusable, read_json, write_atomically
+from bayesreg import __version__, stages, statistics
+from bayesreg.files import write_atomically
+from bayesreg.folder import FORMAT, PICKLED, SETTINGS, in_words, make_writable, settings
 from bayesreg.grid import Repeat, Run, Stage, Where, data_of
 from bayesreg.labels import labels
 from bayesreg.methods import Method
 from bayesreg.metrics import METRICS
 from bayesreg.priors.base import whole
-from bayesreg.progress import bar
-from bayesreg.sweep import Worker, crew, sweep
 from bayesreg.tasks import Registered, Task
 
 log = logging.getLogger(__name__)
@@ -40,14 +30,9 @@ log = logging.getLogger(__name__)
 SEEDS, SEEDS_OF_FOLDS = 8, 4  # that are reported, where a task has its own split, and where it has folds
 TUNING = 3  # seeds that choose a strength, where there are no folds
 FIRST_TUNING = 10_000  # the first of them: those that are reported begin at 0
-EXTENSIONS = 2  # more candidates at most, where the best strength is at an edge
 MOST_SEEDS = 1_000
 HERE = Where()
 NONE = Method("none")
-FORMAT = 1
-SETTINGS, PICKLED, SHARED = "study.json", "study.pkl", "baselines"  # in the folder of a comparison
-KINDS = {"format": int, "version": str, "tasks": dict, "methods": list, "seeds": dict, "folds": dict}  # in study.json
-KINDS |= {"select": str, "runs": list}
 
 
 @dataclass
@@ -70,6 +55,7 @@ class Comparison:
     failed: list[str] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)  # the directories of all that were asked for, below the output
+    complete: bool = False  # every run was tried
 
     @functools.cached_property
     def named(self) -> dict[str, Task]:
@@ -105,7 +91,7 @@ class Comparison:
 
     def check(self) -> None:
         """Raise ValueError for what no comparison can be, and for a folder that holds another one."""
-        whole("compare", most=MOST_SEEDS, seeds=1 if self.seeds is None else self.seeds)
+        whole("compare", most=MOST_SEEDS, seeds=SEEDS if self.seeds is None else self.seeds)
         whole("compare", folds=1 if self.folds is None else self.folds)
         whole("compare", workers=1 if self.workers is None else self.workers)
         if self.select not in METRICS:
@@ -151,6 +137,7 @@ class Comparison:
             "folds": self.divided,
             "select": self.select,
             "runs": sorted(self.runs),
+            "complete": self.complete,
         }
 
     def prepare(self) -> None:
@@ -163,8 +150,7 @@ class Comparison:
         if len(self.refused) == len(self.tasks) * len(self.methods):
             raise ValueError("; ".join(dict.fromkeys(self.refused.values())))
         make_writable(self.output)
-        if not (self.output / SETTINGS).exists():
-            self._write()
+        self.note(())
         content = cloudpickle.dumps(replace(self, failed=[], refused={}, runs=set()))
         write_atomically(self.output / PICKLED, lambda part: part.write_bytes(content))
         for (name, refused), reason in self.refused.items():
@@ -196,145 +182,30 @@ class Comparison:
         task, repeat = self.named[name], self.repeats(name, "test")[0]
         run = Run(task, self.method(method).candidates[0], repeat, label=name)
         run.refuse(reason, self.output)
-        self.runs.add(self._place(run))
+        self.note([run])
 
-    def _place(self, run: Run) -> str:
-        return run.directory(self.output).relative_to(self.output).as_posix()
+    def note(self, runs: Iterable[Run]) -> None:
+        """Write that these runs belong to the study. A complete one that was there before stays until this one is."""
+        self.runs |= {run.directory(self.output).relative_to(self.output).as_posix() for run in runs}
+        path = self.output / SETTINGS
+        if self.complete or not path.exists() or not settings(self.output)["complete"]:
+            kept = json.dumps(self.record(), indent=2)
+            write_atomically(path, lambda part: part.write_text(kept))
 
-    def _write(self) -> None:
-        """What the study is: this one, or until it is done the one that was there before."""
-        kept = json.dumps(self.record(), indent=2)
-        write_atomically(self.output / SETTINGS, lambda part: part.write_text(kept))
+    def pairs(self) -> list[tuple[str, Method]]:
+        """Every task, by name, with every method that has a meaning there."""
+        return [(name, m) for name in self.named for m in self.methods if (name, m.name) not in self.refused]
 
     def run(self, progress: bool = True) -> None:
         """Do every run that is not done yet. OSError when the disk is full."""
-        tried = {(name, m.name): list(m.candidates) for name, m in self._pairs() if len(m.candidates) > 1}
-        known: list[dict[str, Any]] = []
-        with crew() as pool, bar(total=self._expected(), unit="run", desc="tune", show=progress) as shown:
-            new = {pair: list(found) for pair, found in tried.items()}
-            for extension in range(EXTENSIONS + 1):
-                known += self._do(self._tuning(new), pool, shown)
-                new = self._more(tried, pd.DataFrame(known)) if extension < EXTENSIONS and known else {}
-                if not new:
-                    break
-                for pair, more in new.items():
-                    tried[pair] += more
-                shown.total += sum(1 for _ in self._tuning(new))
-            shown.set_description("test")
-            self._do(self._testing(tried, known), pool, shown)
-        self._write()
-
-    def _pairs(self) -> list[tuple[str, Method]]:
-        return [(name, m) for name in self.named for m in self.methods if (name, m.name) not in self.refused]
-
-    def _expected(self) -> int:
-        number = 0
-        for name, method in self._pairs():
-            tune, test = len(self.repeats(name, "tune")), len(self.repeats(name, "test"))
-            number += test + (tune * len(method.candidates) if len(method.candidates) > 1 else 0)
-        return number
+        stages.run(self, progress)
+        self.complete = True
+        self.note(())
 
     def method(self, name: str, strengths: Sequence[float] = ()) -> Method:
         """The method of that name, at its strengths."""
         method = next(method for method in self.methods if method.name == name)
         return method.at(strengths) if len(strengths) else method
-
-    def _tuning(self, new: dict[tuple[str, str], list[Method]]) -> Iterator[Run]:
-        for name, task in self.named.items():
-            for repeat in self.repeats(name, "tune"):  # a worker keeps the data of a fold while it is at them
-                for method in self.methods:
-                    for candidate in new.get((name, method.name), []):
-                        yield Run(task, candidate, repeat, self.where, name)
-
-    def _more(
-        self, tried: dict[tuple[str, str], list[Method]], known: pd.DataFrame
-    ) -> dict[tuple[str, str], list[Method]]:
-        """One more candidate for every method of a task where the best of some method is at an edge."""
-        best = statistics.best(statistics.candidates(known, self.select), self.select)
-        found: dict[tuple[str, str], list[Method]] = {}
-        for name in self.named:
-            own = {pair: m for pair, m in tried.items() if pair[0] == name and pair in best}
-            chosen = {pair: next(m for m in all_ if m.text == best[pair]) for pair, all_ in own.items()}
-            if any(chosen[pair].at_edge(all_, chosen[pair]) for pair, all_ in own.items()):
-                more = {pair: chosen[pair].another(all_, chosen[pair]) for pair, all_ in own.items()}
-                found |= {pair: [method] for pair, method in more.items() if method is not None}
-        return found
-
-    def _testing(self, tried: dict[tuple[str, str], list[Method]], known: list[dict[str, Any]]) -> Iterator[Run]:
-        chosen: dict[tuple[Any, ...], str] = {}
-        if known:
-            table = statistics.choose(pd.DataFrame(known), self.select).query("status == 'done'")
-            cells = zip(table["task"], table["method"], table["partition"], table["fold"], strict=True)
-            chosen = dict(zip(cells, table["candidate"], strict=True))
-        for name, task in self.named.items():
-            for repeat in self.repeats(name, "test"):
-                for method in self.methods:
-                    pair = name, method.name
-                    if pair in self.refused:
-                        continue
-                    if pair not in tried:
-                        yield Run(task, method, repeat, self.where, name)
-                        continue
-                    text = chosen.get((*pair, _number(repeat.partition), _number(repeat.fold)))
-                    for candidate in tried[pair]:
-                        if candidate.text == text:
-                            yield Run(task, candidate, repeat, self.where, name)
-
-    def _do(self, found: Iterable[Run], pool: list[Worker], shown: Any) -> list[dict[str, Any]]:
-        """Do runs on the workers, but those that are done; a row of what each gave."""
-        asked = list(found)
-        self.runs |= {self._place(run) for run in asked}
-        known = [run.done(run.directory(self.output)) for run in asked]
-        rows = [row(run, result) for run, result in zip(asked, known, strict=True) if result is not None]
-        shown.update(len(rows))
-        wanted = [run for run, result in zip(asked, known, strict=True) if result is None]
-        jobs = [functools.partial(_execute, self.output, r.label, r.method, r.repeat, r.where) for r in wanted]
-        with closing(sweep(jobs, self.workers, pool)) as outcomes:
-            for outcome in outcomes:
-                run = wanted[outcome.number]
-                shown.set_postfix_str(str(run), refresh=False)
-                shown.update()
-                if isinstance(outcome.error, OSError) and outcome.error.errno in FULL:
-                    raise outcome.error
-                if outcome.error is not None:
-                    self.failed.append(f"{run}: {in_words(outcome.error)}")
-                    log.warning("failed: %s", self.failed[-1])
-                else:
-                    log.info("%s: %s", outcome.result["status"], run)
-                    rows.append(row(run, outcome.result))
-        return rows
-
-
-def row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
-    """What `statistics` needs of a run."""
-    return {
-        "task": run.label,
-        "method": run.method.name,
-        "candidate": run.method.text,
-        "strength": float("nan") if run.method.strength is None else run.method.strength,
-        "seed": run.repeat.seed,
-        "tuned": tuple(run.method.record()["strengths"]),
-        "stage": run.repeat.stage,
-        "folds": run.repeat.folds or 1,
-        "partition": _number(run.repeat.partition),
-        "fold": _number(run.repeat.fold),
-        "metric": run.task.metric,
-        "status": result["status"],
-        "message": result["message"],
-        **{f"validation_{name}": value for name, value in result["metrics"]["validation"].items()},
-    }
-
-
-def _number(value: int | None) -> int:
-    """−1 where there are no folds: a table cannot be grouped by what is missing."""
-    return -1 if value is None else value
-
-
-def in_words(error: BaseException) -> str:
-    """What an error says, after its kind where that is not plain bad input; of a full disk what to do."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; nothing that was finished is lost: make room, and the same command goes on"
-    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def _refusal(run: Run) -> str | None:
@@ -345,53 +216,3 @@ def _refusal(run: Run) -> str | None:
         run.under(method=NONE).check()
         return in_words(error)
     return None
-
-
-def make_writable(*directories: Path) -> None:
-    """Make the directories. ValueError for one that cannot be written, before the first run and not after the last."""
-    for directory in directories:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            raise ValueError(f"{directory} cannot be written ({error.strerror}): choose another directory") from None
-
-
-def settings(folder: Path) -> dict[str, Any]:
-    """What study.json says. FileNotFoundError or ValueError where there is none, or one of another version."""
-    path = folder / SETTINGS
-    if not path.exists():
-        raise FileNotFoundError(f"{folder} holds no study (it has no {SETTINGS}): give the output of a comparison")
-    try:
-        known = read_json(path, *KINDS)
-        if wrong := [name for name, kind in KINDS.items() if not isinstance(known[name], kind)]:
-            raise Unusable(f"{path} is not as a comparison writes it ({wrong[0]})")
-    except Unusable as error:
-        raise ValueError(f"{error}: move it away and make the comparison again; runs that are done are kept") from None
-    if known["format"] != FORMAT:
-        raise ValueError(
-            f"{folder} holds a study of bayesreg {known['version']}, which this version cannot read: choose another "
-            "folder and make it again"
-        )
-    return known
-
-
-def pickled(folder: Path) -> Comparison:
-    """The comparison in a folder of one's own: a pickle is code. ValueError where it cannot be read."""
-    path = (folder / PICKLED).resolve()
-    try:
-        return _pickled(path, path.stat().st_mtime_ns)
-    except Exception as error:  # whatever the code in it raises
-        raise ValueError(f"{path} cannot be read ({in_words(error)}): make the comparison again") from None
-
-
-@functools.lru_cache(maxsize=1)
-def _pickled(path: Path, written: int) -> Comparison:
-    return pickle.loads(path.read_bytes())
-
-
-def _execute(folder: Path, task: str, method: Method, repeat: Repeat, where: Where) -> dict[str, Any]:
-    """One run, in a worker."""
-    run = Run(pickled(folder).named[task], method, repeat, where, task)
-    return run.execute(run.directory(folder), shared=folder / SHARED)

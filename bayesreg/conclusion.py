@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesreg import runs, statistics
-from bayesreg.files import Unusable
+from bayesreg.files import Unusable, read_json
 from bayesreg.metrics import METRICS
 from bayesreg.report.tables import number, shape
 from bayesreg.report.words import several
@@ -50,7 +50,7 @@ def conclude(task: str, results: pd.DataFrame, selected: pd.DataFrame, settings:
     done = selected[selected["method"].isin([name for name, row in rows.items() if row["status"] == "done"])]
     scores = {metric: tables(done, metric) for metric in (*metrics, CONSTANT)}
     against = {metric: differences(scores[metric], NONE, rope(metric)) for metric in metrics}
-    found = _Found(rows, scores, against["nll"], settings["select"])
+    found = _Found(rows, scores, against["nll"], settings["select"], min(map(_size, done["path"]), default=1))
     table = pd.DataFrame([_row(row, metrics, against, scores) for row in rows.values()])
     method, sentence = found.recommended()
     table.insert(2, "recommended", table["method"] == method)
@@ -110,6 +110,12 @@ def _aligned(found: dict[str, dict[int, dict[int, float]]]) -> Tables:
     return {method: np.array([[own[seed][r] for r in rows] for seed in seeds]) for method, own in found.items()}
 
 
+def _size(path: str) -> int:
+    """N, on how many rows a run was trained."""
+    known = read_json(Path(path) / "result.json", "data")["data"]
+    return int(known["sizes"]["train"])
+
+
 def differences(scores: Tables, other: str, rope: float) -> dict[str, Difference]:
     """Of each method to another one, at confidences that hold together."""
     if other not in scores or not scores[other].size:
@@ -119,12 +125,17 @@ def differences(scores: Tables, other: str, rope: float) -> dict[str, Difference
 
 
 class _Found:
-    """What is known of a task: rows of results, scores by metric, differences to none in NLL."""
+    """What is known of a task: rows of results, scores by metric, differences to none in NLL, N to train on."""
 
     def __init__(
-        self, rows: dict[str, dict[str, Any]], scores: dict[str, Tables], against: dict[str, Difference], select: str
+        self,
+        rows: dict[str, dict[str, Any]],
+        scores: dict[str, Tables],
+        against: dict[str, Difference],
+        select: str,
+        size: int,
     ) -> None:
-        self.rows, self.scores, self.against, self.select = rows, scores, against, select
+        self.rows, self.scores, self.against, self.select, self.size = rows, scores, against, select, size
 
     def recommended(self) -> tuple[str | None, str]:
         """The method to use, None where there is none, and the sentence that says so."""
@@ -132,11 +143,10 @@ class _Found:
         if best is None:
             return None, "Nothing to recommend: no method finished all the runs that it needs."
         if not self._learns(best):
-            nll, constant = (number(-self.scores[name][best].mean()) for name in ("nll", CONSTANT))
             return None, (
-                f"Nothing to recommend: {best} is the best on validation, and its test NLL of {nll} is not clearly "
-                f"better than that of a constant prediction, {constant}. Either the inputs say little about the "
-                "target, or the network does not learn it."
+                f"Nothing to recommend: {best} is the best on validation, and {self._beside_constant(best)}. Either "
+                "the inputs say little about the target, or the network does not learn it, or it takes more seeds or "
+                "rows to see."
             )
         if best == NONE:
             return NONE, f"Use none: no method is ahead of it on validation{self._ties(NONE)}."
@@ -145,7 +155,7 @@ class _Found:
             return best, f"Use {self._at(best)}, the best on validation{self._ties(best)}; none {why}."
         return self._beside_none(best, self.against[best])
 
-    def _beside_none(self, best: str, found: Difference) -> tuple[str, str]:
+    def _beside_none(self, best: str, found: Difference) -> tuple[str | None, str]:
         """The best on validation is not none: whether it is better on test."""
         gap = f"its test NLL differs from that of none by {_interval(-found.mean, -found.high, -found.low)} nats"
         if found.verdict == "better":
@@ -157,7 +167,10 @@ class _Found:
             "equal": "too little to matter",
             "worse": "which is worse",
         }[found.verdict]
-        return NONE, f"Keep none: {self._at(best)} is the best on validation, but {gap}, {how}."
+        lead = f"{self._at(best)} is the best on validation, but {gap}, {how}"
+        if not self._learns(NONE):
+            return None, f"Nothing to recommend: {lead}; and of none, {self._beside_constant(NONE)}."
+        return NONE, f"Keep none: {lead}."
 
     def _leader(self) -> str | None:
         """The method with the best mean on validation over the runs that are reported; of equals none, then by name."""
@@ -171,12 +184,21 @@ class _Found:
         return min(ranks, key=ranks.__getitem__) if ranks else None
 
     def _learns(self, method: str) -> bool:
-        """Whether it predicts better than a constant, where that is known, and seeds can tell."""
+        """Whether it predicts better than any constant, where that is known, and seeds can tell.
+
+        The constant that is known, of a mean and a scale, is estimated from N rows: the best of all is ahead of it by
+        χ²/2N nats of 2 degrees of freedom, at 95 % less than −log(0.05)/N.
+        """
         known, nll = self.scores.get(CONSTANT, {}), self.scores["nll"]
         if method not in known or method not in nll or known[method].shape != nll[method].shape:
             return True
-        found = statistics.difference(nll[method], known[method])
-        return found.verdict == "better" or (found.reason is not None and found.mean > 0)
+        margin = max(rope("nll"), -math.log(0.05) / self.size)
+        found = statistics.difference(nll[method], known[method], margin)
+        return found.verdict == "better" or (found.reason is not None and found.mean > margin)
+
+    def _beside_constant(self, method: str) -> str:
+        nll, constant = (number(-self.scores[name][method].mean()) for name in ("nll", CONSTANT))
+        return f"its test NLL of {nll} is not clearly better than that of a constant prediction, {constant}"
 
     def _at(self, method: str) -> str:
         row = self.rows[method]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayesreg import comparison, report, runs, statistics
+from bayesreg import folder, report, runs, statistics
 from bayesreg.comparison import Comparison
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
@@ -106,7 +106,7 @@ class Study:
 
         FileNotFoundError or ValueError for a folder that holds none, or one of another version.
         """
-        return cls(Path(path), comparison.settings(Path(path)))
+        return cls(Path(path), folder.settings(Path(path)))
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -161,14 +161,14 @@ class Study:
         method: None takes the one that is recommended. Fitted first where the study was made in folds. Of a table, its
         `predict` takes raw rows. The task is read from a pickle, which is code: use it on studies of your own.
         """
-        asked = comparison.pickled(self.path)
+        asked = folder.pickled(self.path)
         if task not in self._conclusions:
             raise ValueError(f"no task {task!r} in this study: {', '.join(self._conclusions)}")
         chosen = asked.method(*self._conclusions[task].candidate(method))
         repeat = Repeat(0, "test" if asked.divided[task] == 1 else None)
         run = Run(asked.named[task], chosen, repeat, asked.where, task)
         directory = run.directory(self.path)
-        outcome = run.execute(directory, shared=self.path / comparison.SHARED)
+        outcome = run.execute(directory, shared=self.path / folder.SHARED)
         if outcome["status"] != "done":
             raise ValueError(f"{chosen.text} on {task}: {outcome['message']}")
         posterior = runs.load(directory, run.build().model.net)

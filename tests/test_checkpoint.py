@@ -103,7 +103,7 @@ def test_the_same_fit_goes_on_bit_for_bit_and_removes_what_it_went_on_from(inter
 
 def test_a_function_is_known_again_in_another_process():
     """Its text holds where it lies in memory, which differs by process; so does every lambda made anew."""
-    made = [br.checkpoint._text([(lambda x: x), functools.partial(scaled, by=2)]) for _ in range(2)]
+    made = [br.checkpoint.without_addresses([(lambda x: x), functools.partial(scaled, by=2)]) for _ in range(2)]
     assert made[0] == made[1]
     assert "scaled" in made[0]
     assert "0x" not in made[0]
@@ -133,7 +133,7 @@ class By:
 
 def test_functions_of_one_name_are_told_apart_by_what_they_do():
     def text(value):
-        return br.checkpoint._text(br.checkpoint._function(value))
+        return br.checkpoint.without_addresses(br.checkpoint._function(value))
 
     by = [lambda x, by=by: x * by for by in (2, 3)]
     closed = [times(2), times(3)]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import bayesreg as br
-from bayesreg import comparison
+from bayesreg import folder, stages
 from bayesreg.comparison import Comparison
 from bayesreg.methods import as_methods
 from bayesreg.sweep import Outcome
@@ -48,8 +48,8 @@ def done(monkeypatch, tmp_path):
         def in_process(jobs, workers=None, pool=None):
             return (Outcome(number, job()) for number, job in enumerate(jobs))
 
-        monkeypatch.setattr(comparison, "_execute", execute)
-        monkeypatch.setattr(comparison, "sweep", in_process)
+        monkeypatch.setattr(stages, "_execute", execute)
+        monkeypatch.setattr(stages, "sweep", in_process)
         grid = asked(tmp_path / "study", **options)
         grid.check()
         grid.prepare()
@@ -154,7 +154,7 @@ def test_tasks_choose_for_themselves(done):
 
 def test_a_study_is_the_runs_that_it_asked_for(done, tmp_path):
     grid, made = done(bowl(0.1), methods=["none", "l2"])
-    kept = comparison.settings(tmp_path / "study")
+    kept = folder.settings(tmp_path / "study")
     assert kept == json.loads(json.dumps(grid.record()))
     assert len(kept["runs"]) == len(made)
     assert kept["folds"] == {"mine": 1}
@@ -180,7 +180,7 @@ def killed(jobs, workers=None, pool=None):
 
 def test_a_killed_worker_costs_its_run_alone(done, monkeypatch):
     grid, _ = done(bowl(0.1), methods=["none", "l2"])
-    monkeypatch.setattr(comparison, "sweep", killed)
+    monkeypatch.setattr(stages, "sweep", killed)
     again = asked(grid.output, methods=["none", "l2"])
     again.prepare()
     again.run(progress=False)
@@ -251,7 +251,7 @@ def test_a_network_that_does_not_fit_every_fold_is_refused_with_the_fold(tmp_pat
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "study").write_text("a file")
-    with pytest.raises(ValueError, match="study cannot be written.*choose another directory"):
+    with pytest.raises(ValueError, match=r"study cannot be written.*choose another directory"):
         refused(tmp_path)
 
 
@@ -275,33 +275,33 @@ def test_a_folder_of_another_study_is_refused_with_what_differs(done, tmp_path, 
 
 def test_until_it_is_done_a_folder_keeps_the_study_before(done, tmp_path):
     done(bowl(0.1), methods=["none"])
-    before = comparison.settings(tmp_path / "study")
+    before = folder.settings(tmp_path / "study")
     asked(tmp_path / "study", methods=["none", "l2"]).prepare()
-    assert comparison.settings(tmp_path / "study") == before
+    assert folder.settings(tmp_path / "study") == before
 
 
 DAMAGED = {
     "no JSON": "{",
     "a list": "[]",
     "nothing in it": "{}",
-    "tasks of no kind": json.dumps({name: kind() for name, kind in comparison.KINDS.items()} | {"tasks": []}),
+    "tasks of no kind": json.dumps({name: kind() for name, kind in folder.KINDS.items()} | {"tasks": []}),
 }
 
 
 @pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_study_is_refused_with_the_remedy(text, tmp_path):
     (tmp_path / "study.json").write_text(text)
-    with pytest.raises(ValueError, match="study.json.*move it away and make the comparison again"):
-        comparison.settings(tmp_path)
+    with pytest.raises(ValueError, match=r"study\.json.*move it away and make the comparison again"):
+        folder.settings(tmp_path)
 
 
 def test_a_folder_without_a_study_and_one_of_another_version(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no study"):
-        comparison.settings(tmp_path)
-    known = {name: kind() for name, kind in comparison.KINDS.items()} | {"format": 99, "version": "9.1"}
+        folder.settings(tmp_path)
+    known = {name: kind() for name, kind in folder.KINDS.items()} | {"format": 99, "version": "9.1"}
     (tmp_path / "study.json").write_text(json.dumps(known))
     with pytest.raises(ValueError, match=r"a study of bayesreg 9\.1, which this version cannot read"):
-        comparison.settings(tmp_path)
+        folder.settings(tmp_path)
 
 
 def test_a_pickle_that_cannot_be_read_is_told(tmp_path):
@@ -309,7 +309,7 @@ def test_a_pickle_that_cannot_be_read_is_told(tmp_path):
         if content:
             (tmp_path / "study.pkl").write_bytes(content)
         with pytest.raises(ValueError, match=r"study\.pkl cannot be read .*make the comparison again"):
-            comparison.pickled(tmp_path)
+            folder.pickled(tmp_path)
 
 
 def test_nothing_draws_from_the_callers_random_numbers(tmp_path):

@@ -1,6 +1,8 @@
 """What a comparison says: every sentence, from tables whose answer is known."""
 
+import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pytest
 
 from bayesreg.conclusion import conclude
 
-SEEDS, ROWS = 4, 60
+SEEDS, ROWS, TRAIN = 4, 60, 50
 rng = np.random.default_rng(0)
 EASY = 1 + 0.02 * rng.normal(size=(SEEDS, ROWS))  # nats by seed and test row
 NOISE = 0.02 * rng.normal(size=(SEEDS, ROWS))
@@ -35,9 +37,9 @@ def said(tmp_path):
                 columns = {"nll": scores, "row": np.arange(len(scores))}
                 columns |= {} if constant is None else {"constant": np.full(len(scores), constant)}
                 np.savez(path / "scores.npz", **columns)
+                (path / "result.json").write_text(json.dumps({"data": {"sizes": {"train": TRAIN}}}))
                 selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "message": None})
-        for row in extra:
-            selected.append(row)
+        selected.extend(extra)
         settings = {"methods": list(methods), "seeds": {"mine": seeds or SEEDS}, "folds": {"mine": 1}, "select": select}
         settings["tasks"] = {"mine": {"metric": metric}}
         frame = pd.DataFrame(selected, columns=["method", "seed", "path", "status", "message"])
@@ -123,6 +125,20 @@ def test_nothing_is_recommended_that_is_no_better_than_a_constant(said, nll):
     assert "not clearly better than that of a constant prediction, 1.000" in found.sentence
     assert not found.table["recommended"].any()
     assert found.candidate(None)[0] == "none"  # what `best` then shows
+
+
+def test_where_none_learns_nothing_it_is_not_kept(said):
+    worse = {"nll": EASY + 5 + 3 * (WIDE - WIDE.mean())}
+    found = said({"none": worse, "l2": {"nll": EASY + 4.8 + NOISE, "validation": 0.5}}, constant=6.1)
+    assert found.method is None
+    assert re.search(r"cannot tell from 0; and of none, its test NLL of \S+ is not clearly better", found.sentence)
+
+
+@pytest.mark.parametrize(("ahead", "used"), [(0.05, None), (0.08, "l2")])
+def test_a_constant_is_beaten_by_more_than_its_own_error(said, ahead, used):
+    """−log(0.05)/50 = 0.06 nats: the best constant may be that much ahead of the one that 50 rows give."""
+    found = said({"none": {"nll": EASY + 1}, "l2": {"nll": EASY - ahead, "validation": 0.5}}, constant=1.0)
+    assert found.method == used
 
 
 def test_one_seed_worse_than_a_constant_is_no_recommendation(said):

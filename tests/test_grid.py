@@ -130,7 +130,7 @@ def test_every_row_is_tested_once_a_seed_and_partitions_differ_by_seed():
     one = task()
     tested = [[data_of(one, Repeat(s, "test", s, fold, 3)).rows.test.tolist() for fold in range(3)] for s in (0, 1)]
     for folds in tested:
-        assert sorted(sum(folds, [])) == list(range(40))
+        assert sorted(row for fold in folds for row in fold) == list(range(40))
     assert tested[0] != tested[1]
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bayesreg import sweep as module
-from bayesreg.sweep import Killed, Worker, sweep
+from bayesreg.sweep import Killed, Worker, crew, sweep
 
 
 class Wide(Exception):
@@ -104,6 +104,20 @@ def test_a_sweep_that_is_left_leaves_no_worker(tmp_path):
     except ProcessLookupError:
         return
     raise AssertionError(f"worker {worker} is alive")
+
+
+def test_a_crew_does_one_sweep_after_the_other_and_then_ends():
+    with crew() as pool:
+        first, second = ([o.result for o in sweep([os.getpid], workers=1, pool=pool)] for _ in range(2))
+        assert first == second != [os.getpid()]
+        assert len(pool) == 1
+        outcomes = sweep([os.getpid, signal.pause], workers=1, pool=pool)
+        next(outcomes)
+        outcomes.close()  # in the middle of a job
+        outcomes = sweep([os.getpid], workers=1, pool=pool)
+        (last,) = (outcome.result for outcome in outcomes)
+    with pytest.raises(ProcessLookupError):
+        os.kill(last, 0)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

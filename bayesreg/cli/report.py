@@ -23,12 +23,13 @@ class Report(Loudness):
 def main() -> None:
     """Print the table, write the page."""
     asked = read(Report, sys.argv[0])
-    from bayesreg import comparison, report
+    from bayesreg import report
+    from bayesreg.folder import SETTINGS
     from bayesreg.study import Study
 
     to = asked.output or asked.runs / "report"
     with refused():
-        if (asked.runs / comparison.SETTINGS).exists():
+        if (asked.runs / SETTINGS).exists():
             study = Study.open(asked.runs)
             page, table = study.report(to), str(study)
         else:

@@ -44,7 +44,7 @@ class Task:
         from bayesreg.tasks import own
 
         self._data = own.as_data(data)
-        self.name = own.named(self._data.name if name is None else name)
+        self._name = own.named(self._data.name if name is None else name)
         self._make = own.factory(net, self._data)
         self._likelihood = own.likelihood(likelihood, self._data)
         self._metric = metric
@@ -52,6 +52,11 @@ class Task:
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """What tables and folders call it."""
+        return self._name
 
     def load(self) -> Data:
         """The data, with their split into train, validation and test."""

@@ -203,6 +203,8 @@ def fresh():
     return made
 
 
+TOKENS = np.ones((40, 3), int)
+
 REFUSED = {
     "no data": (lambda: br.Task(net), TypeError, "data is None"),
     "a table": (lambda: br.Task(net, TABLE), TypeError, r"br\.Data\.from_table\(table, target='price'\)"),
@@ -215,17 +217,17 @@ REFUSED = {
     "other numbers": (
         lambda: br.Task(fresh, (X, NUMBERS)).record(),
         ValueError,
-        r"draws 0\.weight anew.*PyTorch's own",
+        r"draws 0\.weight anew.*PyTorch's",
     ),
     "tokens and no network": (
-        lambda: br.Task(None, (np.ones((40, 3), int), CLASSES)),
+        lambda: br.Task(None, (TOKENS, CLASSES)),
         ValueError,
         "x of int64 numbers",
     ),
     "metric": (
         lambda: br.Task(net, (X, NUMBERS), metric="accuracy").metric,
         ValueError,
-        "metric='accuracy' is none of",
+        "metric='accuracy' is none",
     ),
     "likelihood": (lambda: br.Task(net, (X, NUMBERS), likelihood="gausian"), ValueError, "gaussian"),
     "augment": (lambda: br.Task(net, (X, NUMBERS), augment="flip"), TypeError, "augment='flip' is a str"),
