@@ -141,7 +141,7 @@ def _imported(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))  # what lies beside it can be imported
+    sys.path.append(str(path.parent.resolve()))  # what lies beside it can be imported, here and by workers
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -7,6 +7,12 @@ import pytest
 from bayesreg.cli.__main__ import main
 
 
+@pytest.fixture(autouse=True)
+def _own_path(monkeypatch):
+    """Folders of files that are compared are on the path of that test alone."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture
 def bayesreg(monkeypatch, tmp_path, capsys):
     """Run the command in an empty folder: (exit status, standard output, standard error)."""

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -198,6 +199,8 @@ def test_a_file_hides_no_module_and_may_name_tasks(tmp_path, monkeypatch):
     found = Compare(tasks=[str(tmp_path / "json.py")], seeds=3).comparison()
     assert [task.name for task in found.tasks] == ["digits", "diabetes"]
     assert sys.modules["json"] is json
+    import_json = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path}; import json; json.dumps(1)"]
+    subprocess.run(import_json, check=True)  # as in a worker, which has the path of this process
 
 
 @pytest.mark.usefixtures("here")
