@@ -71,8 +71,9 @@ class Comparison:
     @functools.cached_property
     def divided(self) -> dict[str, int]:
         """Into how many folds the rows of each task are divided; 1: it has its own split."""
-        whole = {name: data_of(task, Repeat()) for name, task in self.named.items()}
-        return {name: data.default_folds if self.folds is None else self.folds for name, data in whole.items()}
+        if self.folds is not None:
+            return dict.fromkeys(self.named, self.folds)
+        return {name: data_of(task, Repeat()).default_folds for name, task in self.named.items()}
 
     def seeds_of(self, task: str) -> int:
         """How many seeds of a task are reported."""

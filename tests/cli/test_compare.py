@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bayesreg import comparison, sweep
+from bayesreg import stages, sweep
 from bayesreg.cli import compare
 from bayesreg.cli.compare import Compare
 from bayesreg.methods import Method
@@ -54,11 +54,11 @@ task = br.Task(lambda: Net(Size()), (x, (x[:, 0] > 0).long() + (x[:, 1] > 0).lon
 def here(monkeypatch):
     """In place of workers: every job is done in this process."""
 
-    def swept(jobs, workers=None):
+    def swept(jobs, workers=None, pool=None):
         for number, job in enumerate(jobs):
             yield sweep.Outcome(number, job())
 
-    monkeypatch.setattr(comparison, "sweep", swept)
+    monkeypatch.setattr(stages, "sweep", swept)
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def outcomes(monkeypatch):
     """In place of workers: every job has the next of these errors, or none."""
     errors = []
 
-    def swept(jobs, workers=None):
+    def swept(jobs, workers=None, pool=None):
         yield from (
             sweep.Outcome(number, {}, error) for number, (_, error) in enumerate(zip(jobs, errors, strict=False))
         )
 
-    monkeypatch.setattr(comparison, "sweep", swept)
+    monkeypatch.setattr(stages, "sweep", swept)
     return errors
 
 
@@ -304,7 +304,7 @@ def test_seeds_are_eight_and_four_where_there_are_folds():
     asked = Compare(tasks=["synthetic", "digits", "diabetes"]).comparison()
     assert asked.record()["seeds"] == {"synthetic": 8, "digits": 4, "diabetes": 4}
     assert asked.record()["folds"] == {"synthetic": 1, "digits": 5, "diabetes": 5}
-    assert len(asked.repeats(asked.tasks[1], "test")) == 20
+    assert len(asked.repeats("digits", "test")) == 20
     assert set(Compare(seeds=2).comparison().record()["seeds"].values()) == {2}
     assert set(Compare(folds=1).comparison().record()["seeds"].values()) == {8}
 

@@ -70,12 +70,12 @@ def test_another_metric_makes_it_stale(fresh, monkeypatch):
 )
 def test_another_sentence_or_column_makes_it_stale_and_a_comment_does_not(fresh, monkeypatch, file, old, new, stale):
     copy = fresh / "report"
-    for source in {(wording.HERE / name).resolve() for name in ("page.html", *wording.SPEAKING)}:
-        text = source.read_text()
-        assert source.name != file or old in text
-        place = fresh / source.parent.name
-        place.mkdir(exist_ok=True)
-        (place / source.name).write_text(text.replace(old, new) if source.name == file else text)
+    copy.mkdir()
+    for name in ("page.html", *wording.SPEAKING):
+        text, place = (wording.HERE / name).read_text(), copy / name
+        assert place.name != file or old in text
+        place.resolve().parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text.replace(old, new) if place.name == file else text)
     monkeypatch.setattr(wording, "HERE", copy)
     assert reports.stale("compare", fresh) == stale
 
