@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesreg import runs, statistics
-from bayesreg.files import Unusable, read_json
+from bayesreg.files import Unusable
 from bayesreg.metrics import METRICS
 from bayesreg.report.tables import number, shape
 from bayesreg.report.words import several
@@ -50,7 +50,7 @@ def conclude(task: str, results: pd.DataFrame, selected: pd.DataFrame, settings:
     done = selected[selected["method"].isin([name for name, row in rows.items() if row["status"] == "done"])]
     scores = {metric: tables(done, metric) for metric in (*metrics, CONSTANT)}
     against = {metric: differences(scores[metric], NONE, rope(metric)) for metric in metrics}
-    found = _Found(rows, scores, against["nll"], settings["select"], min(map(_size, done["path"]), default=1))
+    found = _Found(rows, scores, against["nll"], settings["select"], _least(done))
     table = pd.DataFrame([_row(row, metrics, against, scores) for row in rows.values()])
     method, sentence = found.recommended()
     table.insert(2, "recommended", table["method"] == method)
@@ -110,10 +110,10 @@ def _aligned(found: dict[str, dict[int, dict[int, float]]]) -> Tables:
     return {method: np.array([[own[seed][r] for r in rows] for seed in seeds]) for method, own in found.items()}
 
 
-def _size(path: str) -> int:
-    """N, on how many rows a run was trained."""
-    known = read_json(Path(path) / "result.json", "data")["data"]
-    return int(known["sizes"]["train"])
+def _least(runs: pd.DataFrame) -> float:
+    """N, on how many rows the runs were trained at least; ∞ where none says so."""
+    known = runs["size"].dropna() if "size" in runs else runs.index[:0]
+    return float(known.min()) if len(known) else math.inf
 
 
 def differences(scores: Tables, other: str, rope: float) -> dict[str, Difference]:
@@ -133,7 +133,7 @@ class _Found:
         scores: dict[str, Tables],
         against: dict[str, Difference],
         select: str,
-        size: int,
+        size: float,
     ) -> None:
         self.rows, self.scores, self.against, self.select, self.size = rows, scores, against, select, size
 

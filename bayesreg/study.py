@@ -177,6 +177,8 @@ class Study:
 
     def report(self, output: str | Path) -> Path:
         """Write the page, its figures and tables into a folder; the path of the page."""
+        if self.runs.empty:
+            raise ValueError(f"no complete run in {self.path}: there is nothing to report yet")
         sentences = {name: found.sentence for name, found in self._conclusions.items()}
         return report.write(self.path, output, self.runs, report.Said(sentences, self.results, self.settings["select"]))
 

@@ -1,6 +1,5 @@
 """What a comparison says: every sentence, from tables whose answer is known."""
 
-import json
 import math
 import re
 
@@ -37,12 +36,11 @@ def said(tmp_path):
                 columns = {"nll": scores, "row": np.arange(len(scores))}
                 columns |= {} if constant is None else {"constant": np.full(len(scores), constant)}
                 np.savez(path / "scores.npz", **columns)
-                (path / "result.json").write_text(json.dumps({"data": {"sizes": {"train": TRAIN}}}))
-                selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "message": None})
+                selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "size": TRAIN})
         selected.extend(extra)
         settings = {"methods": list(methods), "seeds": {"mine": seeds or SEEDS}, "folds": {"mine": 1}, "select": select}
         settings["tasks"] = {"mine": {"metric": metric}}
-        frame = pd.DataFrame(selected, columns=["method", "seed", "path", "status", "message"])
+        frame = pd.DataFrame(selected, columns=["method", "seed", "path", "status", "message", "size"])
         return conclude("mine", pd.DataFrame(results), frame, settings)
 
     return make

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import bayesreg as br
-from bayesreg import stages
+from bayesreg import folder, stages
 from bayesreg.sweep import Outcome
 
 TRAIN, INPUTS = 60, 30
@@ -17,7 +17,7 @@ def in_process(monkeypatch):
     monkeypatch.setattr(
         stages, "sweep", lambda jobs, workers=None, pool=None: (Outcome(n, job()) for n, job in enumerate(jobs))
     )
-    stages._kept.cache_clear()
+    folder._pickled.cache_clear()
 
 
 def few(x, y):

@@ -109,6 +109,7 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
         "seconds_epoch": outside.number(seconds.get("epoch"), "seconds.epoch in result.json"),
         "seconds_warmup": outside.number(seconds.get("warmup"), "seconds.warmup in result.json"),
         **_convergence(outside.table(result.get("convergence"), "convergence in result.json")),
+        "size": outside.number(outside.table(data.get("sizes"), "sizes in result.json").get("train"), "sizes.train"),
         "natural": natural(result.get("priors") or [result.get("prior") or {}]),
         **{f"about.{name}": value for name, value in about.items()},
     }
