@@ -20,7 +20,7 @@ from bayesreg.structure import X
 from bayesreg.update import Bound, Update
 
 COMPILE = ("never", "auto", "always")
-WORTH_CAPTURING = 100  # steps: capturing takes as long as some fifty of a small network save
+WORTH_CAPTURING = 50  # steps: capturing takes as long as some thirty of a small network save
 RATE = {"cpu": 5e10, "cuda": 2e13}  # floating-point operations a second that training reaches, on a CPU by thread
 OVERHEAD = 1e-4  # seconds that the smallest captured step takes
 COMPILING = 60.0  # seconds at most, for a deep network
@@ -141,7 +141,7 @@ class Step:
     def prepare(self, x: X, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
         """Make ready for `steps` batches shaped like x and y; says what was chosen, and why.
 
-        work: floating-point operations of a forward pass on the batch. Capturing pays from a hundred steps on,
+        work: floating-point operations of a forward pass on the batch. Capturing pays from some fifty steps on,
         compiling from many minutes on; "auto" estimates them from the work alone, so that the same run
         always chooses the same.
         """

@@ -159,7 +159,7 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
         load(name, tmp_path)
     source = SOURCES[name][0]
     file, checksum = next(iter(source.files(tmp_path).items()))
-    for said in (source.url, str(tmp_path / file), checksum or "SHA256SUMS", f"experiments.data fetch {name}"):
+    for said in (source.url, str(tmp_path / file), checksum or "SHA256SUMS", f"bayesreg data fetch {name}"):
         assert said in str(error.value)
 
 
