@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = 2  # more candidates at most, where the best strength is at an edge
+EXTENSIONS = 1  # more candidates, where the best strength is at an edge
 Pair = tuple[str, str]  # the names of a task and a method
 
 

@@ -17,7 +17,7 @@ class Diabetes(Registered):
 
     name = "diabetes"
     metric = "r2"
-    epochs: int = 60
+    epochs: int = 50
     """Passes over the training data."""
     lr: float = 5e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""

@@ -12,7 +12,7 @@ class Digits(Synthetic):
     """Handwritten digits, 8 × 8 pixels (scikit-learn; Alpaydin & Kaynak, 1998), with an MLP of two hidden layers."""
 
     name = "digits"
-    epochs: int = 40
+    epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 64
     """Examples a step."""

@@ -17,7 +17,7 @@ class Synthetic(Registered):
 
     name = "synthetic"
     metric = "accuracy"
-    epochs: int = 30
+    epochs: int = 20
     """Passes over the training data."""
     lr: float = 5e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
