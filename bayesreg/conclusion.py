@@ -162,8 +162,10 @@ class _Found:
             return best, f"Use {self._at(best)}: {gap}{self._ties(best)}."
         rows = f"{found.examples:,} test row{'s' * (found.examples != 1)}"
         seeds = f"{found.seeds} seed{'s' * (found.seeds != 1)}"
+        small = f"from less than {found.rope:g}, which would not matter"
+        what = "from 0" if found.reason or found.low <= 0 <= found.high else small
         how = {
-            "undecided": f"which {seeds} and {rows} cannot tell from 0" + f" ({found.reason})" * bool(found.reason),
+            "undecided": f"which {seeds} and {rows} cannot tell {what}" + f" ({found.reason})" * bool(found.reason),
             "equal": "too little to matter",
             "worse": "which is worse",
         }[found.verdict]
@@ -211,7 +213,10 @@ class _Found:
 
     def _ties(self, best: str) -> str:
         others = differences(self.scores["nll"], best, rope("nll"))
-        tied = [method for method, found in others.items() if found.verdict in ("equal", "undecided")]
+        beaten = best in self.against and self.against[best].verdict == "better"  # none, by the sentence before
+        tied = [
+            m for m, found in others.items() if found.verdict in ("equal", "undecided") and not (beaten and m == NONE)
+        ]
         return f"; {several(statistics.ordered(tied))} cannot be told apart from it" if tied else ""
 
 

@@ -19,6 +19,7 @@ from bayesreg.methods import as_methods
 from bayesreg.posterior import Posterior
 from bayesreg.tasks import Task, as_task
 
+LAST = ("nll − none", "verdict", "")  # columns of the table as it is printed
 DEFAULT = ("none", "l1", "l2", "ard", "dropout", "early_stopping")
 
 
@@ -189,7 +190,8 @@ class Study:
         return self._shown().to_html(index=False) + "".join(f"<p>{escape(said)}</p>" for said in self._said())
 
     def _shown(self) -> pd.DataFrame:
-        shown = pd.concat([found.shown for found in self._conclusions.values()], ignore_index=True)
+        shown = pd.concat([found.shown for found in self._conclusions.values()], ignore_index=True).fillna("")
+        shown = shown[[*(name for name in shown if name not in LAST), *LAST]]
         return shown if len(self._conclusions) > 1 else shown.drop(columns="task")
 
     def _said(self) -> list[str]:
@@ -200,9 +202,10 @@ class Study:
         return [said for said in (self._units(), missing, self.recommendation) if said]
 
     def _units(self) -> str:
-        most = self.results.sort_values("rows").iloc[-1]
-        size = f" and {most['rows']:,} rows" if len(self._conclusions) == 1 else ""
+        low, high = self.results["seeds"].min(), self.results["seeds"].max()
+        seeds = f"{low:.0f} to {high:.0f}" if low < high else f"{high:.0f}"
+        size = f" and {self.results['rows'].max():,} rows" if len(self._conclusions) == 1 else ""
         return (
-            f"On test, means over {most['seeds']:.0f} seeds{size}. nll: nats a row, less is better; [ ]: where the "
-            "difference lies, at 95 % for all methods together."
+            f"On test, means over {seeds} seeds{size}. nll: nats a row, less is better; [ ]: where the difference lies "
+            "at 95 % for all methods together."
         )

@@ -85,6 +85,21 @@ def test_what_seeds_and_rows_cannot_tell_is_not_used(said):
     assert found.sentence.endswith("nats, which 4 seeds and 60 test rows cannot tell from 0.")
 
 
+def test_what_may_be_too_small_to_matter_is_not_used(said):
+    found = said({"none": {}, "l2": {"nll": EASY - 0.012 + NOISE, "validation": 0.5}})
+    row = found.table.set_index("method").loc["l2"]
+    assert row["nll_low"] < -0.01 < row["nll_high"] < 0
+    assert (found.method, row["nll_verdict"]) == ("none", "undecided")
+    assert found.sentence.endswith("4 seeds and 60 test rows cannot tell from less than 0.01, which would not matter.")
+
+
+def test_none_is_not_tied_with_what_is_better_than_it(said):
+    """Beside many others the difference to none is held to a stricter level than against none alone."""
+    close = {f"l{n}": {"nll": EASY - 0.5 + 0.45 * WIDE, "validation": 0.6} for n in range(3, 40)}
+    found = said({"none": {}, "l2": {"nll": EASY - 0.5 + 0.4 * WIDE, "validation": 0.5} | TUNED} | close)
+    assert "none" not in found.sentence.partition("; ")[2]
+
+
 def test_one_seed_decides_nothing_and_says_why(said):
     found = said({"none": {"nll": EASY[:1]}, "l2": {"nll": EASY[:1] - 0.5, "validation": 0.5}}, seeds=1)
     assert found.method == "none"
