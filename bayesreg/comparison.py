@@ -99,6 +99,9 @@ class Comparison:
             raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
         if not self.tasks:
             raise ValueError("no task to compare on: give at least one")
+        names = [method.name for method in self.methods]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two methods are called {twice[0]!r}: results could not tell them apart; leave one out")
         for name in self.named:
             self._check(name)
         if (self.output / SETTINGS).exists():
@@ -174,9 +177,9 @@ class Comparison:
 
     def _shapes(self, name: str) -> list[Repeat]:
         """The first repeat of each shape of x: a category that is rare has no input in some folds."""
-        first: dict[tuple[int, ...], Repeat] = {}
+        first: dict[str, Repeat] = {}
         for repeat in self.repeats(name, "test")[: None if self.divided[name] > 1 else 1]:
-            first.setdefault(data_of(self.named[name], repeat).features, repeat)
+            first.setdefault(str(data_of(self.named[name], repeat).features), repeat)
         return list(first.values())
 
     def _refuse(self, name: str, method: str, reason: str) -> None:

@@ -203,9 +203,9 @@ class Study:
 
     def _units(self) -> str:
         low, high = self.results["seeds"].min(), self.results["seeds"].max()
-        seeds = f"{low:.0f} to {high:.0f}" if low < high else f"{high:.0f}"
+        seeds = f"{low:.0f} to {high:.0f} seeds" if low < high else f"{high:.0f} seed{'' if high == 1 else 's'}"
         size = f" and {self.results['rows'].max():,} rows" if len(self._conclusions) == 1 else ""
         return (
-            f"On test, means over {seeds} seeds{size}. nll: nats a row, less is better; [ ]: where the difference lies "
+            f"On test, means over {seeds}{size}. nll: nats a row, less is better; [ ]: where the difference lies "
             "at 95 % for all methods together."
         )

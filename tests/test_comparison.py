@@ -238,6 +238,30 @@ def test_values_that_make_no_comparison_are_refused(options, said, tmp_path):
         grid.check()
 
 
+def test_methods_of_one_name_are_refused(tmp_path):
+    others = [br.L2(scale=1.0, on=lambda name, p: True), br.L2(scale=1.0, on=lambda name, p: p.dim() == 1)]
+    with pytest.raises(ValueError, match=r"two methods are called 'l2\(scale=1.0, on=<lambda>\)'"):
+        asked(tmp_path / "study", methods=others).check()
+
+
+class Split(nn.Module):
+    """A network of two inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, first, rest):
+        return self.layer(torch.cat([first, rest], -1))
+
+
+@pytest.mark.parametrize("x", [(X[:, :1], X[:, 1:]), {"first": X[:, :1], "rest": X[:, 1:]}], ids=["tuple", "dict"])
+def test_inputs_may_be_several_in_folds_too(x, done):
+    task = br.Task(Split, (x, Y), epochs=1)
+    _, made = done(bowl(0.1), tasks=[task], methods=["none", "l2"], folds=3, seeds=1)
+    assert len(of(made, "test")) == 2 * 3
+
+
 def test_a_network_that_does_not_fit_every_fold_is_refused_with_the_fold(tmp_path):
     table = pd.DataFrame({"kind": ["a"] * 19 + ["b"] * 19 + ["c"] * 2, "x": X[:, 0], "y": Y})
     data = br.Data.from_table(table, target="y", name="rare")
