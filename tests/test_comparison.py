@@ -240,7 +240,7 @@ def test_values_that_make_no_comparison_are_refused(options, said, tmp_path):
 
 def test_methods_of_one_name_are_refused(tmp_path):
     others = [br.L2(scale=1.0, on=lambda name, p: True), br.L2(scale=1.0, on=lambda name, p: p.dim() == 1)]
-    with pytest.raises(ValueError, match=r"two methods are called 'l2\(scale=1.0, on=<lambda>\)'"):
+    with pytest.raises(ValueError, match=r"two methods are called 'l2\(scale=1.0, on=.*<lambda>\)'"):
         asked(tmp_path / "study", methods=others).check()
 
 

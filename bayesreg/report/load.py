@@ -46,7 +46,7 @@ def load(root: str | Path, tasks: Mapping[str, Any] | None = None) -> pd.DataFra
             f"{len(problems)} run(s) begun or left out, none finished" if problems else "no config.json in it or below"
         )
         raise ValueError(
-            f"no complete run in {str(root)!r}: {found}. Give the folder that the experiments wrote to "
+            f"no complete run in {str(root)!r}: {found}. Give the folder that runs were written to "
             "(a finished run holds config.json and result.json), or run one first."
         )
     return runs.assign(baselines=[baselines(Path(path)) for path in runs["path"]])
