@@ -148,6 +148,8 @@ class _Found:
                 "the inputs say little about the target, or the network does not learn it, or it takes more seeds or "
                 "rows to see."
             )
+        if len(self.rows) == 1:
+            return best, f"{best} alone was compared: there is nothing to choose from."
         if best == NONE:
             return NONE, f"Use none: no method is ahead of it on validation{self._ties(NONE)}."
         if best not in self.against:

@@ -100,6 +100,11 @@ def test_none_is_not_tied_with_what_is_better_than_it(said):
     assert "none" not in found.sentence.partition("; ")[2]
 
 
+def test_one_method_is_no_comparison(said):
+    found = said({"none": {}})
+    assert (found.method, found.sentence) == ("none", "none alone was compared: there is nothing to choose from.")
+
+
 def test_one_seed_decides_nothing_and_says_why(said):
     found = said({"none": {"nll": EASY[:1]}, "l2": {"nll": EASY[:1] - 0.5, "validation": 0.5}}, seeds=1)
     assert found.method == "none"

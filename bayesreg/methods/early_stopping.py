@@ -17,7 +17,8 @@ from bayesreg.priors import Look
 class EarlyStopping(Technique):
     """All epochs are made, and the parameters kept of that with the least NLL on validation.
 
-    So it has the budget of every other method. The learning rate falls as it does for them.
+    So it has the budget of every other method. The learning rate falls as it does for them. The NLL on validation is
+    then that of the best of many epochs, and so flatters it a little where methods are ranked by it.
 
     Prechelt, Early Stopping, But When? (1998).
     """
