@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BASELINES = "baselines.json"  # in the directory of a run
+FILE = "baselines.json"  # in the directory of a run
 
 
 def record(directory: Path, shared: Path | None, data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
@@ -31,7 +31,7 @@ def record(directory: Path, shared: Path | None, data: Data, **options: dict[str
             return baseline(data, **options)
         return _kept(shared / f"{digest(data, options)}.json", lambda: baseline(data, **options))
 
-    return _kept(directory / BASELINES, once)
+    return _kept(directory / FILE, once)
 
 
 def digest(data: Data, options: dict[str, Any]) -> str:

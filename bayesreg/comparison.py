@@ -18,7 +18,7 @@ import cloudpickle
 from bayesreg import __version__, stages, statistics
 from bayesreg.files import write_atomically
 from bayesreg.folder import FORMAT, PICKLED, SETTINGS, in_words, make_writable, settings
-from bayesreg.grid import Repeat, Run, Stage, Where, data_of
+from bayesreg.grid import Repeat, Run, Stage, Where, data_of, plain
 from bayesreg.labels import labels
 from bayesreg.methods import Method
 from bayesreg.metrics import METRICS
@@ -210,6 +210,11 @@ class Comparison:
         """The method of that name, at its strengths."""
         method = next(method for method in self.methods if method.name == name)
         return method.at(strengths) if len(strengths) else method
+
+
+def usual_output(tasks: Sequence[Task]) -> Path:
+    """Where the runs go if nobody says so: runs/ and the name of the task, runs/compare for several."""
+    return Path("runs") / (plain(tasks[0].name) if len(tasks) == 1 else "compare")
 
 
 def _refusal(run: Run) -> str | None:

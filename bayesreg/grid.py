@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from bayesreg import baseline_cache, diagnostics, runs, schedule
-from bayesreg.baseline_cache import BASELINES
 from bayesreg.checks import check, check_seed, given
 from bayesreg.claims import Config
 from bayesreg.datasets import Data
@@ -140,7 +139,7 @@ class Run:
 
     def done(self, directory: Path) -> dict[str, Any] | None:
         """The result, where nothing is left to do."""
-        whole = self.repeat.stage == "tune" or (directory / BASELINES).exists()
+        whole = self.repeat.stage == "tune" or (directory / baseline_cache.FILE).exists()
         return runs.done(directory, self.config) if whole else None
 
     def refuse(self, reason: str, root: str | Path) -> None:

@@ -43,7 +43,7 @@ def _word(base: str, key: str, value: Any) -> str:
 
 
 def _numbered(found: dict[Identity, str]) -> dict[Identity, str]:
-    """The labels, with a number behind one that another identity has too."""
+    """The labels, with a number after one that another identity has too."""
     taken: dict[str, Identity] = {}
     for identity, label in sorted(found.items()):
         others = (f"{label} ({n})" for n in itertools.count(2))

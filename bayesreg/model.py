@@ -230,7 +230,7 @@ class Model(nn.Module):
 
     @property
     def terms(self) -> dict[str, Prior]:
-        """The terms of the prior by the site of their factors; a second one of the same name has a _ behind it."""
+        """The terms of the prior by the site of their factors; a second one of the same name has a _ after it."""
         named: dict[str, Prior] = {}
         for term in self.prior.terms:
             repeats = [earlier.name for earlier in named.values()].count(term.name)

@@ -100,7 +100,7 @@ class Stages:
             own = [method for of, method in self.asked.pairs() if of == name]
             for repeat in self.asked.repeats(name, "test"):
                 for method in own:
-                    text = chosen.get((name, method.name, _or_none(repeat.partition), _or_none(repeat.fold)))
+                    text = chosen.get((name, method.name, _or_minus_one(repeat.partition), _or_minus_one(repeat.fold)))
                     for candidate in self.tried.get((name, method.name), [method]):
                         if candidate is method or candidate.text == text:
                             yield self._run(name, candidate, repeat)
@@ -147,8 +147,8 @@ def row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
         "tuned": tuple(run.method.record()["strengths"]),
         "stage": run.repeat.stage,
         "folds": run.repeat.folds or 1,
-        "partition": _or_none(run.repeat.partition),
-        "fold": _or_none(run.repeat.fold),
+        "partition": _or_minus_one(run.repeat.partition),
+        "fold": _or_minus_one(run.repeat.fold),
         "metric": run.task.metric,
         "status": result["status"],
         "message": result["message"],
@@ -156,7 +156,7 @@ def row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _or_none(value: int | None) -> int:
+def _or_minus_one(value: int | None) -> int:
     """−1 where there are no folds: a table cannot be grouped by what is missing."""
     return -1 if value is None else value
 

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from bayesreg import folder, report, runs, statistics
-from bayesreg.comparison import Comparison
+from bayesreg.comparison import Comparison, usual_output
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
-from bayesreg.grid import Repeat, Run, Where, data_of, plain
+from bayesreg.grid import Repeat, Run, Where, data_of
 from bayesreg.methods import as_methods
 from bayesreg.posterior import Posterior
 from bayesreg.tasks import Task, as_task
@@ -75,11 +75,10 @@ def compare(
         if twice := [f"{option}=" for option, value in of_one.items() if value is not None]:
             raise ValueError(f"tasks= stands in place of {', '.join(twice)}: each br.Task has its own")
         compared = [as_task(task) for task in ([tasks] if isinstance(tasks, str | Task) else tasks)]
-    usual = plain(compared[0].name) if len(compared) == 1 else "compare"
     asked = Comparison(
         tasks=tuple(compared),
         methods=as_methods(methods),
-        output=Path("runs", usual) if output is None else Path(output),
+        output=usual_output(compared) if output is None else Path(output),
         seeds=seeds,
         folds=folds,
         select=select,

@@ -35,10 +35,10 @@ class Update:
         """Raise ValueError where the learning rate at the start is too large for it."""
 
     def before(self, weights: list[Tensor], lr: Rate) -> None:
-        """Ahead of Adam's step."""
+        """Before Adam's step."""
 
     def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:
-        """Behind it. divisors: what Adam has divided the mean gradient by, √v̂ + ε, of their shapes and made anew."""
+        """After it. divisors: what Adam has divided the mean gradient by, √v̂ + ε, of their shapes and made anew."""
 
     def penalty(self, weights: list[Tensor]) -> Tensor | None:
         """What it minimises beside the objective, a scalar in nats per datum; None: there is no such thing."""
@@ -56,13 +56,13 @@ class Bound:
         self.names = [] if update.penalty(self.weights) is None else [update.name]
 
     def before(self, terms: Tensor) -> Tensor:
-        """Ahead of Adam's step; returns the terms of the objective with the penalty behind them, where there is one."""
+        """Before Adam's step; returns the terms of the objective, and the penalty after them where there is one."""
         penalty = self.update.penalty(self.weights)
         self.update.before(self.weights, self._lr)
         return terms if penalty is None else torch.cat([terms, penalty[None]])
 
     def after(self) -> None:
-        """Behind Adam's step."""
+        """After Adam's step."""
         self.update.after(self.weights, self._lr, self._divisors)
 
     @property

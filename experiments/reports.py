@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from bayesreg.cli.command import Loudness, command, read, refused
+from bayesreg.cli.command import Verbosity, command, read, refused
 from bayesreg.cli.compare import Compare, run
 
 CIFAR = "--width 16 --augment --train-size 10000 --epochs 10"
@@ -48,7 +48,7 @@ def stale(name: str, folder: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Reports(Loudness):
+class Reports(Verbosity):
     """Make the committed reports again, from runs of their own. An interrupted one goes on where it was."""
 
     names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: ["compare"])

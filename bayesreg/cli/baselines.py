@@ -9,11 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from bayesreg.cli.command import Loudness, command, read, refused
+from bayesreg.cli.command import Verbosity, command, read, refused
 
 
 @dataclass(frozen=True)
-class Baselines(Loudness):
+class Baselines(Verbosity):
     """Print the baselines of a data set, judged on test."""
 
     name: Annotated[str, tyro.conf.Positional] = "digits"

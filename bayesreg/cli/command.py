@@ -1,4 +1,4 @@
-"""What all commands share: reading options, how loud they are, and how they end."""
+"""What all commands share: reading options, verbosity, and how they end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Positional = Annotated[Path, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
-class Loudness:
+class Verbosity:
     """How much a command says."""
 
     quiet: bool = False
@@ -39,10 +39,10 @@ class Loudness:
 
 
 def read(kind: Any, prog: str, usual: str = "WARNING") -> Any:
-    """The options from the command line, flags without their negation; the log is as loud as they say, or as usual."""
+    """The options from the command line, flags without their negation; the log says as much as they ask, or as usual."""
     asked = tyro.cli(kind, prog=prog, args=sys.argv[1:], config=CONFIG)
     with refused():
-        getattr(asked, "loudness", asked).apply(usual)
+        getattr(asked, "verbosity", asked).apply(usual)
     return asked
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from bayesreg.cli.command import Loudness, command, read, refused
+from bayesreg.cli.command import Verbosity, command, read, refused
 
 if TYPE_CHECKING:
     from bayesreg.comparison import Comparison
@@ -26,7 +26,7 @@ METHODS = ["none", "l1", "l2", "smoothness", "entropic", "ard", "l2@normal", "dr
 
 
 @dataclass(frozen=True)
-class Compare(Loudness):
+class Compare(Verbosity):
     """Compare methods that regularise a network: every method, strength and seed on every task, a table and a page.
 
     Strengths are chosen on validation, over as many candidates for each method, by seeds of their own; what is reported
@@ -74,7 +74,7 @@ class Compare(Loudness):
 
     def comparison(self) -> Comparison:
         """What is asked for. ValueError, TypeError or OSError for what cannot be."""
-        from bayesreg.comparison import Comparison
+        from bayesreg.comparison import Comparison, usual_output
         from bayesreg.grid import Where
         from bayesreg.methods import as_methods
 
@@ -83,11 +83,10 @@ class Compare(Loudness):
             raise ValueError(f"--{columns[0]} {getattr(self, columns[0])} plays no part: no table is compared on")
         methods = as_methods(self.methods)
         tasks = tuple(task for text in self.tasks for task in self._tasks(text))
-        name = tasks[0].name if len(tasks) == 1 else "compare"
         return Comparison(
             tasks=tasks,
             methods=methods,
-            output=self.output or Path("runs") / name,
+            output=self.output or usual_output(tasks),
             seeds=self.seeds,
             folds=self.folds,
             select=self.select,

@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from bayesreg.cli.command import Loudness, command, read, refused
+from bayesreg.cli.command import Verbosity, command, read, refused
 
 MANY = 20  # files of a folder that are one line
 
 
 @dataclass(frozen=True)
-class Files(Loudness):
+class Files(Verbosity):
     """Fetch the published files of a data set into the data root, or verify those that are there."""
 
     action: Annotated[Literal["fetch", "verify"], tyro.conf.Positional] = "verify"

@@ -6,11 +6,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayesreg.cli.command import Loudness, Positional, command, read, refused
+from bayesreg.cli.command import Positional, Verbosity, command, read, refused
 
 
 @dataclass(frozen=True)
-class Report(Loudness):
+class Report(Verbosity):
     """Make the report of all runs below a directory, a comparison's or others: which method won, by how much."""
 
     runs: Positional = Path("runs")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from bayesreg.cli import summary
-from bayesreg.cli.command import Loudness, command, read, refused
+from bayesreg.cli.command import Verbosity, command, read, refused
 from bayesreg.tasks import TASKS, Registered, kind, options
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Settings:
 def options_of(task: type[Registered]) -> type[Any]:
     """The options of a run of a task: the task's own and `Settings`, side by side."""
     flat = tyro.conf.arg(name="")
-    parts: list[tuple[str, Any]] = [("task", task), ("settings", Settings), ("loudness", Loudness)]
+    parts: list[tuple[str, Any]] = [("task", task), ("settings", Settings), ("verbosity", Verbosity)]
     typed: list[Any] = [(name, Annotated[part, flat], field(default_factory=part)) for name, part in parts]
     return make_dataclass(f"Run{task.__name__}", typed, frozen=True, namespace={"__doc__": task.__doc__})
 
@@ -148,7 +148,7 @@ def run(name: str, prog: str) -> None:
         one.check()
         directory = settings.output or one.directory("runs")
         runs.prepare(directory, one.config)
-    for term in [] if asked.loudness.quiet else one.method.prior(size).terms:
+    for term in [] if asked.verbosity.quiet else one.method.prior(size).terms:
         print(summary.sentence(term.describe(size)))
     shared = None if settings.output else Path("runs") / "baselines"
     try:

@@ -16,7 +16,7 @@ from bayesreg.update import Rate, Update
 
 @dataclass(frozen=True)
 class AdamW(Tuned, Update):
-    """θ ← (1 − lr_t · strength) θ ahead of each step of Adam, on tensors of two or more dimensions.
+    """θ ← (1 − lr_t · strength) θ before each step of Adam, on tensors of two or more dimensions.
 
     Adam divides the gradient of an L2 prior by √v̂, as every gradient, and so shrinks those weights least whose
     gradients are largest; this shrinks all alike. It minimises no penalty.

@@ -51,7 +51,7 @@ class Dropout(Tuned):
         if not dropped:
             raise ValueError(
                 f"{self.name} has no meaning for {type(net).__name__}: it has no Dropout of its own, and no layer of "
-                "weights behind its first; give it a hidden layer, or take another method"
+                "weights after its first; give it a hidden layer, or take another method"
             )
         for layer in dropped:
             layer.input_dropout = self.strength  # type: ignore[assignment]  # a number in the module tells networks apart
