@@ -39,7 +39,7 @@ class Verbosity:
 
 
 def read(kind: Any, prog: str, usual: str = "WARNING") -> Any:
-    """The options from the command line, flags without their negation; the log says as much as they ask, or as usual."""
+    """The options from the command line, flags without negation; the log says as much as they ask for, or as usual."""
     asked = tyro.cli(kind, prog=prog, args=sys.argv[1:], config=CONFIG)
     with refused():
         getattr(asked, "verbosity", asked).apply(usual)
