@@ -50,6 +50,17 @@ def claimed(directory: Path, config: Config, files: tuple[str, ...] = (), wait: 
         lock.release()
 
 
+def is_held(directory: Path) -> bool:
+    """Whether a process is at the run in the directory now."""
+    lock = FileLock(directory / ".claim")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 def _make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in directory.iterdir() if not path.name.startswith(".")}  # a claim is no work

@@ -16,6 +16,7 @@ from typing import Any
 import cloudpickle
 
 from bayesreg import __version__, stages, statistics
+from bayesreg.engine import Engine, Local
 from bayesreg.files import write_atomically
 from bayesreg.folder import FORMAT, PICKLED, SETTINGS, in_words, make_writable, settings
 from bayesreg.grid import Repeat, Run, Stage, Where, data_of, plain
@@ -41,7 +42,7 @@ class Comparison:
 
     seeds: of the runs that are reported; None takes 8, and 4 where each divides the rows into folds. folds: None takes
     5 for small data without a split of their own, else 1. select: the metric on validation that strengths are chosen
-    by. workers: runs at a time, which share the cores; None takes one a core.
+    by. engine: what does the runs.
     """
 
     tasks: tuple[Task, ...]
@@ -51,11 +52,12 @@ class Comparison:
     folds: int | None = None
     select: str = statistics.SELECT
     where: Where = HERE
-    workers: int | None = None
+    engine: Engine = field(default_factory=Local)
     failed: list[str] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)  # the directories of all that were asked for, below the output
     complete: bool = False  # every run was tried
+    noted: bool = False  # the folder holds this comparison
 
     @functools.cached_property
     def named(self) -> dict[str, Task]:
@@ -94,7 +96,7 @@ class Comparison:
         """Raise ValueError for what no comparison can be, and for a folder that holds another one."""
         whole("compare", most=MOST_SEEDS, seeds=SEEDS if self.seeds is None else self.seeds)
         whole("compare", folds=1 if self.folds is None else self.folds)
-        whole("compare", workers=1 if self.workers is None else self.workers)
+        self.engine.check(self.output)
         if self.select not in METRICS:
             raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
         if not self.tasks:
@@ -155,8 +157,6 @@ class Comparison:
             raise ValueError("; ".join(dict.fromkeys(self.refused.values())))
         make_writable(self.output)
         self.note(())
-        content = cloudpickle.dumps(replace(self, failed=[], refused={}, runs=set()))
-        write_atomically(self.output / PICKLED, lambda part: part.write_bytes(content))
         for (name, refused), reason in self.refused.items():
             log.warning("%s refused on %s: %s", refused, name, reason)
             self._refuse(name, refused, reason)
@@ -192,9 +192,14 @@ class Comparison:
         """Write that these runs belong to the study. A complete one that was there before stays until this one is."""
         self.runs |= {run.directory(self.output).relative_to(self.output).as_posix() for run in runs}
         path = self.output / SETTINGS
-        if self.complete or not path.exists() or not settings(self.output)["complete"]:
-            kept = json.dumps(self.record(), indent=2)
-            write_atomically(path, lambda part: part.write_text(kept))
+        there = settings(self.output) if path.exists() else {"complete": False}
+        if self.complete or not there["complete"]:
+            ours = json.loads(json.dumps(self.record()))
+            if not self.noted or any(there.get(part) != ours[part] for part in ("tasks", "methods")):
+                content = cloudpickle.dumps(replace(self, engine=Local(), failed=[], refused={}, runs=set()))
+                write_atomically(self.output / PICKLED, lambda part: part.write_bytes(content))
+                self.noted = True
+            write_atomically(path, lambda part: part.write_text(json.dumps(ours, indent=2)))
 
     def pairs(self) -> list[tuple[str, Method]]:
         """Every task, by name, with every method that has a meaning there."""

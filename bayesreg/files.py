@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
     """Let `write` fill a file beside `path`, then move it into place; the old file stays if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # on several machines a process has one number
     try:
         write(part)
         os.replace(part, path)

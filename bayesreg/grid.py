@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -145,6 +145,11 @@ class Run:
     def refuse(self, reason: str, root: str | Path) -> None:
         """Record why this run has no meaning, where it would have left its result."""
         runs.refuse(self.directory(root), self.config, reason, wait=True)
+
+    def fail(self, reason: str, root: str | Path) -> None:
+        """Record what stopped this run, unless another process is at it by now."""
+        with suppress(runs.Claimed):
+            runs.fail(self.directory(root), self.config, reason)
 
     def under(self, **changes: Any) -> Run:
         """The same run with another method or repeat."""

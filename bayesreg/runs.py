@@ -8,8 +8,9 @@ history.csv     one row an epoch: seconds, loss and its terms, validation metric
 posterior.pt    the weights, for `Posterior.load`
 scores.npz      what each test example contributed: its row in the data, −log p(y | x) and what else is a mean over
                 examples; that of the best constant prediction beside it
-result.json     final metrics, seconds, the prior in both conventions, versions, the key of the configuration;
-                written last, so that a directory without it is a run that did not end
+result.json     final metrics, seconds, the most memory that the process held (bytes), the prior in both conventions,
+                versions, the key of the configuration; written last, so that a directory without it is a run that did
+                not end
                 A run that only helps to choose a strength has neither posterior.pt nor scores.npz
 baselines.json  {name: {metric: value on test}} of what the data give without a network, where it was computed
 """
@@ -30,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bayesreg import baselines
+from bayesreg import baselines, memory
 from bayesreg.claims import Claimed, Config, claimed
 from bayesreg.datasets import Data
 from bayesreg.device import choose_device
@@ -42,7 +43,7 @@ from bayesreg.posterior import Posterior
 log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
-STATUS = ("done", "diverged", "refused")  # in result.json
+STATUS = ("done", "diverged", "refused", "failed")  # in result.json; what was refused or failed is tried again
 WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "scores.npz", "result.json")  # under the claim
 __all__ = ["Claimed", "Config", "describe", "done", "execute", "key", "load", "prepare", "refuse", "result", "scores"]
 
@@ -116,18 +117,27 @@ def done(directory: Path, config: Config) -> dict[str, Any] | None:
 
 
 def _done(directory: Path) -> dict[str, Any] | None:
-    """What was refused, and could be built now, has a meaning now."""
+    """What was refused, and could be built now, has a meaning now; what failed may go on from its checkpoint."""
     known = result(directory)
-    return None if known is None or known["status"] == "refused" else known
+    return None if known is None or known["status"] in ("refused", "failed") else known
 
 
 def refuse(directory: str | Path, config: Config, reason: str, wait: bool = False) -> None:
     """Record that this configuration cannot be run, and why, where a comparison goes on without it."""
-    directory = Path(directory)
-    with claimed(directory, config, WRITTEN, wait):
-        if result(directory) is None:
+    _leave(Path(directory), config, "refused", reason, wait)
+
+
+def fail(directory: str | Path, config: Config, reason: str) -> None:
+    """Record what stopped a run that did not end. `Claimed` where another process is at it by now."""
+    _leave(Path(directory), config, "failed", reason, wait=False)
+
+
+def _leave(directory: Path, config: Config, status: str, reason: str, wait: bool) -> None:
+    """Record why there is no result, where there is none."""
+    with claimed(directory, config, ("result.json",), wait):
+        if _done(directory) is None:
             metrics: dict[str, Any] = {"validation": {}, "test": {}}
-            _write(directory, config, {"status": "refused", "message": reason, "metrics": metrics, "seconds": {}})
+            _write(directory, config, {"status": status, "message": reason, "metrics": metrics, "seconds": {}})
 
 
 def _write(directory: Path, config: Config, outcome: dict[str, Any]) -> None:
@@ -138,9 +148,10 @@ def _write(directory: Path, config: Config, outcome: dict[str, Any]) -> None:
 def _execute(
     directory: Path, config: Config, model: Model, data: Data, test: bool, options: dict[str, Any]
 ) -> dict[str, Any]:
-    start = time.perf_counter()
+    start, device = time.perf_counter(), choose_device(options.get("device"))
+    memory.forget(device)
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
-    outcome["device"] = str(choose_device(options.get("device")))
+    outcome["device"] = str(device)
     try:
         watched = test or options.get("early_stopping", False)  # a curve, or the best epoch; else the end alone counts
         posterior = _fit(directory / "checkpoint.pt", model, data, data.validation if watched else None, options)
@@ -160,6 +171,7 @@ def _execute(
         "epoch": float(history["seconds"].median()) if len(history) else None,
         "total": time.perf_counter() - start,
     }
+    outcome["memory"] = memory.peak(device)._asdict()
     outcome |= describe(model, data)
     _write(directory, config, outcome)
     return outcome

@@ -10,9 +10,9 @@ by runs that have not seen the fold's test rows.
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bayesreg import statistics
+from bayesreg.claims import Claimed, is_held
+from bayesreg.engine import Job
 from bayesreg.files import FULL
-from bayesreg.folder import SHARED, in_words, pickled
+from bayesreg.folder import SHARED, in_words
 from bayesreg.grid import Repeat, Run, Where
 from bayesreg.methods import Method
 from bayesreg.progress import bar
-from bayesreg.sweep import Worker, crew, sweep
+from bayesreg.tasks import Task
 
 if TYPE_CHECKING:
     from bayesreg.comparison import Comparison
@@ -33,14 +35,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXTENSIONS = 1  # more candidates, where the best strength is at an edge
+PATIENCE = 0.5  # seconds between looks at the runs that another process is at
 Pair = tuple[str, str]  # the names of a task and a method
 
 
 class Stages:
     """Both stages of a comparison, on the same workers."""
 
-    def __init__(self, asked: Comparison, pool: list[Worker], shown: Any) -> None:
-        self.asked, self.pool, self.shown = asked, pool, shown
+    def __init__(self, asked: Comparison, shown: Any) -> None:
+        self.asked, self.shown = asked, shown
         self.tried: dict[Pair, list[Method]] = {}
         for name, method in asked.pairs():
             if len(method.candidates) > 1:
@@ -50,6 +53,7 @@ class Stages:
         """Do every run that is not done yet. OSError when the disk is full."""
         known: list[dict[str, Any]] = []
         self.shown.total = sum(self._number(name, method) for name, method in self.asked.pairs())
+        self.asked.engine.expected = self.shown.total
         new = {pair: list(found) for pair, found in self.tried.items()}
         for extension in range(EXTENSIONS + 1):
             known += self._do(self._tuning(new))
@@ -106,34 +110,67 @@ class Stages:
                             yield self._run(name, candidate, repeat)
 
     def _do(self, found: Iterable[Run]) -> list[dict[str, Any]]:
-        """Do runs on the workers, but those that are done; a row of what each gave."""
-        wanted = list(found)
+        """Do runs, but those that are done, here or by another comparison; a row of what each gave."""
+        wanted, elsewhere = list(found), list[Run]()
         self.asked.note(wanted)
+        rows: list[dict[str, Any]] = []
+        while wanted or elsewhere:
+            elsewhere += self._try(self._undone(wanted, rows), rows)
+            wanted, elsewhere = self._freed(elsewhere)
+        return rows
+
+    def _undone(self, wanted: Sequence[Run], rows: list[dict[str, Any]]) -> list[Run]:
+        """Those that are not done yet; the others give a row."""
         known = [run.done(run.directory(self.asked.output)) for run in wanted]
-        rows = [row(run, result) for run, result in zip(wanted, known, strict=True) if result is not None]
-        self.shown.update(len(rows))
-        wanted = [run for run, result in zip(wanted, known, strict=True) if result is None]
-        jobs = [functools.partial(_execute, self.asked.output, r.label, r.method, r.repeat, r.where) for r in wanted]
-        with closing(sweep(jobs, self.asked.workers, self.pool)) as outcomes:
+        rows += [row(run, result) for run, result in zip(wanted, known, strict=True) if result is not None]
+        self.shown.update(sum(result is not None for result in known))
+        return [run for run, result in zip(wanted, known, strict=True) if result is None]
+
+    def _try(self, wanted: Sequence[Run], rows: list[dict[str, Any]]) -> list[Run]:
+        """Do the runs, but those that another process is at: they are returned."""
+        elsewhere: list[Run] = []
+        if not wanted:  # nothing is started
+            return elsewhere
+        jobs = [Job((run.label, run.method, run.repeat), run.label) for run in wanted]
+        shared = (self.asked.output, self.asked.named, self.asked.where)
+        with closing(self.asked.engine.outcomes(_execute, shared, jobs)) as outcomes:
             for outcome in outcomes:
                 run = wanted[outcome.number]
+                if isinstance(outcome.error, Claimed):
+                    elsewhere.append(run)
+                    continue
                 self.shown.set_postfix_str(str(run), refresh=False)
                 self.shown.update()
-                if isinstance(outcome.error, OSError) and outcome.error.errno in FULL:
-                    raise outcome.error
-                if outcome.error is not None:
-                    self.asked.failed.append(f"{run}: {in_words(outcome.error)}")
-                    log.warning("failed: %s", self.asked.failed[-1])
-                else:
+                if outcome.error is None:
                     log.info("%s: %s", outcome.result["status"], run)
                     rows.append(row(run, outcome.result))
-        return rows
+                else:
+                    self._failed(run, outcome.error)
+        return elsewhere
+
+    def _failed(self, run: Run, error: BaseException) -> None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise error
+        self.asked.failed.append(f"{run}: {in_words(error)}")
+        log.warning("failed: %s", self.asked.failed[-1])
+        run.fail(in_words(error), self.asked.output)
+
+    def _freed(self, elsewhere: list[Run]) -> tuple[list[Run], list[Run]]:
+        """Those that another process has left, or ended with, and those that it is at still; waits for the first."""
+        if elsewhere:
+            log.info("another process is at %d runs", len(elsewhere))
+        while elsewhere:
+            held = [run for run in elsewhere if is_held(run.directory(self.asked.output))]
+            if len(held) < len(elsewhere):
+                return [run for run in elsewhere if run not in held], held
+            time.sleep(PATIENCE)
+        return [], []
 
 
 def run(asked: Comparison, progress: bool = True) -> None:
     """Both stages of a comparison that is prepared."""
-    with crew() as pool, bar(total=0, unit="run", desc="tune", show=progress) as shown:
-        Stages(asked, pool, shown).run()
+    with asked.engine, bar(total=0, unit="run", desc="tune", show=progress) as shown:
+        Stages(asked, shown).run()
 
 
 def row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +198,8 @@ def _or_minus_one(value: int | None) -> int:
     return -1 if value is None else value
 
 
-def _execute(folder: Path, task: str, method: Method, repeat: Repeat, where: Where) -> dict[str, Any]:
-    """One run, in a worker."""
-    run = Run(pickled(folder).named[task], method, repeat, where, task)
-    return run.execute(run.directory(folder), shared=folder / SHARED)
+def _execute(shared: tuple[Path, dict[str, Task], Where], content: tuple[str, Method, Repeat]) -> dict[str, Any]:
+    """One run, in a worker. `Claimed` where another process is at it."""
+    (folder, named, where), (label, method, repeat) = shared, content
+    run = Run(named[label], method, repeat, where, label)
+    return run.execute(run.directory(folder), shared=folder / SHARED, wait=False)

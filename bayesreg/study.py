@@ -14,6 +14,7 @@ from bayesreg import folder, report, runs, statistics
 from bayesreg.comparison import Comparison, usual_output
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
+from bayesreg.engine import Engine, as_engine
 from bayesreg.grid import Repeat, Run, Where, data_of
 from bayesreg.methods import as_methods
 from bayesreg.posterior import Posterior
@@ -43,7 +44,10 @@ def compare(
     name: str | None = None,
     device: str | None = None,
     threads: int | None = None,
+    engine: str | Engine = "local",
     workers: int | None = None,
+    timeout: float | None = None,
+    address: str | None = None,
     progress: bool = True,
 ) -> Study:
     """Compare methods that regularise a network: strengths chosen on validation, methods judged on test.
@@ -61,7 +65,9 @@ def compare(
     rest. select: the metric on validation that strengths are chosen by.
 
     output: the folder of the runs, runs/<name> where None; what is done there is not done again, so an interrupted
-    comparison goes on. workers: runs at a time; None takes one a core.
+    comparison goes on, and several on one folder share the work. engine: where runs take place, by name or as an
+    object, see `bayesreg.engine`; workers, timeout and address are options of an engine: runs at a time (None: as many
+    as there are cores, as far as memory goes), seconds after which a run is stopped, and where a cluster answers.
 
     Raises ValueError or TypeError, with what to write, before training, for whatever cannot be compared.
     """
@@ -83,7 +89,7 @@ def compare(
         folds=folds,
         select=select,
         where=Where(device=device, threads=threads),
-        workers=workers,
+        engine=as_engine(engine, workers=workers, timeout=timeout, address=address),
     )
     asked.check()
     asked.prepare()

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from inprocess import InProcess
 from torch import nn
 
 import bayesreg as br
 from bayesreg import folder, stages
 from bayesreg.comparison import Comparison
+from bayesreg.engine import Local
 from bayesreg.methods import as_methods
-from bayesreg.sweep import Outcome
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3)).astype("float32")
@@ -28,7 +29,9 @@ def net():
 
 def asked(output, methods=("none", "l2", "dropout", "early_stopping"), tasks=None, **options):
     tasks = tasks or (br.Task(lambda: nn.Sequential(nn.Linear(3, 4), nn.SiLU(), nn.Linear(4, 1)), DATA, epochs=1),)
-    return Comparison(tuple(tasks), as_methods(methods), Path(output), **({"seeds": 4, "folds": 1} | options))
+    return Comparison(
+        tuple(tasks), as_methods(methods), Path(output), **({"seeds": 4, "folds": 1, "engine": InProcess()} | options)
+    )
 
 
 @pytest.fixture
@@ -38,18 +41,15 @@ def done(monkeypatch, tmp_path):
     def make(judge, **options):
         made = []
 
-        def execute(folder, task, method, repeat, where):
+        def execute(shared, content):
+            task, method, repeat = content
             made.append((task, method, repeat))
             value = judge(method, repeat)
             status = "done" if np.isfinite(value) else "diverged"
             validation = {"nll": value, "r2": -value} if status == "done" else {}
             return {"status": status, "message": None, "metrics": {"validation": validation, "test": {}}}
 
-        def in_process(jobs, workers=None, pool=None):
-            return (Outcome(number, job()) for number, job in enumerate(jobs))
-
         monkeypatch.setattr(stages, "_execute", execute)
-        monkeypatch.setattr(stages, "sweep", in_process)
         grid = asked(tmp_path / "study", **options)
         grid.check()
         grid.prepare()
@@ -173,15 +173,10 @@ def test_a_method_without_a_meaning_is_refused_with_its_reason_and_the_others_ru
     assert (found["status"], found["message"]) == ("refused", reason)
 
 
-def killed(jobs, workers=None, pool=None):
-    for number, job in enumerate(jobs):
-        yield Outcome(number, error=RuntimeError("its worker was killed")) if number == 1 else Outcome(number, job())
-
-
-def test_a_killed_worker_costs_its_run_alone(done, monkeypatch):
+def test_a_killed_worker_costs_its_run_alone(done):
     grid, _ = done(bowl(0.1), methods=["none", "l2"])
-    monkeypatch.setattr(stages, "sweep", killed)
-    again = asked(grid.output, methods=["none", "l2"])
+    engine = InProcess(errors={1: RuntimeError("its worker was killed")})
+    again = asked(grid.output, methods=["none", "l2"], engine=engine)
     again.prepare()
     again.run(progress=False)
     assert len(again.failed) == 2  # one of each stage
@@ -216,17 +211,28 @@ def test_a_task_that_cannot_be_trained_is_refused(tasks, said, tmp_path):
     assert not (tmp_path / "study").exists()
 
 
-VALUES = {
-    f"{name}={value}": ({name: value}, rf"compare\({name}={value}\)")
-    for name in ("seeds", "folds", "workers")
-    for value in (0, -1, True, 2.5)
-} | {
-    "two folds": ({"folds": 2}, "folds=2 on mine: .*whole number, 3 to 20"),
-    "more folds than rows": ({"folds": 30}, "folds=30 on mine: .*3 to 20"),
-    "no metric": ({"select": "loss"}, "select='loss' is no metric: accuracy"),
-    "a metric of classes": ({"select": "accuracy"}, "select='accuracy' is no metric of mine: mse, rmse, r2, nll"),
-    "no task": ({"tasks": ()}, "no task"),
-}
+VALUES = (
+    {
+        f"{name}={value}": ({name: value}, rf"compare\({name}={value}\)")
+        for name in ("seeds", "folds")
+        for value in (0, -1, True, 2.5)
+    }
+    | {
+        f"workers={value}": ({"engine": Local(workers=value)}, rf"compare\(workers={value}\)")
+        for value in (0, -1, True, 2.5)
+    }
+    | {
+        f"timeout={value}": ({"engine": Local(timeout=value)}, rf"timeout={value}: give seconds")
+        for value in (0.0, -1.0, float("nan"))
+    }
+    | {
+        "two folds": ({"folds": 2}, "folds=2 on mine: .*whole number, 3 to 20"),
+        "more folds than rows": ({"folds": 30}, "folds=30 on mine: .*3 to 20"),
+        "no metric": ({"select": "loss"}, "select='loss' is no metric: accuracy"),
+        "a metric of classes": ({"select": "accuracy"}, "select='accuracy' is no metric of mine: mse, rmse, r2, nll"),
+        "no task": ({"tasks": ()}, "no task"),
+    }
+)
 
 
 @pytest.mark.parametrize(("options", "said"), VALUES.values(), ids=VALUES)

@@ -1,9 +1,9 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
-files, interrupts, progress, schedule, structure, labels → likelihoods, local, curvature, graph, nets, network,
+files, interrupts, memory, progress, schedule, structure, labels → likelihoods, local, curvature, graph, nets, network,
 datasets, metrics, prediction → baselines → baseline_cache → priors → model → device → units → guides → objective,
 update → step → checks, convergence → posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs, testing
-→ grid → sweep → statistics, report → folder → stages → comparison, conclusion → study → cli → experiments. The design
+→ grid → engine → statistics, report → folder → stages → comparison, conclusion → study → cli → experiments. The design
 lists fit before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets,
 datasets and metrics import nothing else of the package but files, interrupts, progress and structure: a cache and a
 download must not leave half a file, nor be silent.
@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"files", "interrupts", "progress", "schedule", "structure", "labels"},
+    {"files", "interrupts", "memory", "progress", "schedule", "structure", "labels"},
     {"graph", "likelihoods", "local", "curvature", "nets", "network", "datasets", "metrics", "prediction"},
     {"baselines"},
     {"baseline_cache"},
@@ -33,7 +33,7 @@ LAYERS = [
     {"methods", "tasks"},
     {"runs", "testing"},
     {"grid"},
-    {"sweep"},
+    {"engine"},
     {"statistics", "report"},
     {"folder"},
     {"stages"},

@@ -3,21 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from inprocess import InProcess
 from torch import nn
 
 import bayesreg as br
-from bayesreg import folder, stages
-from bayesreg.sweep import Outcome
+from bayesreg.engine import ENGINES
 
 TRAIN, INPUTS = 60, 30
 
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
-    monkeypatch.setattr(
-        stages, "sweep", lambda jobs, workers=None, pool=None: (Outcome(n, job()) for n, job in enumerate(jobs))
-    )
-    folder._pickled.cache_clear()
+    monkeypatch.setitem(ENGINES, "local", InProcess)
 
 
 def few(x, y):

@@ -4,18 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from inprocess import InProcess
 from torch import nn
 
 import bayesreg as br
-from bayesreg import stages
-from bayesreg.folder import _pickled
-from bayesreg.sweep import Outcome
+from bayesreg.engine import ENGINES
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3))
@@ -41,12 +41,11 @@ def in_process(monkeypatch):
     """Runs are done here, not by workers; returns the list of how many each stage had."""
     numbers = []
 
-    def sweep(jobs, workers=None, pool=None):
-        numbers.append(len(jobs))
-        return (Outcome(number, job()) for number, job in enumerate(jobs))
+    @dataclass
+    class Counting(InProcess):
+        grids: list = field(default_factory=lambda: numbers)
 
-    monkeypatch.setattr(stages, "sweep", sweep)
-    _pickled.cache_clear()
+    monkeypatch.setitem(ENGINES, "local", Counting)
     return numbers
 
 
@@ -149,13 +148,13 @@ def test_more_methods_and_seeds_go_on_with_what_is_done(made, in_process):
     before, kept = written(folder), (folder / "study.json").read_bytes()
     options = SMALL | {"seeds": 3}
     more = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1", "l1:0.1"], output=folder, **options)
-    assert in_process == [0, 5]  # one more seed of two methods, three of the new one
+    assert in_process == [5]  # one more seed of two methods, three of the new one
     after = written(folder)
     assert {path: after[path] for path in before} == before
     assert more.results["seeds"].tolist() == [3, 3, 3]
     assert more.posterior("table", "l1:0.1") is not None
     again = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1", "early_stopping"], output=folder, **SMALL)
-    assert in_process[2:] == [0, 0]
+    assert in_process == [5]
     assert written(folder) == after
     pd.testing.assert_frame_equal(again.results, study.results)  # nothing of the other study is in it
     assert (folder / "study.json").read_bytes() == kept
@@ -216,22 +215,18 @@ def test_a_method_without_a_meaning_and_one_that_diverges_are_rows(in_process, t
     assert br.Study.open(tmp_path).results.set_index("method").loc["smoothness", "status"] == "refused"
 
 
-def test_a_run_that_fails_is_a_method_that_is_incomplete(in_process, tmp_path, monkeypatch):
-    def sweep(jobs, workers=None, pool=None):
-        for number, job in enumerate(jobs):
-            yield Outcome(number, error=RuntimeError("killed")) if number == 1 else Outcome(number, job())
-
-    monkeypatch.setattr(stages, "sweep", sweep)
-    study = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1"], output=tmp_path, **SMALL)
+def test_a_run_that_fails_is_a_method_that_is_incomplete(tmp_path):
+    engine = InProcess(errors={1: RuntimeError("killed")})
+    study = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1"], output=tmp_path, engine=engine, **SMALL)
     row = study.results.set_index("method").loc["l2:0.1"]
     assert (row["status"], row["reason"]) == ("incomplete", "a run that it needs is not finished")
     assert study.failed == ["table l2:0.1 seed 0: RuntimeError: killed"]
     assert "l2:0.1 on table incomplete: a run that it needs is not finished" in repr(study)
 
 
-def test_a_study_of_which_no_run_is_done_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "sweep", lambda jobs, workers=None, pool=None: (o for o in ()))
-    study = br.compare(net, TABLE, target="price", methods=["none", "l2"], output=tmp_path, **SMALL)
+def test_a_study_of_which_no_run_is_done_says_so(tmp_path):
+    engine = InProcess(errors=dict.fromkeys(range(99), RuntimeError("killed")))
+    study = br.compare(net, TABLE, target="price", methods=["none", "l2"], output=tmp_path, engine=engine, **SMALL)
     assert study.recommendation.startswith("Nothing to recommend: no method finished")
     assert "none on table incomplete: a run that it needs is not finished" in repr(study)
     assert study.results["status"].tolist() == ["incomplete"] * 2

@@ -59,8 +59,14 @@ class Compare(Verbosity):
     """Adam's learning rate at the start; None takes each task's own."""
     train_size: int | None = None
     """Train on that many examples only; None takes all. Of registered tasks alone."""
+    engine: str = "local"
+    """Where runs take place: local, worker processes on this machine."""
     workers: int | None = None
-    """Runs at a time, which share the cores; None takes one a core."""
+    """Runs at a time, which share the cores; None takes one a core, as far as memory goes."""
+    timeout: float | None = None
+    """Seconds after which a run is stopped; None lets it go on."""
+    address: str | None = None
+    """Where a cluster answers."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
     threads: int | None = None
@@ -75,6 +81,7 @@ class Compare(Verbosity):
     def comparison(self) -> Comparison:
         """What is asked for. ValueError, TypeError or OSError for what cannot be."""
         from bayesreg.comparison import Comparison, usual_output
+        from bayesreg.engine import as_engine
         from bayesreg.grid import Where
         from bayesreg.methods import as_methods
 
@@ -91,7 +98,7 @@ class Compare(Verbosity):
             folds=self.folds,
             select=self.select,
             where=Where(device=self.device, threads=self.threads),
-            workers=self.workers,
+            engine=as_engine(self.engine, workers=self.workers, timeout=self.timeout, address=self.address),
         )
 
     def _tasks(self, text: str) -> list[Task]:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ class Run(NamedTuple):
 def record(folder: Path) -> Run:
     """The run in a folder. FileNotFoundError where it did not end, ValueError for a file that no run writes so."""
     result = outside.read_json(folder / "result.json")
+    if result.get("status") == "failed":
+        raise FileNotFoundError("it did not end")
     config = outside.read_json(folder / "config.json")
     if not set(config) >= {"task", "candidate", "replicate"}:
         raise ValueError(
@@ -128,9 +131,19 @@ def unfinished(config: Path) -> str:
     try:
         run = {role: outside.table(own, role) for role, own in outside.read_json(config).items()}
         task, candidate, replicate = (run[role] for role in ROLES)
-        return outside.prose(f"{task['dataset']}, {candidate['text']}, seed {replicate['seed']}: not finished")
+        why = failure(config.parent) or "not finished"
+        return outside.prose(f"{task['dataset']}, {candidate['text']}, seed {replicate['seed']}: {why}")
     except (OSError, ValueError, KeyError, RecursionError):
         return "not finished"
+
+
+def failure(folder: Path) -> str | None:
+    """What stopped a run that did not end, where something has said so."""
+    with suppress(OSError, ValueError):
+        result = outside.read_json(folder / "result.json")
+        if result.get("status") == "failed":
+            return outside.message(result.get("message"), "message in result.json")
+    return None
 
 
 def natural(terms: Any) -> str:

@@ -5,16 +5,17 @@ import json
 import logging
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from inprocess import InProcess
 
-from bayesreg import stages, sweep
 from bayesreg.cli import compare
 from bayesreg.cli.compare import Compare
+from bayesreg.engine import ENGINES
 from bayesreg.methods import Method
 from bayesreg.tasks.diabetes import Diabetes
 
@@ -52,27 +53,21 @@ task = br.Task(lambda: Net(Size()), (x, (x[:, 0] > 0).long() + (x[:, 1] > 0).lon
 
 @pytest.fixture
 def here(monkeypatch):
-    """In place of workers: every job is done in this process."""
-
-    def swept(jobs, workers=None, pool=None):
-        for number, job in enumerate(jobs):
-            yield sweep.Outcome(number, job())
-
-    monkeypatch.setattr(stages, "sweep", swept)
+    """In place of workers: every run is done in this process."""
+    monkeypatch.setitem(ENGINES, "local", InProcess)
 
 
 @pytest.fixture
 def outcomes(monkeypatch):
-    """In place of workers: every job has the next of these errors, or none."""
-    errors = []
+    """In place of workers: the runs of every stage meet these errors, by number."""
+    met = {}
 
-    def swept(jobs, workers=None, pool=None):
-        yield from (
-            sweep.Outcome(number, {}, error) for number, (_, error) in enumerate(zip(jobs, errors, strict=False))
-        )
+    @dataclass
+    class Failing(InProcess):
+        errors: dict = field(default_factory=lambda: met)
 
-    monkeypatch.setattr(stages, "sweep", swept)
-    return errors
+    monkeypatch.setitem(ENGINES, "local", Failing)
+    return met
 
 
 @pytest.fixture
@@ -252,7 +247,7 @@ def test_a_task_that_memory_does_not_suffice_for_is_refused(bayesreg, tmp_path, 
 
 
 def test_failures_are_said_where_there_is_nothing_to_report(bayesreg, outcomes):
-    outcomes += [ValueError("it is broken"), RuntimeError("it is, too")]
+    outcomes |= {0: ValueError("it is broken"), 1: RuntimeError("it is, too")}
     status, _, err = bayesreg("compare", "diabetes", "--methods", "none", "--seeds", 2, "--folds", 1, *SHORT)
     assert status == 1
     assert "failed: diabetes none seed 0: it is broken\n" in err
@@ -262,7 +257,8 @@ def test_failures_are_said_where_there_is_nothing_to_report(bayesreg, outcomes):
 
 
 def test_a_full_disk_stops_a_comparison(bayesreg, outcomes):
-    outcomes += [ValueError("it is broken"), OSError(errno.ENOSPC, "No space left on device", "runs/x"), KeyError("x")]
+    full = OSError(errno.ENOSPC, "No space left on device", "runs/x")
+    outcomes |= {0: ValueError("it is broken"), 1: full, 2: KeyError("x")}
     status, out, err = bayesreg("compare", "diabetes", "--methods", "none", "--seeds", 3, "--folds", 1, *SHORT)
     assert status == 1
     assert "it is broken" in err

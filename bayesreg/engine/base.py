@@ -1,0 +1,109 @@
+"""What an engine is: where the runs of a comparison take place.
+
+All that is to be known of a run stands in its own directory, so an engine keeps no state: whichever process does a run
+claims the directory, goes on from its checkpoint and leaves its result there.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, NamedTuple, Self
+
+from bayesreg.memory import Memory
+from bayesreg.priors.base import whole
+
+TRIES = 2  # of a job whose worker was killed
+
+
+class Job(NamedTuple):
+    """One run to do. kind: jobs of one kind, as of one task, need about the same memory."""
+
+    content: Any
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job: its result, or the error that stopped it. seconds: that it took, where it was done."""
+
+    number: int
+    result: Any = None
+    error: BaseException | None = None
+    seconds: float = math.nan
+
+
+class Killed(RuntimeError):
+    """The worker process of a job was killed, as often as the job was tried."""
+
+
+class TimedOut(RuntimeError):
+    """A job took longer than was allowed, and was stopped."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(
+            f"it took longer than the timeout of {timeout:g} s; with a longer one it goes on from its checkpoint"
+        )
+
+
+@dataclass
+class Engine(ABC):
+    """Where runs take place: several at a time, in processes that live for many, each of which may be killed.
+
+    A subclass defines `outcomes`, and `check` and `close` where it has something to check or to close. One engine does
+    one grid after another, then `close` ends its workers; used as a context manager it does so by itself.
+
+    workers: runs at a time; None takes as many as there is room for. timeout: seconds after which a run is stopped.
+    """
+
+    name: ClassVar[str]
+    workers: int | None = None
+    timeout: float | None = None
+    needs: dict[str, Memory] = field(default_factory=dict, init=False, repr=False)  # of a job, by kind, as measured
+    expected: int | None = field(default=None, init=False, repr=False)  # jobs in all; None: nobody knows
+    running: int = field(default=0, init=False, repr=False)  # jobs, now
+
+    @classmethod
+    def options(cls) -> list[str]:
+        """The names of its options."""
+        return [option.name for option in fields(cls) if option.init]
+
+    def check(self, folder: Path) -> None:
+        """Raise ValueError or TypeError, before the first run, for what would stop them all."""
+        if self.workers is not None:
+            whole("compare", workers=self.workers)
+        if self.timeout is not None and not (math.isfinite(self.timeout) and self.timeout > 0):
+            raise ValueError(f"timeout={self.timeout}: give seconds, above 0")
+
+    @abstractmethod
+    def outcomes(
+        self, function: Callable[[Any, Any], Any], shared: Any, jobs: Sequence[Job]
+    ) -> Generator[Outcome, None, None]:
+        """Yield the outcome of function(shared, job.content) for each job, as they come, whatever becomes of others.
+
+        cloudpickle takes the function and what it is given; `shared` goes to each worker once. A job that raises is an
+        outcome with the error. One whose worker is killed is tried again once, then it is `Killed`; one that takes
+        longer than `timeout` is stopped, `TimedOut`. A result that is a dict may tell the job's "memory". The generator
+        may be closed early, and stops what it is at.
+        """
+
+    def learn(self, kind: str, memory: Any) -> None:
+        """Note what a job of a kind came to need, as {"main": bytes, "gpu": bytes}."""
+        if isinstance(memory, dict):
+            known = self.needs.get(kind, Memory())
+            self.needs[kind] = Memory(*(max(memory.get(part) or 0, known[i]) for i, part in enumerate(Memory._fields)))
+
+    def close(self) -> None:  # noqa: B027  (some have nothing to end)
+        """End what was started. An engine that is used again afterwards starts anew."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
