@@ -7,7 +7,7 @@ TORCH ?= torch
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: compare reports test lint format clean
+.PHONY: compare reports test chaos lint format clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.compare
@@ -18,6 +18,10 @@ reports: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+# Kills, signals, full disks, runs that hang: ten minutes, each test in processes of its own
+chaos: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts="-ra --strict-markers --durations=0" tests/chaos
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -31,6 +31,8 @@ from bayesreg.update import Update
 
 log = logging.getLogger(__name__)
 
+SAVED_EVERY = 20.0  # seconds at least, between two checkpoints
+
 
 class Diverged(ArithmeticError):
     """The loss became NaN or infinite. epoch and step count from 1; terms: nats per datum at that step."""
@@ -255,9 +257,9 @@ class _Run:
             named = dict(zip(self.step.names, terms[step].tolist(), strict=True))
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
-    def save(self, checkpoint: Checkpoint, every: float = 20.0) -> None:
-        """Write the checkpoint, at most once in `every` seconds."""
-        if checkpoint.path is None or time.monotonic() - self._saved_at < every:
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint, unless the last one is young."""
+        if checkpoint.path is None or time.monotonic() - self._saved_at < SAVED_EVERY:
             return
         state = {
             "step": self.step.state(),

@@ -8,14 +8,13 @@ GPU what PyTorch allocates there.
 from __future__ import annotations
 
 import json
-import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
+from bayesreg import memory
 from bayesreg.device import give_back, surroundings
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import Key, prepare, synchronise
@@ -23,7 +22,6 @@ from benchmarks.contestants import Key, prepare, synchronise
 STEPS = 5
 PARTS = ("before", "preparing", "training", "again")
 ROOT = Path(__file__).parents[1]
-STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def measure(key: Key, device: torch.device) -> dict[str, float]:
@@ -48,11 +46,11 @@ def rise(key: Key, device: torch.device) -> dict[str, float]:
 
 def _rise(problem: Problem, key: Key, device: torch.device) -> dict[str, float]:
     give_back()
-    _forget(device)
+    memory.forget(device)
     before = _held(device)
     ready = prepare(problem, key.prior, key.guide, key.contestant)
     preparing = _peak(device) - before
-    _forget(device)
+    memory.forget(device)
     for _ in range(STEPS):
         ready.step()
     synchronise(device)
@@ -60,30 +58,11 @@ def _rise(problem: Problem, key: Key, device: torch.device) -> dict[str, float]:
 
 
 def _peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else memory.peak(device).main
 
 
 def _held(device: torch.device) -> int:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _status("VmRSS") or _peak(device)
-
-
-def _forget(device: torch.device) -> None:
-    """Let the peak start again from what is held now; where the kernel has no such wish, peaks only rise."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    elif FORGET.exists():
-        FORGET.write_text("5")
-
-
-def _status(field: str) -> int:
-    """Bytes; 0 where the system is not Linux."""
-    found = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
-    return int(found[1]) * 1024 if found else 0
-
-
-_UNIT = 1 if sys.platform == "darwin" else 1024
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else memory.status("VmRSS") or _peak(device)
 
 
 def main() -> None:
