@@ -5,12 +5,18 @@ from comparison import MINE, contents, finish, start
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    """The contents of a folder of runs that nothing has disturbed."""
+def done(tmp_path_factory):
+    """The place of a comparison that nothing has disturbed."""
     place = tmp_path_factory.mktemp("undisturbed")
     (place / "mine.py").write_text(MINE)
     finish(start(place))
-    return contents(place / "runs")
+    return place
+
+
+@pytest.fixture(scope="session")
+def undisturbed(done):
+    """The contents of its folder of runs."""
+    return contents(done / "runs")
 
 
 @pytest.fixture

@@ -46,22 +46,22 @@ def task(name, **options):
 tasks = [task(function.__name__, augment=function) for function in (raises, hangs, allocates)]
 tasks += [task("diverges", lr=1e30), task("fine")]
 """
-GRID = ["--methods", "none", "l2:0.1", "--seeds", "2", "--folds", "1"]
+GRID = ["--methods", "none", "l2:0.1", "--seeds", "1", "--folds", "1"]
 
 
 def test_what_raises_hangs_diverges_or_asks_for_all_memory_costs_itself_alone(tmp_path):
     (tmp_path / "fails.py").write_text(FAILS)
     begin = time.monotonic()
-    out, err = finish(start(tmp_path, "runs", "--timeout", "4", grid=GRID, file="fails.py"), status=1)
+    out, err = finish(start(tmp_path, "runs", "--timeout", "20", grid=GRID, file="fails.py"), status=1)
     assert time.monotonic() - begin < 120
-    said = {"raises": "a bug in somebody's augmentation", "hangs": "longer than the timeout of 4 s"}
+    said = {"raises": "a bug in somebody's augmentation", "hangs": "longer than the timeout of 20 s"}
     said |= {"allocates": "allocate", "diverges": "not finite"}
     for task, why in said.items():
         results = [json.loads(path.read_text()) for path in (tmp_path / "runs" / task).rglob("result.json")]
-        assert len(results) == 4
+        assert len(results) == 2
         assert {result["status"] for result in results} == {"diverged" if task == "diverges" else "failed"}
         assert all(why in result["message"] for result in results), results
-        assert task == "diverges" or err.count(f"failed: {task}") >= 4
+        assert task == "diverges" or err.count(f"failed: {task}") >= 2
     study = br.Study.open(tmp_path / "runs")
     table = study.results.set_index(["task", "method"])
     assert table.loc["fine", "status"].eq("done").all()

@@ -8,7 +8,7 @@ import signal
 import time
 from collections import Counter
 
-from comparison import LONG, children, contents, ended, finish, is_there, kill, start, workers
+from comparison import LONG, children, contents, ended, finish, is_there, kill, start, steps, workers
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "100"))
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
@@ -93,23 +93,19 @@ def test_signals_end_it_within_two_seconds_and_it_goes_on(place, undisturbed):
     assert contents(place / "runs") == undisturbed
 
 
-def test_three_comparisons_share_one_folder(place, undisturbed):
-    processes = [start(place, "runs", "--verbose", "--report", f"page{number}") for number in range(3)]
-    said = [finish(process) for process in processes]
-    done = [line for _, err in said for line in err.splitlines() if line.startswith("done: ")]
-    runs = [path for path in undisturbed if path.endswith("config.json")]
-    assert len(done) == len(set(done)) == len(runs)  # none twice
-    assert contents(place / "runs") == undisturbed
-    tables = {out.replace(f"page{number}", "page") for number, (out, _) in enumerate(said)}
+def test_three_comparisons_share_one_folder(place, done, undisturbed):
+    processes = [start(place, "runs", "--report", f"page{number}") for number in range(3)]
+    tables = {finish(process)[0].replace(f"page{number}", "page") for number, process in enumerate(processes)}
     assert len(tables) == 1
+    assert contents(place / "runs") == undisturbed
+    assert steps(place) == steps(done)  # nothing was done twice
 
 
 def test_two_different_comparisons_share_what_they_have_in_common(place):
-    grids = [["--methods", "none", other, "--seeds", "4", "--folds", "1"] for other in ("l2", "dropout")]
-    processes = [
-        start(place, "runs", "--verbose", "--report", f"page{number}", grid=grid) for number, grid in enumerate(grids)
-    ]
-    said = [finish(process) for process in processes]
-    done = [line for _, err in said for line in err.splitlines() if line.startswith("done: ")]
-    assert len(done) == len(set(done))
-    assert [("l2" in out, "dropout" in out) for out, _ in said] == [(True, False), (False, True)]
+    grids = [["--methods", "none", other, "--seeds", "4", "--folds", "1"] for other in ("l2:0.1", "dropout:0.1")]
+    processes = [start(place, "runs", "--report", f"page{n}", grid=grid) for n, grid in enumerate(grids)]
+    said = [finish(process)[0] for process in processes]
+    assert [("l2" in out, "dropout" in out) for out in said] == [(True, False), (False, True)]
+    together = steps(place)
+    finish(start(place, "apart", grid=grids[0]))
+    assert together == steps(place) - together + (steps(place) - together) // 2  # 3 methods, not 4, to 2
