@@ -158,64 +158,63 @@ class Gradient:
         numbers than plain Pyro gives for this batch.
         """
         since = ""
-        ways = {"compiled": self._compiled} if compile else {"captured before, and checked": self._again}
+        ways = {"compiled": self._compiled} if compile else {}
         for way, make in (ways | {"captured": self._captured}).items():
             start = time.perf_counter()
             with self._kept(y.device), only_new_garbage():
                 try:
                     step = make(x, y)
                 except Exception as error:  # whatever a user's network does that cannot be traced
-                    if make != self._again:
-                        since += f", since it cannot be {way} ({reason(error, self.objective.model.net)})"
+                    since += f", since it cannot be {way} ({reason(error, self.objective.model.net)})"
                     continue
-            if step is not None:
-                self._steps[self.kind(x, y)] = step
-                return f"{way} in {time.perf_counter() - start:.2g} s{since}"
+            self._steps[self.kind(x, y)] = step
+            return f"{way} in {time.perf_counter() - start:.2g} s{since}"
         return f"plain Pyro{since}"
 
-    def _again(self, x: X, y: Tensor) -> Compute | None:
-        """By the graph of an earlier fit that differs in what is an input of it, if it is as near to plain Pyro here."""
-        numbers = self._numbers()
-        found = PROGRAMS.find(self._identity(x, y, numbers), numbers.values)
-        if found is None:
-            return None
-        program, apart = found
-        step = program.bind([*self._fixed, *self._given], numbers.values)
-        again = self._verify(step, x, y)
-        return step if all(now <= 10 * then for now, then in zip(again, apart, strict=True)) else None
-
     def _captured(self, x: X, y: Tensor) -> Compute:
-        program, numbers = self._program(x, y)
-        step = program.bind([*self._fixed, *self._given], numbers.values)
+        """By the graph of an earlier fit, where it is as near to plain Pyro as it was there; else by a new one."""
+        key, numbers, inputs = self._identity(x, y), self._numbers(), [*self._fixed, *self._given]
+        program, before = (key and PROGRAMS.find(key, numbers.values)) or (None, [])
+        if program:
+            step = program.bind(inputs, numbers.values)
+            with suppress(ArithmeticError):
+                if all(now <= 10 * then for now, then in zip(self._verify(step, x, y), before, strict=True)):
+                    return step
+        program = self._program(x, y, numbers)
+        step = program.bind(inputs, numbers.values)
         apart = self._verify(step, x, y)
-        with suppress(Exception):  # of what pickle does not take: nothing that it is told apart by
-            PROGRAMS.keep(self._identity(x, y, numbers), numbers.values, program, apart)
+        if key:
+            PROGRAMS.keep(key, numbers.values, program, apart)
         return step
 
-    def _program(self, x: X, y: Tensor) -> tuple[Program, Numbers]:
+    def _program(self, x: X, y: Tensor, numbers: Numbers) -> Program:
         """With the prior's numbers as inputs, unless its code takes nothing but floats."""
-        numbers = self._numbers()
         try:
             with numbers.as_inputs():
                 traced = self._traced(x, y)
-        except OverflowError:
+        except OverflowError:  # another attempt would take as long
             raise
-        except Exception:  # of the network, which is then raised again, or of a prior
-            numbers, traced = numbers.tied(), self._traced(x, y)
-        return simplify(traced, len(self._fixed), len(self._given), numbers), numbers
+        except Exception:  # of the network, which raises it again, or of a prior
+            numbers.tie()
+            traced = self._traced(x, y)
+        return simplify(traced, len(self._fixed), len(self._given), numbers)
 
     def _numbers(self) -> Numbers:
         return Numbers(self.objective.model.prior.terms)
 
-    def _identity(self, x: X, y: Tensor, numbers: Numbers) -> str:
-        """Of the graph for such batches, whatever the numbers of the prior, the weights and the buffers are."""
+    def _identity(self, x: X, y: Tensor) -> str | None:
+        """Of the graph for such batches, whatever the numbers of the prior, the weights and the buffers are.
+
+        None where there is something that pickle does not take: it cannot be told from anything else.
+        """
         model, batch = self.objective.model, (*structure.leaves(x), y)
         kind = [(t.shape, t.dtype, t.stride(), t.device) for t in batch], structure.form(x)
         state = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
-        unheeded = model.start, model.units  # where inference starts
-        with numbers.as_inputs():
+        inputs = [*self.objective.parameters(), *self.objective.buffers()]
+        with suppress(Exception), self._numbers().as_inputs():
             function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state))
-            return identity(function, [*self.objective.parameters(), *self.objective.buffers()], unheeded)
+            return identity(function, inputs, unheeded=(model.start, model.units))  # where inference starts
+        return None
 
     def _traced(self, x: X, y: Tensor) -> fx.GraphModule:
         return trace(partial(self._plain, structure.form(x)), [*self._fixed, *self._given, *structure.leaves(x), y])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import hashlib
 import io
+import sys
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -39,15 +40,17 @@ class _Reader(cloudpickle.Pickler):
         self._unheeded = {id(part) for part in unheeded}
 
     def persistent_id(self, value: Any) -> Any:
+        if type(value) is str:
+            return sys.intern(value)  # or it would count which of two equal texts are one object
         if id(value) in self._unheeded:
-            return "unheeded"
+            return ("unheeded",)
         if isinstance(value, Tensor):
             return self._tensor(value)
-        return "number" if isinstance(value, Number) else None
+        return ("number",) if isinstance(value, Number) else None
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, nn.Module):  # with what its own pickling leaves out
-            return copyreg.__newobj__, (type(value),), _state(value)
+            return copyreg.__newobj__, (type(value),), _state(value)  # type: ignore[attr-defined]
         if isinstance(value, Trace):  # of a guide's prototype; the values in it are where inference starts
             return dict, ([(name, _of_site(site)) for name, site in value.nodes.items()],)
         if isinstance(value, weakref.ref):
@@ -65,8 +68,12 @@ class _Reader(cloudpickle.Pickler):
 
 
 def _state(module: nn.Module) -> dict[str, Any]:
-    """A module's attributes, without the numbers that a process counts by: in the names of guides, and of hooks."""
-    state = {name: value for name, value in vars(module).items() if name != "_pyro_name"}
+    """A module's attributes, without the numbers that a process counts by, in the names of guides and for hooks.
+
+    A recurrent layer lists its parameters once more, or tensors that have stood in for them.
+    """
+    listed = ("_flat_weights", "_flat_weight_refs") if isinstance(module, nn.RNNBase) else ()
+    state = {name: value for name, value in vars(module).items() if name not in ("_pyro_name", *listed)}
     hooks = {name: value for name, value in state.items() if "_hooks" in name and isinstance(value, dict)}
     order = sorted({number for value in hooks.values() for number in value})
     return state | {
@@ -74,7 +81,9 @@ def _state(module: nn.Module) -> dict[str, Any]:
     }
 
 
-def _of_site(site: dict[str, Any]) -> Any:
+def _of_site(site: dict[str, Any]) -> list[Any]:
     """What guides look at when they run."""
-    fn, own = site.get("fn"), [site.get(name) for name in ("type", "infer", "is_observed", "cond_indep_stack")]
-    return own, None if site["type"] != "sample" else (fn.support, fn.event_dim, fn.batch_shape, fn.event_shape)
+    known = [site.get(name) for name in ("type", "infer", "is_observed", "cond_indep_stack")]
+    return known + [
+        getattr(site.get("fn"), name, None) for name in ("support", "event_dim", "batch_shape", "event_shape")
+    ]

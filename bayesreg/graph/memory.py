@@ -43,7 +43,7 @@ def in_place(graph: fx.Graph) -> None:
 
 
 def keep(graph: fx.Graph) -> list[tuple[torch.Size, torch.dtype]]:
-    """Long vectors on the CPU are written to memory kept from call to call; returns of what shapes, inputs that come last.
+    """Long vectors on the CPU are written to memory kept from call to call, inputs that come last; returns its shapes.
 
     A density over all weights makes many, and to ask the system for 50 MB, filled with zeros, takes longer than to
     compute them.

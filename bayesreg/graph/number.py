@@ -66,6 +66,9 @@ class Number:
     def __repr__(self) -> str:
         return self.ask(repr, self)
 
+    def __format__(self, spec: str) -> str:
+        return self.ask(format, self, spec)
+
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         first, name = args[0] if args and not kwargs else None, func.__name__
@@ -136,7 +139,6 @@ class Numbers:
             for (own, name), value in zip(self._places, self.values, strict=True):
                 own[name] = value
 
-    def tied(self) -> Numbers:
-        """The same for a graph that none of them is an input of: it is good for these values alone."""
+    def tie(self) -> None:
+        """Let the graph be good for these values alone, where none of them is an input of it."""
         self.tensors, self.ties = [], [(tuple, self.values)]
-        return self
