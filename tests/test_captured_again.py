@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -202,6 +204,17 @@ def test_a_prior_may_be_shared_and_stays_as_it_is(traces):
         gradient_of(NETS["mlp"][0], prior, size=size)
     assert prior == br.L2(0.5) + br.Entropic(0.1)
     assert len(traces) == 1
+
+
+def test_what_is_kept_holds_neither_model_nor_prior():
+    gradient, *_ = gradient_of(NETS["dropout"][0], "ard:0.3", "normal")
+    model = weakref.ref(gradient.objective.model)
+    prior = weakref.ref(gradient.objective.model.prior)
+    assert len(PROGRAMS) == 1
+    del gradient
+    gc.collect()
+    assert model() is None
+    assert prior() is None
 
 
 # --- Several at once ---

@@ -3,7 +3,8 @@
 `make_fx` runs the function once and writes down its tensor operations. Much of what a probabilistic program does on
 every step comes out the same on every step (once.py), and much of its time goes into asking for memory (memory.py) and
 into copying it (parts.py); `simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as
-they are.
+they are. What comes of it (program.py) serves other weights and other numbers of the prior (number.py) too, wherever
+the function is the same (identity.py).
 """
 
 from __future__ import annotations
