@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.func import functional_call
 
 from bayesreg import structure
 from bayesreg.device import give_back, only_new_garbage, random_state, random_state_kept
-from bayesreg.graph import attributes, reason, simplify, trace
+from bayesreg.graph import Numbers, Program, Programs, attributes, distance, identity, reason, simplify, some, trace
 from bayesreg.model import Model
 from bayesreg.priors.batch import Factor
 from bayesreg.priors.vector import square_sum
@@ -28,6 +28,8 @@ from bayesreg.structure import X
 
 Compute = Callable[..., list[Tensor]]  # of the leaves of x, and y
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
+TOLERANCE = 1e-3  # relative: rounding alone
+PROGRAMS = Programs()  # that this process has captured
 
 
 class Objective(nn.Module):
@@ -98,7 +100,8 @@ class Gradient:
 
     Pyro's handlers run in Python on every call. `prepare` runs them once, for one kind of batch, and keeps the
     tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other kind runs
-    plain. What comes back is valid until the next call.
+    plain. What comes back is valid until the next call. The graph serves every other fit in this process that differs
+    in its data, weights, buffers and the strengths of its prior alone.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -108,6 +111,7 @@ class Gradient:
         }
         self.buffers = dict(objective.named_buffers())
         self.names: list[str] = []
+        self._own = {name: p for name, p in objective.named_parameters() if name not in self.parameters}
         self._steps: dict[Any, Compute] = {}
 
     def __call__(self, x: X, y: Tensor) -> list[Tensor]:
@@ -122,18 +126,24 @@ class Gradient:
 
     def plain(self, x: X, y: Tensor) -> list[Tensor]:
         """By Pyro and PyTorch's autograd."""
-        return self._plain(structure.form(x), *self._fixed, *structure.leaves(x), y)
+        return self._plain(structure.form(x), *self._fixed, *self._given, *structure.leaves(x), y)
 
     @property
     def _fixed(self) -> list[Tensor]:
+        """What is written to from step to step."""
         return [*self.parameters.values(), *self.buffers.values()]
 
+    @property
+    def _given(self) -> list[Tensor]:
+        """What is not: the network's weights at the start, and those that are not learned."""
+        return list(self._own.values())
+
     def _plain(self, form: Any, *inputs: Tensor) -> list[Tensor]:
-        """Of the fixed tensors, the leaves of an x of that form, and y."""
-        fixed = len(self.parameters) + len(self.buffers)
-        values, leaves, y = inputs[:fixed], inputs[fixed:-1], inputs[-1]
+        """Of the fixed and given tensors, the leaves of an x of that form, and y."""
+        names = [*self.parameters, *self.buffers, *self._own]
+        *leaves, y = inputs[len(names) :]
         x = structure.build(form, leaves)
-        named = dict(zip([*self.parameters, *self.buffers], values, strict=True))
+        named = dict(zip(names, inputs, strict=False))
         theta = {name: named[name].detach().requires_grad_() for name in self.parameters}
         with pyro.settings.context(module_local_params=True), pyro.validation_enabled(False):
             terms = functional_call(self.objective, named | theta, (x, y))
@@ -154,7 +164,6 @@ class Gradient:
             with self._kept(y.device), only_new_garbage():
                 try:
                     step = make(x, y)
-                    self._verify(step, x, y)
                 except Exception as error:  # whatever a user's network does that cannot be traced
                     since += f", since it cannot be {way} ({reason(error, self.objective.model.net)})"
                     continue
@@ -163,29 +172,79 @@ class Gradient:
         return f"plain Pyro{since}"
 
     def _captured(self, x: X, y: Tensor) -> Compute:
-        return simplify(self._traced(x, y), self._fixed)
+        """By the graph of an earlier fit, where it is as near to plain Pyro as it was there; else by a new one."""
+        key, numbers, inputs = self._identity(x, y), self._numbers(), [*self._fixed, *self._given]
+        program, before = (key and PROGRAMS.find(key, numbers.values)) or (None, [])
+        if program:
+            step = program.bind(inputs, numbers.values)
+            with suppress(ArithmeticError):
+                if all(now <= 10 * then for now, then in zip(self._verify(step, x, y), before, strict=True)):
+                    return step
+        program = self._program(x, y, numbers)
+        step = program.bind(inputs, numbers.values)
+        apart = self._verify(step, x, y)
+        if key:
+            PROGRAMS.keep(key, numbers.values, program, apart)
+        return step
+
+    def _program(self, x: X, y: Tensor, numbers: Numbers) -> Program:
+        """With the prior's numbers as inputs, unless its code takes nothing but floats."""
+        try:
+            with numbers.as_inputs():
+                traced = self._traced(x, y)
+        except OverflowError:  # another attempt would take as long
+            raise
+        except Exception:  # of the network, which raises it again, or of a prior
+            numbers.tie()
+            traced = self._traced(x, y)
+        return simplify(traced, len(self._fixed), len(self._given), numbers)
+
+    def _numbers(self) -> Numbers:
+        return Numbers(self.objective.model.prior.terms)
+
+    def _identity(self, x: X, y: Tensor) -> str | None:
+        """Of the graph for such batches, whatever the numbers of the prior, the weights and the buffers are.
+
+        None where there is something that pickle does not take: it cannot be told from anything else.
+        """
+        model, batch = self.objective.model, (*structure.leaves(x), y)
+        kind = [(t.shape, t.dtype, t.stride(), t.device) for t in batch], structure.form(x)
+        state = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
+        inputs = [*self.objective.parameters(), *self.objective.buffers()]
+        with suppress(Exception), self._numbers().as_inputs():
+            function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state))
+            return identity(function, inputs, unheeded=(model.start, model.units))  # where inference starts
+        return None
 
     def _traced(self, x: X, y: Tensor) -> fx.GraphModule:
-        return trace(partial(self._plain, structure.form(x)), [*self._fixed, *structure.leaves(x), y])
+        return trace(partial(self._plain, structure.form(x)), [*self._fixed, *self._given, *structure.leaves(x), y])
 
     def _compiled(self, x: X, y: Tensor) -> Compute:
-        fixed, traced = self._fixed, self._traced(x, y)
+        fixed, traced = [*self._fixed, *self._given], self._traced(x, y)
         with warnings.catch_warnings():  # the compiler's own
             warnings.simplefilter("ignore")
             compiled = torch.compile(traced, dynamic=False, options=COMPILER)
             compiled(*fixed, *structure.leaves(x), y)
-        return lambda *batch: compiled(*fixed, *batch)
 
-    def _verify(self, step: Compute, x: X, y: Tensor) -> None:
-        """Raise ArithmeticError unless the step does to this batch what plain Pyro does, as far as can be seen."""
+        def step(*batch: Tensor) -> list[Tensor]:
+            return compiled(*fixed, *batch)
+
+        self._verify(step, x, y)
+        return step
+
+    def _verify(self, step: Compute, x: X, y: Tensor) -> list[float]:
+        """How far from plain Pyro's are the terms, gradients and buffers that the step gives for this batch.
+
+        Raises ArithmeticError unless it does what plain Pyro does, as far as can be seen.
+        """
         results, states = [], []
         before = attributes(self.objective.model.net)
-        for run in (partial(self._plain, structure.form(x), *self._fixed), step):
+        for run in (partial(self._plain, structure.form(x), *self._fixed, *self._given), step):
             give_back()
             with self._kept(y.device):
                 terms, *gradients = run(*structure.leaves(x), y)
                 buffers = [b.clone() for b in self.buffers.values()]
-                results.append(([terms.clone()], list(map(_some, gradients)), buffers))
+                results.append(([terms.clone()], list(map(some, gradients)), buffers))
                 states.append(random_state(y.device))
             del gradients
         give_back()
@@ -194,35 +253,15 @@ class Gradient:
                 raise ArithmeticError(f"its attribute {name} changes from call to call: keep it in a buffer")
         if not torch.equal(*states):
             raise ArithmeticError("it draws more or fewer random numbers than plain Pyro")
-        if not all(_agree(ours, plain) for plain, ours in zip(*results, strict=True)):
+        distances = [distance(ours, plain) for plain, ours in zip(*results, strict=True)]
+        if not all(each <= TOLERANCE for each in distances):  # NaN is not either
             raise ArithmeticError(
                 "it gives other numbers than plain Pyro for the first batch: is it another function on every call, or "
                 "does it draw random numbers that are not PyTorch's?"
             )
+        return distances
 
     @contextmanager
     def _kept(self, device: torch.device) -> Iterator[None]:
         with self.objective.model.buffers_kept(), random_state_kept(device):
             yield
-
-
-def _some(vector: Tensor) -> Tensor:
-    """Up to about a million of its numbers, evenly spread: all would be one more copy of a large network."""
-    return vector.flatten()[:: 1 + vector.numel() // 2**20].clone()
-
-
-def _agree(ours: list[Tensor], plain: list[Tensor]) -> bool:
-    """Whether they differ by rounding alone, of all their numbers together; what is not finite has to be the same."""
-    pairs = [(_numbers(a), _numbers(b)) for a, b in zip(ours, plain, strict=True)]
-    apart = [torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, a - b) for a, b in pairs]
-    return _norm(apart) <= 1e-3 * _norm([b.nan_to_num(0.0, 0.0, 0.0) for _, b in pairs]) + 1e-30  # NaN is not either
-
-
-def _numbers(t: Tensor) -> Tensor:
-    """Of any type, as float64."""
-    return (torch.view_as_real(t) if t.is_complex() else t).double()
-
-
-def _norm(tensors: list[Tensor]) -> float:
-    """Of all their numbers together."""
-    return math.hypot(*(t.norm().item() for t in tensors))

@@ -13,7 +13,7 @@ from torch import nn
 
 import bayesreg as br
 from bayesreg.device import only_new_garbage, random_state
-from bayesreg.objective import Gradient, Objective
+from bayesreg.objective import PROGRAMS, Gradient, Objective
 
 N, BATCH = 16, 8
 
@@ -296,6 +296,7 @@ def test_buffers_that_would_not_move_are_refused_before_training():
 
 def test_what_would_take_minutes_to_capture_is_not_and_says_so(monkeypatch):
     monkeypatch.setattr("bayesreg.graph.MOST", 20)
+    PROGRAMS.clear()
     _, said, *_ = prepared(*CAPTURED["shared"])
     assert "it would take minutes: a step has more than 20 operations" in said
 

@@ -42,8 +42,8 @@ def in_place(graph: fx.Graph) -> None:
             node.target = method
 
 
-def keep(graph: fx.Graph) -> list[Tensor]:
-    """Long vectors on the CPU are written to memory kept from call to call; returns it, as inputs that come last.
+def keep(graph: fx.Graph) -> list[tuple[torch.Size, torch.dtype]]:
+    """Long vectors on the CPU are written to memory kept from call to call, inputs that come last; returns its shapes.
 
     A density over all weights makes many, and to ask the system for 50 MB, filled with zeros, takes longer than to
     compute them.
@@ -72,7 +72,7 @@ def keep(graph: fx.Graph) -> list[Tensor]:
             kept += free
         busy[free[0]] = until[node]
         node.kwargs = {**node.kwargs, "out": free[0]}
-    return [torch.empty(node.meta["val"].shape, dtype=node.meta["val"].dtype) for node in kept]
+    return [(node.meta["val"].shape, node.meta["val"].dtype) for node in kept]
 
 
 def is_long_vector(node: fx.Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -15,23 +16,39 @@ OF_SHAPE = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "ne
 NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}
 
 
-def done_once(traced: fx.GraphModule, values: Values) -> tuple[Values, set[fx.Node]]:
-    """What is the same on every call, with its value, from the fixed inputs' values; and which of it is constant."""
-    constant: set[fx.Node] = set()
-    written = _written(traced.graph)
-    for node in traced.graph.nodes:
-        known = all(n in values for n in node.all_input_nodes)
-        if node.op == "get_attr":
-            values[node] = getattr(traced, str(node.target))
-            constant.add(node)
-        elif node.op != "call_function" or node in written or draws(node):
+def done_once(
+    graph: fx.Graph, fixed: Collection[fx.Node], given: Collection[fx.Node]
+) -> tuple[set[fx.Node], set[fx.Node]]:
+    """What comes out the same on every call, and what of it is constant, whatever is written to the inputs.
+
+    fixed: inputs that are written to between calls. given: nodes whose values stay as they are once they are given.
+    ValueError for a graph that writes to a tensor which is no input.
+    """
+    once, constant, written = {*fixed, *given}, set(given), _written(graph)
+    for node in graph.nodes:
+        known, stays = (all(n in found for n in node.all_input_nodes) for found in (once, constant))
+        if node.op == "get_attr" and node in written:
+            raise ValueError("it writes to a tensor that is no buffer: give it to register_buffer")
+        if node.op not in ("get_attr", "call_function") or node in written or draws(node):
             continue
-        elif operation(node) in OF_SHAPE or (known and all(n in constant for n in node.all_input_nodes)):
-            values[node] = _run(node, values)
+        if operation(node) in OF_SHAPE or stays:
             constant.add(node)
-        elif known and (is_view(node) or node.target is operator.getitem):
-            values[node] = _run(node, values)
-    return values, constant
+        elif not (known and (is_view(node) or node.target is operator.getitem)):
+            continue
+        once.add(node)
+    return once, constant
+
+
+def values_of(traced: fx.GraphModule, constant: Collection[fx.Node], given: Collection[fx.Node]) -> Values:
+    """The values of those of the constants that do not depend on what is given."""
+    values: Values = {}
+    for node in traced.graph.nodes:
+        if node in constant and node not in given:
+            if node.op == "get_attr":
+                values[node] = getattr(traced, str(node.target))
+            elif operation(node) in OF_SHAPE or all(n in values for n in node.all_input_nodes):
+                values[node] = _run(node, values)
+    return values
 
 
 def _run(node: fx.Node, values: Values) -> Any:
@@ -45,6 +62,24 @@ def _run(node: fx.Node, values: Values) -> Any:
 
     args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), value)
     return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def made_once(inputs: Iterable[fx.Node], once: Iterable[fx.Node], needed: Iterable[fx.Node]) -> fx.Graph:
+    """The graph that makes the `needed` ones of these nodes of the inputs; of any other only the shape counts."""
+    graph = fx.Graph()
+    copies = {node: graph.placeholder(node.name) for node in inputs}
+    for node in once:
+        if node in copies:
+            continue
+        for n in node.all_input_nodes:
+            if n not in copies:
+                like = n.meta["val"]
+                how = {"dtype": like.dtype, "device": like.device}
+                copies[n] = graph.call_function(torch.empty_strided, (like.shape, like.stride()), how)
+        copies[node] = graph.node_copy(node, copies.__getitem__)
+    graph.output([copies[node] for node in needed])
+    graph.eliminate_dead_code()
+    return graph
 
 
 def _written(graph: fx.Graph) -> set[fx.Node]:

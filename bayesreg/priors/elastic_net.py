@@ -10,6 +10,7 @@ import torch
 from scipy.special import erfcx
 from torch import Tensor
 
+from bayesreg.graph import of_numbers
 from bayesreg.priors.base import Look, On, WeightPrior, on_data_set, positive, shortest
 from bayesreg.priors.vector import Vector, square_sum
 
@@ -66,6 +67,7 @@ class ElasticNetVector(Vector):
         self.rate, self.precision = rate, precision
 
     @staticmethod
+    @of_numbers
     def constant(size: int, rate: float, precision: float) -> float:
         """−n log Z, Z = √(2π/q) erfcx(r/√(2q))."""
         return -size * (math.log(2 * math.pi / precision) / 2 + math.log(erfcx(rate / math.sqrt(2 * precision))))

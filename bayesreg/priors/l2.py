@@ -8,6 +8,7 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
+from bayesreg.graph import of_numbers
 from bayesreg.priors.base import Look, On, WeightPrior, on_data_set, positive, shortest
 from bayesreg.priors.vector import Vector, square_sum
 
@@ -53,6 +54,7 @@ class NormalVector(Vector):
         self.scale = scale
 
     @staticmethod
+    @of_numbers
     def constant(size: int, scale: float) -> float:
         return -size * (math.log(scale) + math.log(2 * math.pi) / 2)
 
