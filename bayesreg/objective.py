@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ Compute = Callable[..., list[Tensor]]  # of the leaves of x, and y
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
 TOLERANCE = 1e-3  # relative: rounding alone
 PROGRAMS = Programs()  # that this process has captured
+CAPTURING = threading.RLock()  # meanwhile the numbers of a prior are no floats, and two threads may share one
 
 
 class Objective(nn.Module):
@@ -173,6 +175,10 @@ class Gradient:
 
     def _captured(self, x: X, y: Tensor) -> Compute:
         """By the graph of an earlier fit, where it is as near to plain Pyro as it was there; else by a new one."""
+        with CAPTURING:
+            return self._bound(x, y)
+
+    def _bound(self, x: X, y: Tensor) -> Compute:
         key, numbers, inputs = self._identity(x, y), self._numbers(), [*self._fixed, *self._given]
         program, before = (key and PROGRAMS.find(key, numbers.values)) or (None, [])
         if program:
