@@ -51,22 +51,22 @@ def _rise(problem: Problem, key: Key, device: torch.device) -> dict[str, float]:
     _forget(device)
     before = _held(device)
     ready = prepare(problem, key.prior, key.guide, key.contestant)
-    preparing = _peak(device) - before
+    preparing = peak(device) - before
     _forget(device)
     for _ in range(STEPS):
         ready.step()
     synchronise(device)
-    return {"before": before, "preparing": preparing, "training": _peak(device) - before}
+    return {"before": before, "preparing": preparing, "training": peak(device) - before}
 
 
-def _peak(device: torch.device) -> int:
+def peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 
 def _held(device: torch.device) -> int:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _status("VmRSS") or _peak(device)
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _status("VmRSS") or peak(device)
 
 
 def _forget(device: torch.device) -> None:
