@@ -44,9 +44,9 @@ def _curve(run: Mapping[Any, Any]) -> np.ndarray:
 
 
 def columns(text: str, names: list[str]) -> np.ndarray:
-    """Columns of a CSV, as numbers [rows, names], NaN for an empty cell. ValueError or csv.Error where it has none such.
+    """Columns of a CSV as numbers [rows, names], NaN for an empty cell. ValueError or csv.Error where there are none.
 
-    pandas takes a millisecond to begin with a file, which some thousand files are too many for.
+    pandas takes more than a millisecond to begin with a file, too long where there are thousands.
     """
     header, *rows = list(csv.reader(text.splitlines())) or [[]]
     if missing := [name for name in names if name not in header]:
