@@ -61,15 +61,21 @@ def save_tensors(path: str | Path, kind: str, state: dict[str, Any]) -> Path:
 
 def load_tensors(path: str | Path, kind: str) -> dict[str, Any]:
     """What `save_tensors` wrote, on the CPU. `Unusable` unless the file is of that kind and whole, bit for bit."""
+    whole = check_tensors(path, kind)
+    try:
+        return torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
+    except Exception as error:  # whole, and yet not for this version of PyTorch
+        raise Unusable(f"{path} cannot be read by PyTorch {torch.__version__}: {error}") from None
+
+
+def check_tensors(path: str | Path, kind: str) -> memoryview:
+    """The bytes of what `save_tensors` wrote. `Unusable` unless the file is of that kind and whole, bit for bit."""
     whole = memoryview(Path(path).read_bytes())
     body = whole[: -len(_comment(kind, b""))]
     if whole[len(body) :] != _comment(kind, body):
         what = "empty" if not len(whole) else "damaged, or from elsewhere" if whole[:2] == b"PK" else "of another kind"
         raise Unusable(f"{path} is no {kind} that bayesreg saved: it is {what}")
-    try:
-        return torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-    except Exception as error:  # whole, and yet not for this version of PyTorch
-        raise Unusable(f"{path} cannot be read by PyTorch {torch.__version__}: {error}") from None
+    return whole
 
 
 def _comment(kind: str, body: bytes | memoryview) -> bytes:

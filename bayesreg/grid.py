@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -79,16 +79,19 @@ class Run:
     def __str__(self) -> str:
         return f"{self.label or self.task.name} {self.method.text} {self.repeat}"
 
-    @property
+    @cached_property
     def config(self) -> Config:
         """What is recorded, and tells this run from others: `bayesreg.runs` says what the groups are."""
         return {"task": self.task.record(), "candidate": self.method.record(), "replicate": self.repeat.record()}
 
     def directory(self, root: str | Path) -> Path:
         """The run's own directory below the root, named after what it holds."""
+        return Path(root) / plain(self.task.name) / self._name
+
+    @cached_property
+    def _name(self) -> str:
         fold = "" if self.repeat.fold is None else f"_fold{self.repeat.fold}"
-        named = f"{plain(self.method.text)}_seed{self.repeat.seed}{fold}_{runs.key(self.config)}"
-        return Path(root) / plain(self.task.name) / named
+        return f"{plain(self.method.text)}_seed{self.repeat.seed}{fold}_{runs.key(self.config)}"
 
     def build(self) -> Prepared:
         """Load, build and check everything. ValueError or OSError for what cannot run, before any training.

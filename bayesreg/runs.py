@@ -35,7 +35,7 @@ from bayesreg import baselines, memory
 from bayesreg.claims import Claimed, Config, claimed
 from bayesreg.datasets import Data
 from bayesreg.device import choose_device
-from bayesreg.files import Unusable, are_numbers, load_tensors, read_json, write_atomically
+from bayesreg.files import Unusable, are_numbers, check_tensors, read_json, write_atomically
 from bayesreg.fit import Diverged, fit
 from bayesreg.model import Model
 from bayesreg.posterior import Posterior
@@ -53,30 +53,33 @@ def key(config: Config) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def result(directory: str | Path) -> dict[str, Any] | None:
-    """The result of a run that ended; None where it did not, or where its files are damaged, foreign or missing."""
+def result(directory: str | Path, config: Config | None = None) -> dict[str, Any] | None:
+    """The result of a run that ended; None where it did not, or where its files are damaged, foreign or missing.
+
+    config: what its config.json says, where that has been read. The weights are compared with their digest, not read.
+    """
     directory = Path(directory)
     if not (directory / "result.json").exists():
         return None
     try:
         done = read_json(directory / "result.json", "status", "message", "metrics", "seconds")
-        _check(done, directory)
+        _check(done, directory, read_json(directory / "config.json") if config is None else config)
         if done["status"] == "done" and done["metrics"]["test"]:
-            load_tensors(directory / "posterior.pt", "posterior")
+            check_tensors(directory / "posterior.pt", "posterior")
     except (Unusable, FileNotFoundError) as error:
         log.warning("%s; the run is not taken as done", error)
         return None
     return done
 
 
-def _check(done: dict[str, Any], directory: Path) -> None:
+def _check(done: dict[str, Any], directory: Path, config: Config) -> None:
     """Raise `Unusable` for a result that no run writes, or that one of another configuration has written."""
     status, metrics, seconds = done["status"], done["metrics"], done["seconds"]
     scores = [metrics.get(split) for split in ("validation", "test")] if isinstance(metrics, dict) else [None]
     timed = status != "done" or (are_numbers(seconds) and "epoch" in seconds and isinstance(done.get("device"), str))
     if status not in STATUS or not all(map(are_numbers, scores)) or not timed:
         raise Unusable(f"{directory / 'result.json'} is not as a run writes it")
-    own = key(read_json(directory / "config.json"))
+    own = key(config)
     if done.get("configuration", own) != own:
         raise Unusable(f"{directory / 'result.json'} is the result of another run")
 
@@ -113,12 +116,12 @@ def done(directory: Path, config: Config) -> dict[str, Any] | None:
         known = read_json(directory / "config.json")
     except (Unusable, OSError):
         return None
-    return _done(directory) if known == json.loads(json.dumps(config)) else None
+    return _done(directory, known) if known == json.loads(json.dumps(config)) else None
 
 
-def _done(directory: Path) -> dict[str, Any] | None:
+def _done(directory: Path, config: Config | None = None) -> dict[str, Any] | None:
     """What was refused, and could be built now, has a meaning now; what failed may go on from its checkpoint."""
-    known = result(directory)
+    known = result(directory, config)
     return None if known is None or known["status"] in ("refused", "failed") else known
 
 

@@ -265,6 +265,17 @@ def test_the_result_of_another_run_or_one_without_its_weights_is_not_taken(tmp_p
     assert "posterior.pt" in caplog.text
 
 
+def test_a_bit_of_the_weights_that_flipped_is_noticed_without_reading_them(tmp_path, data, monkeypatch, caplog):
+    first = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    monkeypatch.setattr(torch, "load", None)
+    assert runs.done(tmp_path, CONFIG) == runs.result(tmp_path) == first
+    weights = bytearray((tmp_path / "posterior.pt").read_bytes())
+    weights[len(weights) // 2] ^= 4
+    (tmp_path / "posterior.pt").write_bytes(weights)
+    assert runs.done(tmp_path, CONFIG) is None
+    assert f"{tmp_path / 'posterior.pt'} is no posterior" in caplog.text
+
+
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path, data, caplog):
     runs.prepare(tmp_path / "run", CONFIG)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half of")

@@ -4,6 +4,7 @@ import json
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayesreg import report
@@ -103,6 +104,28 @@ def test_histories_are_long(make, root, caplog):
     histories = report.histories(report.load(root))
     assert histories["seed"].tolist() == [0] * 4 + [2] * 4
     assert histories.groupby("seed")["validation_accuracy"].last().to_dict() == {0: 0.9, 2: 0.8}
+    assert "history.csv cannot be read" in caplog.text
+
+
+def test_curves_are_those_that_pandas_reads(make, root):
+    """Of runs of two metrics, with a cell that is empty and a score that is out of hand."""
+    folders = [make(seed=0), make(seed=1, dataset="diabetes", metric="r2")]
+    (folders[0] / "history.csv").write_text(
+        "epoch,loss,validation_accuracy,seconds\n1,,0.5,0.25\n2,3,,1e-3\n3,3,1e200,1\n"
+    )
+    found = report.histories(report.load(root)).set_index("path")
+    for folder, column in zip(folders, ("validation_accuracy", "validation_r2"), strict=True):
+        own, known = found.loc[str(folder)], pd.read_csv(folder / "history.csv")
+        known[column] = known[column].where(known[column].abs() <= 1e100)
+        for name in ("epoch", "seconds", column):
+            assert np.array_equal(own[name].to_numpy(), known[name].to_numpy(dtype=float), equal_nan=True)
+    assert found.loc[str(folders[0]), "validation_r2"].isna().all()
+
+
+@pytest.mark.parametrize("rows", ["1,0.5", "1,0.25,0.5,7", '1,"0.5', "1,0.25,0.5\nhalf"])
+def test_a_history_with_half_a_row_is_left_out(make, root, caplog, rows):
+    (make() / "history.csv").write_text(f"epoch,seconds,validation_accuracy\n{rows}")
+    assert report.histories(report.load(root)).empty
     assert "history.csv cannot be read" in caplog.text
 
 
