@@ -135,11 +135,18 @@ class Study:
 
         strength: the best on validation over all folds; strength_low to strength_high: those that folds chose, each for
         itself; edge: whether it is the weakest or strongest of the `strengths` that were tried. status: done, or why
-        there are no numbers, diverged, refused or incomplete, with the reason. nll and the task's metric: means over
-        seeds on test. <metric>_difference: method − none, paired by seed and test example, with the interval
+        there are no numbers, diverged, refused or incomplete, with the reason. recommended: whether it is the method
+        that `recommendation` names to use.
+
+        metric: the task's. Of it, of the nll and of what judges the probabilities (brier, ece, coverage_error), means
+        over seeds on test, and <metric>_difference: method − none, paired by seed and test example, with the interval
         <metric>_low to <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count
-        as samples, and <metric>_verdict: better, equal, worse or undecided. recommended: whether it is the method that
-        `recommendation` names to use.
+        as samples, <metric>_p adjusted by Holm's correction, and <metric>_verdict: better, equal, worse or undecided
+        beside the region that does not matter (`Metric.rope`). <metric>_detectable: the least difference that these
+        seeds and rows find with 80 % probability. <metric>_to_recommended_difference, … alike: method − recommended.
+
+        seconds, seconds_ratio, seconds_to_none, reached, gap: see `costs`. memory, memory_gpu: bytes at the peak.
+        sparsity_zero, sparsity_small: the shares of weights that are 0, and below 1e-3 in size.
         """
         return pd.concat([found.table for found in self._conclusions.values()], ignore_index=True)
 

@@ -3,8 +3,9 @@
 from bayesreg.statistics.bootstrap import two_way_bootstrap
 from bayesreg.statistics.choice import CELL, RUN, SELECT, best, candidates, choose, results, select
 from bayesreg.statistics.difference import Components, Difference, Squares, difference
+from bayesreg.statistics.examples import Tables, examples
 from bayesreg.statistics.holm import holm, together
-from bayesreg.statistics.power import detectable, seeds_needed
+from bayesreg.statistics.power import detectable, expected, foresee, seeds_needed, shows
 from bayesreg.statistics.scores import (
     average,
     by_seed,
@@ -24,6 +25,7 @@ __all__ = [
     "Components",
     "Difference",
     "Squares",
+    "Tables",
     "average",
     "best",
     "by_seed",
@@ -31,6 +33,9 @@ __all__ = [
     "choose",
     "detectable",
     "difference",
+    "examples",
+    "expected",
+    "foresee",
     "holm",
     "normalise",
     "ordered",
@@ -41,6 +46,7 @@ __all__ = [
     "seeds_needed",
     "select",
     "sense",
+    "shows",
     "summarise",
     "together",
     "two_way_bootstrap",
