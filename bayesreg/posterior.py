@@ -169,8 +169,8 @@ class Posterior:
                 points.append(likelihood.point(predictive))
                 surprisal.append(surprisals(predictive, targets[-1]))
                 pits += [] if (pit := likelihood.pit(predictive, targets[-1])) is None else [pit]
-        columns = [torch.cat(parts) for parts in (surprisal, points, targets)]
-        return Judged(likelihood.metrics(dataset.y), *columns, torch.cat(pits) if pits else None)
+        names, pit_ = likelihood.metrics(dataset.y), torch.cat(pits) if pits else None
+        return Judged(names, torch.cat(surprisal), torch.cat(points), torch.cat(targets), pit_)
 
     def outputs(self, x: X) -> Tensor:
         """f [n, ...] at θ = `parameters()`, for inputs x [n, ...], with the network in eval mode."""

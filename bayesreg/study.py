@@ -152,10 +152,23 @@ class Study:
 
     @property
     def recommendation(self) -> str:
-        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task."""
-        said = [found.sentence for found in self._conclusions.values()]
-        names = self._conclusions
-        return said[0] if len(said) == 1 else "\n".join(f"{n}: {s}" for n, s in zip(names, said, strict=True))
+        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task.
+
+        Of several tasks a last sentence says what holds over all of them.
+        """
+        said = {name: found.sentence for name, found in self._conclusions.items()}
+        if len(said) == 1:
+            return next(iter(said.values()))
+        overall = [self.across.sentence] if len(self.settings["methods"]) > 1 else []
+        return "\n".join([*(f"{name}: {sentence}" for name, sentence in said.items()), *overall])
+
+    @cached_property
+    def across(self) -> statistics.Across:
+        """What holds over all tasks, by test NLL: each method beside none, with the tasks as a sample; see `Across`."""
+        found = self._conclusions
+        scores = {task: {m: t.mean(1) for m, t in own.scores["nll"].items()} for task, own in found.items()}
+        tables = {task: own.table.set_index("method")["status"].to_dict() for task, own in found.items()}
+        return statistics.across(scores, tables)
 
     @property
     def best(self) -> Posterior:
