@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -151,6 +151,14 @@ class Study:
         return pd.concat([found.table for found in self._conclusions.values()], ignore_index=True)
 
     @property
+    def scores(self) -> dict[str, Mapping[str, statistics.Tables]]:
+        """{task: {metric: {method: [seeds, rows]}}}, what each test example contributed, more is better.
+
+        Two of a metric are what `statistics.difference` takes; their means are the metrics of `results`.
+        """
+        return {name: found.scores for name, found in self._conclusions.items()}
+
+    @property
     def recommendation(self) -> str:
         """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task.
 
@@ -165,10 +173,9 @@ class Study:
     @cached_property
     def across(self) -> statistics.Across:
         """What holds over all tasks, by test NLL: each method beside none, with the tasks as a sample; see `Across`."""
-        found = self._conclusions
-        scores = {task: {m: t.mean(1) for m, t in own.scores["nll"].items()} for task, own in found.items()}
-        tables = {task: own.table.set_index("method")["status"].to_dict() for task, own in found.items()}
-        return statistics.across(scores, tables)
+        by_seed = {task: {m: t.mean(1) for m, t in own["nll"].items()} for task, own in self.scores.items()}
+        status = {task: own.set_index("method")["status"].to_dict() for task, own in self.results.groupby("task")}
+        return statistics.across(by_seed, status)
 
     @property
     def best(self) -> Posterior:
