@@ -18,7 +18,7 @@ from torch import Tensor
 Latents = dict[str, Tensor]
 CLASSIFICATION = ("accuracy", "macro_f1", "nll", "brier", "ece")
 LARGEST = 15.0  # log σ
-REGRESSION = ("mse", "rmse", "r2", "nll")
+REGRESSION = ("mse", "rmse", "r2", "nll", "coverage_error")
 
 
 class Likelihood(ABC):
@@ -69,6 +69,10 @@ class Likelihood(ABC):
     def point(self, predictive: Distribution) -> Tensor:
         """What the metrics compare with y: the mean, for classes their probabilities."""
         return predictive.mean
+
+    def pit(self, predictive: Distribution, y: Tensor) -> Tensor | None:
+        """The probability integral transform F(y_i | x_i) of each output, [n, ...]; None where y is discrete."""
+        return None
 
     @abstractmethod
     def check(self, f: Tensor, y: Tensor) -> None:
@@ -276,6 +280,9 @@ class Gaussian(Likelihood):
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:
         return super().target(y, predictive).to(predictive.mean.dtype)
 
+    def pit(self, predictive: Distribution, y: Tensor) -> Tensor:
+        return _cdf(predictive, y)
+
     def check(self, f: Tensor, y: Tensor) -> None:
         _check_shape("Gaussian", y, _drop_one(f, 1).shape[1:], f)
 
@@ -306,6 +313,9 @@ class Heteroscedastic(Likelihood):
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:
         return super().target(y, predictive).to(predictive.mean.dtype)
 
+    def pit(self, predictive: Distribution, y: Tensor) -> Tensor:
+        return _cdf(predictive, y)
+
     def check(self, f: Tensor, y: Tensor) -> None:
         if f.dim() != 2 or f.shape[-1] % 2:
             raise ValueError(
@@ -321,6 +331,13 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian": Gaussian,
     "heteroscedastic": Heteroscedastic,
 }
+
+
+def _cdf(predictive: Distribution, y: Tensor) -> Tensor:
+    """P(Y ≤ y) of each output, [n, ...]; of a mixture of draws, which are alike, their mean."""
+    if isinstance(predictive, dist.MixtureSameFamily):
+        return _cdf(predictive.component_distribution, y.unsqueeze(1)).mean(1)
+    return _cdf(predictive.base_dist, y) if isinstance(predictive, dist.Independent) else predictive.cdf(y)
 
 
 def _mean_and_sd(y: Tensor, columns: int) -> tuple[Tensor, Tensor] | None:

@@ -146,8 +146,8 @@ class Posterior:
     def scores(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, Tensor]:
         """Example by example, what `evaluate` gives the means of: {"nll": −log p(y_i | x_i) [n], "accuracy": 0 or 1 …}.
 
-        Every metric that is a mean over examples, in the order of the dataset, float32 on the CPU; for the rest as
-        `evaluate`.
+        Of a metric that is no mean over examples, as r2, what each contributes: see `bayesreg.metrics`. In the order of
+        the dataset, float32 on the CPU; for the rest as `evaluate`.
         """
         return self.judged(dataset, draws, seed, progress).scores()
 
@@ -160,6 +160,7 @@ class Posterior:
         points: list[Tensor] = []
         targets: list[Tensor] = []
         surprisal: list[Tensor] = []
+        pits: list[Tensor] = []
         total = _number(thetas) * len(dataset)
         with bar(total=total, desc="evaluate", show=progress, **BAR) as shown, random_stream(self.device, seed):
             for x, y in dataset.batches(some):
@@ -167,7 +168,9 @@ class Posterior:
                 targets.append(likelihood.target(y.to(self.device), predictive))
                 points.append(likelihood.point(predictive))
                 surprisal.append(surprisals(predictive, targets[-1]))
-        return Judged(likelihood.metrics(dataset.y), torch.cat(surprisal), torch.cat(points), torch.cat(targets))
+                pits += [] if (pit := likelihood.pit(predictive, targets[-1])) is None else [pit]
+        names, pit_ = likelihood.metrics(dataset.y), torch.cat(pits) if pits else None
+        return Judged(names, torch.cat(surprisal), torch.cat(points), torch.cat(targets), pit_)
 
     def outputs(self, x: X) -> Tensor:
         """f [n, ...] at θ = `parameters()`, for inputs x [n, ...], with the network in eval mode."""

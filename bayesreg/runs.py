@@ -6,11 +6,11 @@ config.json     the whole configuration, written first: {"task": …, "candidate
 checkpoint.pt   from which an interrupted run goes on
 history.csv     one row an epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`
-scores.npz      what each test example contributed: its row in the data, −log p(y | x) and what else is a mean over
-                examples; that of the best constant prediction beside it
-result.json     final metrics, seconds, the most memory that the process held (bytes), the prior in both conventions,
-                versions, the key of the configuration; written last, so that a directory without it is a run that did
-                not end
+scores.npz      what each test example contributed to each metric, its row in the data, what reliability diagrams are
+                made of, and the −log p(y | x) of the best constant prediction
+result.json     final metrics, seconds, the most memory that the process held (bytes), how many weights are zero or
+                small, the prior in both conventions, versions, the key of the configuration; written last, so that a
+                directory without it is a run that did not end
                 A run that only helps to choose a strength has neither posterior.pt nor scores.npz
 baselines.json  {name: {metric: value on test}} of what the data give without a network, where it was computed
 """
@@ -33,7 +33,7 @@ import torch
 
 from bayesreg import baselines, memory
 from bayesreg.claims import Claimed, Config, claimed
-from bayesreg.datasets import Data
+from bayesreg.datasets import Data, Dataset
 from bayesreg.device import choose_device
 from bayesreg.files import Unusable, are_numbers, check_tensors, read_json, write_atomically
 from bayesreg.fit import Diverged, fit
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
 STATUS = ("done", "diverged", "refused", "failed")  # in result.json; what was refused or failed is tried again
+SMALL = 1e-3  # |θ| of a weight that is as good as zero, in the units of the network
 WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "scores.npz", "result.json")  # under the claim
 __all__ = ["Claimed", "Config", "describe", "done", "execute", "key", "load", "prepare", "refuse", "result", "scores"]
 
@@ -162,7 +163,9 @@ def _execute(
         outcome["metrics"]["validation"] = posterior.evaluate(data.validation, progress=False)
         outcome["convergence"] = posterior.convergence and posterior.convergence.record()
         if test:
+            outcome["metrics"]["train"] = posterior.evaluate(_some(data.train, len(data.validation)), progress=False)
             outcome["metrics"]["test"] = _test(directory, posterior, data, options.get("progress", True))
+            outcome["sparsity"] = sparsity(posterior)
     except (Diverged, FloatingPointError) as error:  # in training, or in the outputs after its last step
         known = getattr(error, "history", None) or {"epoch": [], "seconds": [], "loss": []}
         history, warmup = pd.DataFrame(known), 0.0
@@ -183,13 +186,28 @@ def _execute(
 def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> dict[str, float]:
     """The metrics on test, with what each example contributed beside them, and the posterior."""
     judged = posterior.judged(data.test, progress=progress)
-    columns = {name: values.numpy() for name, values in judged.scores().items()}
+    columns = {name: values.numpy() for name, values in (judged.scores() | judged.reliability()).items()}
     if data.test.y.dim() <= 2:  # images that are their own targets have no constant prediction
         columns["constant"] = -baselines.log_likelihood("constant", data).float().numpy()
     columns["row"] = np.arange(len(data.test)) if data.rows is None else np.asarray(data.rows.test)
     posterior.save(directory / "posterior.pt")
     write_atomically(directory / "scores.npz", lambda part: _save(part, columns))
     return judged.metrics()
+
+
+def _some(train: Dataset, most: int) -> Dataset:
+    """At most so many examples, evenly spread: the gap to validation costs no more than validation does."""
+    return train if len(train) <= most else train.take(torch.arange(most) * len(train) // most)
+
+
+def sparsity(posterior: Posterior) -> dict[str, float]:
+    """The shares of the weights, tensors of two or more dimensions, that are zero, and below 1e-3 in size."""
+    net = dict(posterior.model.net.named_parameters())
+    own = [v.abs().flatten() for k, v in posterior.parameters().items() if k in net and net[k].dim() > 1]
+    if not own:
+        return {}
+    weights = torch.cat(own)
+    return {"zero": float((weights == 0).double().mean()), "small": float((weights < SMALL).double().mean())}
 
 
 def _save(part: Path, columns: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -141,20 +141,47 @@ class Study:
 
         strength: the best on validation over all folds; strength_low to strength_high: those that folds chose, each for
         itself; edge: whether it is the weakest or strongest of the `strengths` that were tried. status: done, or why
-        there are no numbers, diverged, refused or incomplete, with the reason. nll and the task's metric: means over
-        seeds on test. <metric>_difference: method − none, paired by seed and test example, with the interval
+        there are no numbers, diverged, refused or incomplete, with the reason. recommended: whether it is the method
+        that `recommendation` names to use.
+
+        metric: the task's. Of it, of the nll and of what judges the probabilities (brier, ece, coverage_error), means
+        over seeds on test, and <metric>_difference: method − none, paired by seed and test example, with the interval
         <metric>_low to <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count
-        as samples, and <metric>_verdict: better, equal, worse or undecided. recommended: whether it is the method that
-        `recommendation` names to use.
+        as samples, <metric>_p adjusted by Holm's correction, and <metric>_verdict: better, equal, worse or undecided
+        beside the region that does not matter (`Metric.rope`). <metric>_detectable: the least difference that these
+        seeds and rows find with 80 % probability. <metric>_to_recommended_difference, … alike: method − recommended.
+
+        seconds, seconds_ratio, seconds_to_none, reached, gap: see `costs`. memory, memory_gpu: bytes at the peak.
+        sparsity_zero, sparsity_small: the shares of weights that are 0, and below 1e-3 in size.
         """
         return pd.concat([found.table for found in self._conclusions.values()], ignore_index=True)
 
     @property
+    def scores(self) -> dict[str, Mapping[str, statistics.Tables]]:
+        """{task: {metric: {method: [seeds, rows]}}}, what each test example contributed, more is better.
+
+        Two of a metric are what `statistics.difference` takes; their means are the metrics of `results`.
+        """
+        return {name: found.scores for name, found in self._conclusions.items()}
+
+    @property
     def recommendation(self) -> str:
-        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task."""
-        said = [found.sentence for found in self._conclusions.values()]
-        names = self._conclusions
-        return said[0] if len(said) == 1 else "\n".join(f"{n}: {s}" for n, s in zip(names, said, strict=True))
+        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task.
+
+        Of several tasks a last sentence says what holds over all of them.
+        """
+        said = {name: found.sentence for name, found in self._conclusions.items()}
+        if len(said) == 1:
+            return next(iter(said.values()))
+        overall = [self.across.sentence] if len(self.settings["methods"]) > 1 else []
+        return "\n".join([*(f"{name}: {sentence}" for name, sentence in said.items()), *overall])
+
+    @cached_property
+    def across(self) -> statistics.Across:
+        """What holds over all tasks, by test NLL: each method beside none, with the tasks as a sample; see `Across`."""
+        by_seed = {task: {m: t.mean(1) for m, t in own["nll"].items()} for task, own in self.scores.items()}
+        status = {task: own.set_index("method")["status"].to_dict() for task, own in self.results.groupby("task")}
+        return statistics.across(by_seed, status)
 
     @property
     def best(self) -> Posterior:

@@ -30,6 +30,7 @@ from benchmarks import machine, measure, memory
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import BAYESREG, LR, STEPS, Key, synchronise
 from benchmarks.curves import frontier, line
+from benchmarks.markdown import table
 
 Setting = tuple[float | None, int, int | None]  # fraction, every, coordinates
 DEFAULT: Setting = (br.Smoothness.fraction, br.Smoothness.every, br.Smoothness.coordinates)
@@ -217,7 +218,7 @@ def page(costs: pd.DataFrame, fits: pd.DataFrame, line_data: pd.DataFrame) -> st
     """The tables and pictures as one page of Markdown."""
     columns = ["case", "width", "setting", "ms", "ratio", "q25", "q75", "deviation", "memory", "memory above"]
     shown = costs.reindex(columns=columns)
-    parts = ["# The smoothness prior: cost, exactness, effect", "", INTRODUCTION, "", _table(shown), ""]
+    parts = ["# The smoothness prior: cost, exactness, effect", "", INTRODUCTION, "", table(shown), ""]
     parts += ["![Deviation of the estimate over the cost of a step, a panel a network.](frontier.svg)", ""]
     if len(fits):
         grouped = fits.groupby(["dataset", "strength", "setting"], sort=False)[["nll", "d", "seconds"]]
@@ -226,11 +227,11 @@ def page(costs: pd.DataFrame, fits: pd.DataFrame, line_data: pd.DataFrame) -> st
         parts += [
             "## Validation, default setting beside the exact prior on every step",
             "",
-            _table(summary.reset_index()),
+            table(summary.reset_index()),
         ]
     strengths = line_data.dropna().groupby("strength")["d"].first().reset_index()
     parts += ["", "## A curve straightens", "", "![Fitted curves, straighter as the strength grows.](line.svg)", ""]
-    return "\n".join([*parts, _table(strengths), ""])
+    return "\n".join([*parts, table(strengths), ""])
 
 
 INTRODUCTION = """`python -m benchmarks.smoothness` wrote this. A step's time is over that of a step without a prior, in
@@ -238,17 +239,6 @@ one process, in turns; medians and quartiles, averaged over 8 steps. *deviation*
 the mean of 8 steps' estimates at the initial weights. *memory* is the peak of the process over that without a prior,
 *memory above* the same without what the process holds anyway. *double backward* is reverse mode twice, for one
 coordinate of each example and every output, and the gradient of that: no likelihood and no Adam in it."""
-
-
-def _table(frame: pd.DataFrame) -> str:
-    def text(value: Any) -> str:
-        if isinstance(value, float):
-            return "" if value != value else f"{value:.4g}"
-        return str(value)
-
-    rows = [[text(value) for value in row] for row in frame.itertuples(index=False)]
-    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _write(path: Path, text: str | bytes) -> None:

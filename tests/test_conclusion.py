@@ -32,8 +32,9 @@ def said(tmp_path):
             results.append(row)
             for seed, scores in enumerate(table if row["status"] == "done" else []):
                 path = tmp_path / f"{name}{seed}".replace("@", "=")
-                path.mkdir()
+                path.mkdir(exist_ok=True)
                 columns = {"nll": scores, "row": np.arange(len(scores))}
+                columns |= {column: own[column][seed] for column in ("accuracy", "ece") if column in own}
                 columns |= {} if constant is None else {"constant": np.full(len(scores), constant)}
                 np.savez(path / "scores.npz", **columns)
                 selected.append({"method": name, "seed": seed, "path": str(path), "status": "done", "size": TRAIN})
@@ -82,7 +83,9 @@ def test_what_seeds_and_rows_cannot_tell_is_not_used(said):
     found = said({"none": {}, "l2": {"nll": EASY + WIDE - WIDE.mean() - 0.05, "validation": 0.5}})
     assert found.method == "none"
     assert found.sentence.startswith("Keep none: l2 is the best on validation, but its test NLL differs from that of")
-    assert found.sentence.endswith("nats, which 4 seeds and 60 test rows cannot tell from 0.")
+    least = found.table.set_index("method").loc["l2", "nll_detectable"]
+    told = f"cannot tell from 0: with 80 % probability they find a difference of {least:.3f} or more, and one of this"
+    assert f"nats, which 4 seeds and 60 test rows {told} size takes 325 seeds." in found.sentence
 
 
 def test_what_may_be_too_small_to_matter_is_not_used(said):
@@ -90,7 +93,61 @@ def test_what_may_be_too_small_to_matter_is_not_used(said):
     row = found.table.set_index("method").loc["l2"]
     assert row["nll_low"] < -0.01 < row["nll_high"] < 0
     assert (found.method, row["nll_verdict"]) == ("none", "undecided")
-    assert found.sentence.endswith("4 seeds and 60 test rows cannot tell from less than 0.01, which would not matter.")
+    assert "4 seeds and 60 test rows cannot tell from less than 0.01, which would not matter: " in found.sentence
+    assert re.search(r"find a difference of 0\.016 or more, and one of this size takes 1\d seeds\.$", found.sentence)
+
+
+def test_where_examples_decide_no_number_of_seeds_does(said):
+    """The same rows are ahead by the same amounts whatever the seed."""
+    fixed = EASY + np.tile(WIDE[0] - WIDE[0].mean(), (SEEDS, 1)) - 0.2
+    found = said({"none": {}, "l2": {"nll": fixed, "validation": 0.5}})
+    assert found.sentence.endswith("or more, and one of this size takes more rows, whatever the seeds.")
+
+
+SURE = {"accuracy": np.full((SEEDS, ROWS), 0.5), "ece": np.full((SEEDS, ROWS), 0.02)}
+
+
+def test_what_wins_on_the_metric_and_ruins_the_probabilities_is_said_in_the_same_sentence(said):
+    ruined = {"nll": EASY + 2 + NOISE, "accuracy": SURE["accuracy"] + 0.1 + NOISE, "ece": SURE["ece"] + 0.7 + NOISE}
+    found = said({"none": SURE, "entropic": ruined | {"validation": 0.9}}, metric="accuracy", select="accuracy")
+    assert found.sentence.startswith("Use none: no method is ahead of it on validation; entropic is ahead of none in")
+    numbers = r"nll 2\.\d+ against 1\.\d+ and ece 0\.7\d+ against 0\.020\.$"
+    assert re.search(rf"accuracy, by \+0\.\d+ \[.*\], but its probabilities are worse: {numbers}", found.sentence)
+    row = found.table.set_index("method").loc["entropic"]
+    assert (row["accuracy_verdict"], row["nll_verdict"], row["ece_verdict"]) == ("better", "worse", "worse")
+
+
+def test_what_is_recommended_is_warned_of_too(said):
+    ahead = {
+        "nll": EASY - 0.5 + NOISE,
+        "accuracy": SURE["accuracy"],
+        "ece": SURE["ece"] + 0.1 + NOISE,
+        "validation": 0.5,
+    }
+    found = said({"none": SURE, "l2": ahead}, metric="accuracy")
+    assert found.sentence.startswith("Use l2: its test NLL")
+    assert re.search(
+        r"; but its probabilities are less calibrated than those of none: ece 0.1\d+ against 0.020\.$", found.sentence
+    )
+    assert "probabilities" not in said({"none": SURE, "l1": ahead | SURE}, metric="accuracy").sentence
+
+
+def test_the_differences_to_what_is_recommended_stand_beside_those_to_none(said):
+    best, close = EASY - 0.5 + NOISE, EASY - 0.45 + NOISE[::-1]
+    found = said({"none": {}, "l1": {"nll": close, "validation": 0.6}, "l2": {"nll": best, "validation": 0.5}})
+    rows = found.table.set_index("method")
+    assert rows.loc["none", "nll_to_recommended_difference"] == -rows.loc["l2", "nll_difference"] > 0
+    assert rows["nll_to_recommended_verdict"].tolist() == ["worse", "worse", ""]
+    assert rows.loc["l1", "nll_to_recommended_difference"] == pytest.approx((close - best).mean())
+    assert math.isnan(rows.loc["l2", "nll_to_recommended_difference"])
+
+
+def test_p_is_adjusted_for_all_methods(said):
+    """Below 0.05 exactly where the verdict is better or worse."""
+    close = {f"l{n}": {"nll": EASY - 0.15 * n + 0.3 * WIDE[::-1], "validation": 0.6} for n in range(4)}
+    rows = said({"none": {}} | close).table.set_index("method").drop("none")
+    assert rows["nll_p"].lt(0.05).tolist() == rows["nll_verdict"].isin(["better", "worse"]).tolist()
+    assert set(rows["nll_verdict"]) == {"better", "undecided"}
 
 
 def test_none_is_not_tied_with_what_is_better_than_it(said):
@@ -149,7 +206,7 @@ def test_where_none_learns_nothing_it_is_not_kept(said):
     worse = {"nll": EASY + 5 + 3 * (WIDE - WIDE.mean())}
     found = said({"none": worse, "l2": {"nll": EASY + 4.8 + NOISE, "validation": 0.5}}, constant=6.1)
     assert found.method is None
-    assert re.search(r"cannot tell from 0; and of none, its test NLL of \S+ is not clearly better", found.sentence)
+    assert re.search(r"cannot tell from 0: .*; and of none, its test NLL of \S+ is not clearly better", found.sentence)
 
 
 @pytest.mark.parametrize(("ahead", "used"), [(0.05, None), (0.08, "l2")])

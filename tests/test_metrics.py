@@ -16,6 +16,8 @@ from bayesreg.metrics import (
     brier,
     brier_scores,
     correct,
+    coverage,
+    coverage_error,
     ece,
     macro_f1,
     mse,
@@ -25,6 +27,8 @@ from bayesreg.metrics import (
     squared_errors,
     surprisals,
 )
+from bayesreg.metrics.classes import macro_f1_scores
+from bayesreg.metrics.numbers import r2_scores, rmse_scores
 
 CLASSIFICATION = (accuracy, macro_f1, brier, ece)
 REGRESSION = (mse, rmse, r2)
@@ -226,23 +230,81 @@ def test_half_precision_and_gradients_do_not_matter():
 
 
 def test_every_metric_has_its_name():
-    assert list(METRICS) == ["accuracy", "macro_f1", "nll", "brier", "ece", "mse", "rmse", "r2"]
+    assert list(METRICS) == ["accuracy", "macro_f1", "nll", "brier", "ece", "mse", "rmse", "r2", "coverage_error"]
     assert METRICS["ece"].function is ece
 
 
-@settings(max_examples=40, deadline=None)
-@cases
-def test_a_mean_over_examples_is_given_by_example_and_does_not_depend_on_their_order(seed, n, C, sharp):
+def arguments(seed, n, C=3, sharp=1.0):
+    """What each metric takes, by its name."""
     probs, y = draw(seed, n, C, sharp)
+    generator = torch.Generator().manual_seed(seed)
+    mean, target = torch.randn(2, n, 2, generator=generator, dtype=torch.float64)
+    of = {"nll": (Categorical(probs), y), "coverage_error": (Normal(mean, 1.3).cdf(target),)}
+    return {name: of.get(name, (mean, target) if name in ("mse", "rmse", "r2") else (probs, y)) for name in METRICS}
+
+
+def repeated(times, arguments):
+    """The same examples, each as often as it says."""
+    take = lambda v: Categorical(v.probs.repeat_interleave(times, 0)) if isinstance(v, Categorical) else v  # noqa: E731
+    return [v.repeat_interleave(times, 0) if isinstance(v, torch.Tensor) else take(v) for v in arguments]
+
+
+@pytest.mark.parametrize("name", METRICS)
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 60), st.integers(2, 6), st.sampled_from([0.1, 1.0, 10.0]))
+def test_a_metric_is_the_mean_of_what_examples_contribute_whatever_their_order(name, seed, n, C, sharp):
+    metric, own = METRICS[name], arguments(seed, n, C, sharp)[name]
+    values = metric.by_example(*own)
+    assert (values.shape, values.dtype) == ((n,), torch.float64)
+    assert float(values.mean()) == pytest.approx(metric(*own), rel=1e-9, abs=1e-12)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    arguments = {"nll": (Categorical(probs), y), "mse": (probs, probs[order])}
-    found = [metric for metric in METRICS.values() if metric.by_example]
-    assert [metric.name for metric in found] == ["accuracy", "nll", "brier", "mse"]
-    for metric in found:
-        values = metric.by_example(*arguments.get(metric.name, (probs, y)))
-        assert (values.shape, values.dtype) == ((n,), torch.float64)
-        assert float(values.mean()) == metric(*arguments.get(metric.name, (probs, y)))
-    assert torch.equal(METRICS["accuracy"].by_example(probs[order], y[order]), correct(probs, y)[order])
+    shuffled = [v[order] if isinstance(v, torch.Tensor) else Categorical(v.probs[order]) for v in own]
+    torch.testing.assert_close(metric.by_example(*shuffled), values[order])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_what_an_example_contributes_is_the_slope_of_the_metric_in_its_weight(name):
+    """T + n ∂T/∂w_i, where the weights sum to 1; by differences: all examples K times, and one of them once more."""
+    metric, own, n, K = METRICS[name], arguments(3, 12)[name], 12, 4_000
+    contributed, T = metric.by_example(*own), metric(*own)
+    for i in range(0, n, 5):
+        times = torch.full((n,), K).index_add_(0, torch.tensor([i]), torch.tensor([1]))
+        slope = (metric(*repeated(times, own)) - T) * (K * n + 1)
+        assert float(contributed[i]) == pytest.approx(T + slope, abs=1e-2 * (1 + abs(slope)))
+
+
+@pytest.mark.parametrize("name", ["r2", "rmse", "macro_f1", "coverage_error"])
+def test_the_contributions_vary_as_the_metric_does_over_test_sets(name):
+    """The standard deviation over 200 test sets of 200 examples, within three of its own standard errors and bias."""
+    found = [
+        (METRICS[name](*own), METRICS[name].by_example(*own)) for own in (arguments(k, 200)[name] for k in range(400))
+    ]
+    sd = np.std([value for value, _ in found])
+    assert np.mean([float(each.std()) / 200**0.5 for _, each in found]) == pytest.approx(sd, rel=0.15)
+
+
+def test_contributions_worked_out_by_hand():
+    """Class 0 has D = 2 TP + FP + FN = 3 and F1 = 2/3, class 1 D = 1 and F1 = 0: macro F1 is 1/3."""
+    probs, y = torch.eye(2, dtype=torch.float64)[[0, 0]], torch.tensor([0, 1])
+    assert macro_f1_scores(probs, y).tolist() == pytest.approx(
+        [1 / 3 + 2 * (2 - 4 / 3) / 3 / 2, 1 / 3 - 2 * (2 / 3) / 3 / 2]
+    )
+    mean, target = torch.tensor([0.0, 0.0]), torch.tensor([1.0, -3.0])  # errors 1 and 9, T = 8, r2 = −1/4
+    assert r2_scores(mean, target).tolist() == pytest.approx([-0.25 - (1 - 5) / 4, -0.25 - (9 - 5) / 4])
+    assert rmse_scores(mean, target).tolist() == pytest.approx([(5**0.5 + k / 5**0.5) / 2 for k in (1, 9)])
+    exact = torch.zeros(3)
+    assert rmse_scores(exact, exact).tolist() == [0, 0, 0]
+    assert r2_scores(exact, exact).tolist() == [1, 1, 1]
+
+
+def test_coverage_of_the_central_interval():
+    """Of a normal, 90 % lie within 1.645 standard deviations; both outputs of an example count half."""
+    pit = Normal(0.0, 1.0).cdf(torch.tensor([[0.0, 1.64], [1.65, -1.64], [-1.65, 9.0]]))
+    assert coverage(pit).tolist() == [1, 0.5, 0]
+    assert coverage_error(pit) == pytest.approx(0.4)
+    assert coverage_error(torch.linspace(0, 1, 1001)) == pytest.approx(0, abs=1e-3)
+    with pytest.raises(ValueError, match="no examples"):
+        coverage(torch.zeros(0))
 
 
 def test_by_example_worked_out_by_hand():
@@ -255,9 +317,11 @@ def test_by_example_worked_out_by_hand():
 
 
 def test_regions_of_practical_equivalence_are_in_the_unit_of_the_metric():
-    """Only where the unit is fixed: errors in units of y have none of their own."""
-    assert {name for name, metric in METRICS.items() if metric.rope == 0} == {"mse", "rmse"}
-    assert all(metric.rope <= 0.01 for metric in METRICS.values())
+    """Errors in units of y have none of their own: a share of what is compared with."""
+    assert {name for name, metric in METRICS.items() if metric.relative} == {"mse", "rmse"}
+    assert all(0 < metric.rope <= 0.01 for metric in METRICS.values())
+    assert METRICS["nll"].equivalent(-7.0) == 0.01
+    assert METRICS["mse"].equivalent(-7.0) == pytest.approx(0.07)
 
 
 def test_each_metric_says_whether_more_is_better():
@@ -266,6 +330,7 @@ def test_each_metric_says_whether_more_is_better():
     better = {"nll": (nll(Categorical(0.9 * sure + 0.1 / 3), y), nll(Categorical(probs), y))}
     better |= {f.__name__: (f(sure, y), f(unsure, y)) for f in CLASSIFICATION}
     better |= {f.__name__: (f(y.double(), y.double()), f(y + 0.5, y.double())) for f in REGRESSION}
+    better["coverage_error"] = (coverage_error(torch.linspace(0, 1, 50)), coverage_error(torch.zeros(3)))
     assert set(better) == set(METRICS)
     for name, (good, bad) in better.items():
         assert METRICS[name].beats(good, bad)

@@ -70,6 +70,17 @@ def test_what_each_test_example_contributed_is_kept(tmp_path, data):
     assert np.allclose(kept["constant"], constant, rtol=0.1)  # whose variance may be that of rows left out
 
 
+def test_the_gap_and_the_sparsity_are_recorded(tmp_path, data):
+    """Of the three weights one is set to zero and one to 1e-4; the bias does not count."""
+    outcome = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
+    posterior = runs.load(tmp_path, torch.nn.Linear(3, 1))
+    assert outcome["metrics"]["train"] == pytest.approx(posterior.evaluate(data.train.take(range(0, 32, 4))), rel=1e-6)
+    assert outcome["sparsity"] == {"zero": 0, "small": 0}
+    weights = torch.tensor([[0.0, 1e-4, 1.0]])
+    posterior.parameters = lambda: {"weight": weights, "bias": torch.zeros(1)}
+    assert runs.sparsity(posterior) == pytest.approx({"zero": 1 / 3, "small": 2 / 3})
+
+
 class Sealed:
     """A split of which only the size may be seen."""
 

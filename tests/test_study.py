@@ -184,9 +184,14 @@ def test_a_csv_a_pair_and_several_tasks(in_process, tmp_path):
     assert "r2" in pair.results
     tasks = [br.Task(None, (X.astype("float32"), X[:, n]), name=f"<i>{n}</i>", epochs=2, lr=1e-2) for n in (0, 1)]
     of_run = {name: SMALL[name] for name in ("seeds", "folds", "progress")}
-    both = br.compare(tasks=tasks, methods=["none"], output=tmp_path / "c", **of_run)
-    assert both.results["task"].tolist() == ["<i>0</i>", "<i>1</i>"]
-    assert [line.split(": ")[0] for line in both.recommendation.split("\n")] == ["<i>0</i>", "<i>1</i>"]
+    both = br.compare(tasks=tasks, methods=["none", "l2:0.1"], output=tmp_path / "c", **of_run)
+    assert both.results["task"].tolist() == ["<i>0</i>"] * 2 + ["<i>1</i>"] * 2
+    *lines, last = both.recommendation.split("\n")
+    assert [line.split(": ")[0] for line in lines] == ["<i>0</i>", "<i>1</i>"]
+    assert last == both.across.sentence
+    assert last.startswith("Over 2 tasks nothing can be shown: with one method beside none it takes 6,")
+    (row,) = both.across.table.to_dict("records")
+    assert row["difference"] == pytest.approx(both.results.query("method == 'l2:0.1'")["nll_difference"].mean())
     shown = both._repr_html_()
     assert "<i>" not in shown
     assert shown.count("&lt;i&gt;0&lt;/i&gt;") >= 2  # in the table, and below it

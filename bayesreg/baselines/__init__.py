@@ -14,7 +14,7 @@ from torch.distributions import Categorical, Distribution
 from torch.nn.functional import one_hot
 
 from bayesreg.likelihoods import CLASSIFICATION, REGRESSION
-from bayesreg.metrics import METRICS, accuracy, macro_f1, mse
+from bayesreg.metrics import Judged, accuracy, macro_f1, mse, surprisals
 
 from .predictions import (
     bag_of_words,
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, float]
 Prediction = Distribution | Tensor
-JUDGED = tuple(name for name in CLASSIFICATION if name != "ece")  # what says the same of every x is calibrated
+# What says the same of every x is calibrated.
+OF_CLASSES = tuple(name for name in CLASSIFICATION if name != "ece")
+OF_NUMBERS = tuple(name for name in REGRESSION if name != "coverage_error")
 Baseline = Callable[..., Prediction]
 BASELINES: dict[str, tuple[Baseline, ...]] = {
     "synthetic": (majority, nearest_class_mean),
@@ -87,9 +89,10 @@ def judge(prediction: Prediction, data: Data) -> Metrics:
             return {"mse": mse(prediction, pixels(data.test.x))}
         certain, y = one_hot(prediction, data.classes or -1).float(), labels(data.test)
         return {"accuracy": accuracy(certain, y), "macro_f1": macro_f1(certain, y)}
-    point = prediction.probs if isinstance(prediction, Categorical) else prediction.mean
-    names = JUDGED if isinstance(prediction, Categorical) else REGRESSION
-    return {name: METRICS[name](prediction if name == "nll" else point, _targets(data)) for name in names}
+    y, surprisal = _targets(data), surprisals(prediction, _targets(data))
+    if isinstance(prediction, Categorical):
+        return Judged(OF_CLASSES, surprisal, prediction.probs, y).metrics()
+    return Judged(OF_NUMBERS, surprisal, prediction.mean, y).metrics()
 
 
 def log_likelihood(name: str, data: Data) -> Tensor:

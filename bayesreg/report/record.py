@@ -106,16 +106,24 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
         "message": outside.message(result.get("message"), "message in result.json") or None,
         **{
             f"{split}_{name}": score
-            for split in ("validation", "test")
+            for split in ("train", "validation", "test")
             for name, score in outside.metrics(metrics.get(split), f"{split} metrics of result.json").items()
         },
         "seconds_epoch": outside.number(seconds.get("epoch"), "seconds.epoch in result.json"),
         "seconds_warmup": outside.number(seconds.get("warmup"), "seconds.warmup in result.json"),
+        **_numbers(result, "memory", ("main", "gpu")),
+        **_numbers(result, "sparsity", ("zero", "small")),
         **_convergence(outside.table(result.get("convergence"), "convergence in result.json")),
         "size": outside.number(outside.table(data.get("sizes"), "sizes in result.json").get("train"), "sizes.train"),
         "natural": natural(result.get("priors") or [result.get("prior") or {}]),
         **{f"about.{name}": value for name, value in about.items()},
     }
+
+
+def _numbers(result: dict[str, Any], name: str, parts: tuple[str, ...]) -> dict[str, float]:
+    """A table of numbers of result.json as columns; NaN where they were not recorded."""
+    known = outside.table(result.get(name), f"{name} in result.json")
+    return {f"{name}_{part}": outside.number(known.get(part), f"{name}.{part} in result.json") for part in parts}
 
 
 def _convergence(judged: dict[str, Any]) -> dict[str, Any]:

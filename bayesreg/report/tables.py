@@ -170,7 +170,7 @@ def verdicts(table: pd.DataFrame) -> Table:
 
     Of each task first the NLL, then its headline metric.
     """
-    names = [name.removesuffix("_verdict") for name in map(str, table) if name.endswith("_verdict")]
+    names = list(dict.fromkeys(["nll", *table["metric"]]))
     methods = [name for name in statistics.ordered(table["method"]) if name != "none"]
     rows = {(row["task"], row["method"]): row for row in table.to_dict("records")}
     body = [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from scipy.special import nctdtrinc, stdtrit
+import math
 
+from scipy.special import nctdtrinc, ndtri, stdtrit
+
+from bayesreg.metrics import METRICS
 from bayesreg.statistics.difference import Components, Difference, Squares
 
 MOST = 1000  # seeds
@@ -46,5 +49,44 @@ def seeds_needed(
 
     For σ_B²/m remains with any number of seeds: then more test examples are needed. More than 1,000 are not tried.
     """
+    least = rope + math.sqrt(components.examples / examples) * float(ndtri((1 + confidence) / 2) + ndtri(power))
+    if least > abs(difference):
+        return None
     each = (detectable(seeds, examples, components, power, rope, confidence) for seeds in range(2, MOST + 1))
     return next((seeds for seeds, size in enumerate(each, start=2) if size <= abs(difference)), None)
+
+
+def shows(found: Difference) -> tuple[float, int | None]:
+    """What the seeds and examples of a difference can show, and how many seeds would show one like it.
+
+    At its components, region and confidence, with 80 % probability: (`detectable`, `seeds_needed`).
+    """
+    known, settings = found.components, {"rope": found.rope, "confidence": found.confidence}
+    least = detectable(found.seeds, found.examples, known, **settings)
+    return least, seeds_needed(found.mean, found.examples, known, **settings)
+
+
+def expected(metric: str) -> Components:
+    """The components that are typical of two methods, of runs on small tables; see `Metric.spread`.
+
+    ValueError for a metric whose unit decides, as that of a squared error.
+    """
+    spread = METRICS[metric].spread
+    if spread is None:
+        raise ValueError(f"{metric} has no typical spread: give components=, as a pilot's difference(...).components")
+    return Components(*(sd**2 for sd in spread))
+
+
+def foresee(
+    seeds: int, examples: int, methods: int, metric: str = "nll", components: Components | None = None
+) -> tuple[float, int | None]:
+    """What a comparison can show before it is run: (the least difference to none that it finds, seeds for one of 2 ρ).
+
+    With 80 % probability, at the first step of Holm's correction over `methods` others. components: of a difference;
+    None takes those that are `expected`. The second is how many seeds find a difference of twice what does not matter,
+    ρ of the metric; None where more test examples would be needed, whatever the seeds.
+    """
+    known = expected(metric) if components is None else components
+    rope, confidence = METRICS[metric].rope, 1 - 0.05 / max(methods, 1)
+    least = detectable(seeds, examples, known, rope=rope, confidence=confidence)
+    return least, seeds_needed(2 * rope, examples, known, rope=rope, confidence=confidence)

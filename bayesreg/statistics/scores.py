@@ -12,7 +12,7 @@ from bayesreg.priors import PRIORS
 
 METHOD = ["task", "method"]
 BY_FOLD = "by fold"  # of natural parameters that folds do not share
-MEASURED = ("test_", "validation_", "seconds_")
+MEASURED = ("test_", "validation_", "train_", "seconds_", "memory_", "sparsity_")
 
 
 def ordered(names: Iterable[str]) -> list[str]:
