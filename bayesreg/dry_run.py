@@ -87,9 +87,7 @@ class DryRun:
         return said
 
     def _further(self) -> str:
-        return (
-            f", and at most {self.beyond:,} more where the best strength is an end of its grid" if self.beyond else ""
-        )
+        return f", and at most {self.beyond:,} more where a best strength is at an edge" if self.beyond else ""
 
     def _takes(self) -> list[str]:
         """The time and memory of what is left, and of a round, as far as runs are measured."""

@@ -109,6 +109,7 @@ class Work:
                 run = wanted[outcome.number]
                 if isinstance(outcome.error, Claimed):
                     elsewhere.append(run)
+                    self.shown.counts["elsewhere"] += 1
                 elif outcome.error is None:
                     log.info("%s: %s", outcome.result["status"], run)
                     self._ends(run, outcome.result, outcome.seconds)
