@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from typing import Any
 import cloudpickle
 
 from bayesreg import __version__, stages, statistics
+from bayesreg.budget import in_seconds
+from bayesreg.dry_run import DryRun
 from bayesreg.engine import Engine, Local
 from bayesreg.files import write_atomically
 from bayesreg.folder import FORMAT, PICKLED, SETTINGS, in_words, make_writable, settings
@@ -42,7 +46,7 @@ class Comparison:
 
     seeds: of the runs that are reported; None takes 8, and 4 where each divides the rows into folds. folds: None takes
     5 for small data without a split of their own, else 1. select: the metric on validation that strengths are chosen
-    by. engine: what does the runs.
+    by. engine: what does the runs. budget: how long they may take, as "2h" or in seconds; see `bayesreg.stages`.
     """
 
     tasks: tuple[Task, ...]
@@ -53,10 +57,13 @@ class Comparison:
     select: str = statistics.SELECT
     where: Where = HERE
     engine: Engine = field(default_factory=Local)
+    budget: str | float | None = None
     failed: list[str] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)  # the directories of all that were asked for, below the output
     complete: bool = False  # every run was tried
+    rounds: int | None = None  # seeds that the budget was enough for; None: all
+    missing: str = ""  # because of the budget, in words
     noted: bool = False  # the folder holds this comparison
 
     @functools.cached_property
@@ -96,6 +103,7 @@ class Comparison:
         """Raise ValueError for what no comparison can be, and for a folder that holds another one."""
         whole("compare", most=MOST_SEEDS, seeds=SEEDS if self.seeds is None else self.seeds)
         whole("compare", folds=1 if self.folds is None else self.folds)
+        in_seconds(self.budget)
         self.engine.check(self.output)
         if self.select not in METRICS:
             raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
@@ -134,20 +142,22 @@ class Comparison:
 
     def record(self) -> dict[str, Any]:
         """For study.json."""
-        return {
+        missing = {"missing": self.missing} if self.missing else {}
+        most = math.inf if self.rounds is None else self.rounds
+        return missing | {
             "format": FORMAT,
             "version": __version__,
             "tasks": {name: task.record() for name, task in self.named.items()},
             "methods": [method.name for method in self.methods],
-            "seeds": {name: self.seeds_of(name) for name in self.named},
+            "seeds": {name: min(self.seeds_of(name), most) for name in self.named},
             "folds": self.divided,
             "select": self.select,
             "runs": sorted(self.runs),
             "complete": self.complete,
         }
 
-    def prepare(self) -> None:
-        """Try every method on every task, and record which have no meaning there; write what the study is.
+    def examine(self) -> None:
+        """Try every method on every task, and note which have no meaning there; nothing is written.
 
         ValueError, OSError or MemoryError where a task cannot be trained at all, or every method is refused.
         """
@@ -155,6 +165,10 @@ class Comparison:
             self._try(name)
         if len(self.refused) == len(self.tasks) * len(self.methods):
             raise ValueError("; ".join(dict.fromkeys(self.refused.values())))
+
+    def prepare(self) -> None:
+        """Examine it, and write what the study is and what was refused."""
+        self.examine()
         make_writable(self.output)
         self.note(())
         for (name, refused), reason in self.refused.items():
@@ -190,25 +204,42 @@ class Comparison:
 
     def note(self, runs: Iterable[Run]) -> None:
         """Write that these runs belong to the study. A complete one that was there before stays until this one is."""
-        self.runs |= {run.directory(self.output).relative_to(self.output).as_posix() for run in runs}
+        self.runs |= self._places(runs)
         path = self.output / SETTINGS
         there = settings(self.output) if path.exists() else {"complete": False}
         if self.complete or not there["complete"]:
             ours = json.loads(json.dumps(self.record()))
             if not self.noted or any(there.get(part) != ours[part] for part in ("tasks", "methods")):
-                content = cloudpickle.dumps(replace(self, engine=Local(), failed=[], refused={}, runs=set()))
+                asked = replace(self, engine=Local(), budget=None, failed=[], refused={}, runs=set())
+                content = cloudpickle.dumps(asked)
                 write_atomically(self.output / PICKLED, lambda part: part.write_bytes(content))
                 self.noted = True
             write_atomically(path, lambda part: part.write_text(json.dumps(ours, indent=2)))
+
+    def leave_out(self, runs: Iterable[Run]) -> None:
+        """These runs, which are not all there, do not belong to the study; `note` writes it."""
+        self.runs -= self._places(runs)
+
+    def _places(self, runs: Iterable[Run]) -> set[str]:
+        return {run.directory(self.output).relative_to(self.output).as_posix() for run in runs}
 
     def pairs(self) -> list[tuple[str, Method]]:
         """Every task, by name, with every method that has a meaning there."""
         return [(name, m) for name in self.named for m in self.methods if (name, m.name) not in self.refused]
 
-    def run(self, progress: bool = True) -> None:
-        """Do every run that is not done yet. OSError when the disk is full."""
-        stages.run(self, progress)
-        self.complete = True
+    def outlook(self) -> DryRun:
+        """What it would do, as far as that is known; nothing is written. Errors as of `prepare`."""
+        self.examine()
+        return DryRun(self)
+
+    def run(self, progress: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        """Do every run that is not done yet, as far as the budget goes. OSError when the disk is full.
+
+        clock: the time in seconds.
+        """
+        done = stages.run(self, progress, clock)
+        self.rounds, self.missing = done.tested, done.missing
+        self.complete = not self.missing
         self.note(())
 
     def method(self, name: str, strengths: Sequence[float] = ()) -> Method:

@@ -5,7 +5,9 @@ Beside them are the folders of the runs, by task, and baselines/, which the runs
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import pickle
 import tempfile
 from pathlib import Path
@@ -63,7 +65,21 @@ def make_writable(*directories: Path) -> None:
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError as error:
-            raise ValueError(f"{directory} cannot be written ({error.strerror}): choose another directory") from None
+            raise _not_writable(directory, error.strerror) from None
+
+
+def check_writable(*directories: Path) -> None:
+    """The same without a trace: whether each could be made. ValueError for one that could not."""
+    for directory in directories:
+        there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise _not_writable(directory, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise _not_writable(directory, os.strerror(errno.EACCES))
+
+
+def _not_writable(directory: Path, why: str | None) -> ValueError:
+    return ValueError(f"{directory} cannot be written ({why}): choose another directory")
 
 
 def in_words(error: BaseException) -> str:

@@ -48,6 +48,7 @@ def compare(
     workers: int | None = None,
     timeout: float | None = None,
     address: str | None = None,
+    budget: str | float | None = None,
     progress: bool = True,
 ) -> Study:
     """Compare methods that regularise a network: strengths chosen on validation, methods judged on test.
@@ -68,6 +69,9 @@ def compare(
     comparison goes on, and several on one folder share the work. engine: where runs take place, by name or as an
     object, see `bayesreg.engine`; workers, timeout and address are options of an engine: runs at a time (None: as many
     as there are cores, as far as memory goes), seconds after which a run is stopped, and where a cluster answers.
+    budget: how long the runs may take, as "2h", "1h30m" or seconds. What fits is whole rounds of one seed of every
+    method: strengths are chosen within half of it, by fewer seeds if need be, and the study says what is missing. The
+    same call with a longer budget, or without one, goes on; with more seeds to choose it may choose another strength.
 
     Raises ValueError or TypeError, with what to write, before training, for whatever cannot be compared.
     """
@@ -90,6 +94,7 @@ def compare(
         select=select,
         where=Where(device=device, threads=threads),
         engine=as_engine(engine, workers=workers, timeout=timeout, address=address),
+        budget=budget,
     )
     asked.check()
     asked.prepare()
@@ -231,7 +236,8 @@ class Study:
         reasons = self.results[self.results["status"] != "done"]
         lines = zip(reasons["task"], reasons["method"], reasons["status"], reasons["reason"], strict=True)
         missing = "\n".join(f"{method} on {task} {status}: {reason}" for task, method, status, reason in lines)
-        return [said for said in (self._units(), missing, self.recommendation) if said]
+        said = (self._units(), missing, self.settings.get("missing"), self.recommendation)
+        return [str(part) for part in said if part]
 
     def _units(self) -> str:
         low, high = self.results["seeds"].min(), self.results["seeds"].max()

@@ -12,7 +12,7 @@ from inprocess import InProcess
 from torch import nn
 
 import bayesreg as br
-from bayesreg import folder, stages
+from bayesreg import folder, work
 from bayesreg.comparison import Comparison
 from bayesreg.engine import Local
 from bayesreg.methods import as_methods
@@ -49,7 +49,7 @@ def done(monkeypatch, tmp_path):
             validation = {"nll": value, "r2": -value} if status == "done" else {}
             return {"status": status, "message": None, "metrics": {"validation": validation, "test": {}}}
 
-        monkeypatch.setattr(stages, "_execute", execute)
+        monkeypatch.setattr(work, "_execute", execute)
         grid = asked(tmp_path / "study", **options)
         grid.check()
         grid.prepare()

@@ -3,10 +3,10 @@
 files, interrupts, memory, progress, schedule, structure, labels → likelihoods, local, curvature, graph, nets, network,
 datasets, metrics, prediction → baselines → baseline_cache → priors → model → device → units → guides → objective,
 update → step → checks, convergence → posterior, diagnostics, checkpoint → fit, claims → methods, tasks → runs, testing
-→ grid → engine → statistics, report → folder → stages → costs, recommendation → comparison, conclusion → study → cli →
-experiments. The design lists fit before posterior; but fit returns a Posterior, and so imports it, while a Posterior
-needs no fit. nets, datasets and metrics import nothing else of the package but files, interrupts, progress and
-structure: a cache and a download must not leave half a file, nor be silent.
+→ grid → engine → statistics, report → folder, budget, estimate → plan → work → stages, dry_run → costs, recommendation
+→ comparison, conclusion → study → cli → experiments. The design lists fit before posterior; but fit returns a
+Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
+package but files, interrupts, progress and structure: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -35,8 +35,10 @@ LAYERS = [
     {"grid"},
     {"engine"},
     {"statistics", "report"},
-    {"folder"},
-    {"stages"},
+    {"folder", "budget", "estimate"},
+    {"plan"},
+    {"work"},
+    {"stages", "dry_run"},
     {"costs", "recommendation"},
     {"comparison", "conclusion"},
     {"study"},

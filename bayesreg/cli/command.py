@@ -35,6 +35,7 @@ class Verbosity:
             raise ValueError("--quiet beside --verbose: leave one of them out")
         level = "ERROR" if self.quiet else "INFO" if self.verbose else usual
         logging.basicConfig(level=level, format="%(message)s")
+        logging.getLogger("bayesreg.progress").setLevel("ERROR" if self.quiet else "INFO")
         logging.captureWarnings(True)
 
 

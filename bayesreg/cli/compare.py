@@ -67,6 +67,11 @@ class Compare(Verbosity):
     """Seconds after which a run is stopped; None lets it go on."""
     address: str | None = None
     """Where a cluster answers."""
+    budget: str | None = None
+    """How long the runs may take, as 2h, 1h30m or 45s: then strengths are chosen within half of it, and as many whole
+    seeds of every method are reported as fit. The same command with a longer one, or without, goes on."""
+    dry_run: bool = False
+    """Say which runs there are, which are done, and how long the others take; train and write nothing."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
     threads: int | None = None
@@ -99,6 +104,7 @@ class Compare(Verbosity):
             select=self.select,
             where=Where(device=self.device, threads=self.threads),
             engine=as_engine(self.engine, workers=self.workers, timeout=self.timeout, address=self.address),
+            budget=self.budget,
         )
 
     def _tasks(self, text: str) -> list[Task]:
@@ -173,21 +179,26 @@ def main() -> None:
 
 def run(asked: Compare) -> int:
     """Run the grid, print the table, write the report. 1 where something failed; ends with 2 for bad input."""
-    from bayesreg.folder import in_words, make_writable
+    from bayesreg.folder import check_writable, in_words, make_writable
     from bayesreg.study import Study
 
     with refused():
         comparison = asked.comparison()
         report = asked.report or comparison.output / "report"
         comparison.check()
+        if asked.dry_run:
+            check_writable(comparison.output, report)
+            print(comparison.outlook())
+            return 0
         comparison.prepare()
         make_writable(report)
     try:
         comparison.run()
         study = Study(comparison.output, comparison.record(), comparison.failed)
-        page = study.report(report)
+        page = study.report(report) if comparison.rounds else None
         print(study)
-        print(page)
+        if page:
+            print(page)
     except BrokenPipeError:  # nobody reads the table; the report is written
         raise
     except (OSError, ValueError) as error:

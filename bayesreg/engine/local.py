@@ -16,7 +16,7 @@ import joblib
 import torch
 
 from bayesreg import memory
-from bayesreg.engine.base import TRIES, Engine, Job, Killed, Outcome, TimedOut
+from bayesreg.engine.base import TICK, TRIES, Engine, Job, Killed, Outcome, TimedOut
 from bayesreg.engine.worker import Worker
 from bayesreg.memory import Memory
 
@@ -53,6 +53,7 @@ class Local(Engine):
                     if (outcome := self._outcome(worker, queue)) is not None:
                         self.running = len(self._busy)
                         yield outcome
+                self.meanwhile()
         finally:
             for worker in self._busy:
                 self._dismiss(worker)
@@ -95,9 +96,7 @@ class Local(Engine):
         new = kind not in self.needs
         super().learn(kind, memory)
         if new and kind in self.needs:
-            need = self.needs[kind]
-            room = [all_ // one for all_, one in zip(self._machine, need, strict=True) if one]
-            at_once = max(1, min([self._most, *room]))
+            need, at_once = self.needs[kind], self.at_once(kind)
             log.info("%s: a run takes %s; %d at a time", kind or "here", need, at_once)
             if at_once < self._most:
                 log.warning(
@@ -105,11 +104,15 @@ class Local(Engine):
                     "more cores", kind, at_once, self._most, need, at_once
                 )  # fmt: skip
 
+    def at_once(self, kind: str) -> int:
+        room = zip(self._machine, self.needs.get(kind, Memory()), strict=True)
+        return max(1, min([self._most, *(all_ // one for all_, one in room if one)]))
+
     def _heard(self) -> list[Worker]:
         """The workers that have something to say, or have died, or have taken too long."""
-        late = None
+        late = TICK
         if self.timeout is not None and self._busy:
-            late = max(0.0, min(worker.since for worker in self._busy) + self.timeout - time.monotonic())
+            late = min(late, max(0.0, min(w.since for w in self._busy) + self.timeout - time.monotonic()))
         said = wait([worker.pipe for worker in self._pool], late)
         return [worker for worker in self._pool if worker.pipe in said or self._is_late(worker)]
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 from inprocess import InProcess
 
+from bayesreg.budget import OutOfTime
 from bayesreg.cli import compare
 from bayesreg.cli.compare import Compare
 from bayesreg.engine import ENGINES
@@ -145,6 +147,11 @@ BAD = [
     (["diabetes", "--methods", "l2@detla"], "did you mean 'delta'"),
     (["diabetes", "--seeds", "0"], "seeds must be a whole number from 1 to"),
     (["diabetes", "--folds", "0"], "folds must be a whole number of at least 1"),
+    (["diabetes", "--budget", "soon"], "budget='soon' is no time: give it as 2h, 90m, 1h30m or 45s"),
+    (["diabetes", "--budget", "0"], "budget='0' is no time"),
+    (["diabetes", "--methods", "none", "--epochs", "0", "--dry-run"], "epochs must be a whole number of at least 1"),
+    (["diabetes --noise 1", "--methods", "entropic", "--dry-run"], "entropy of its predictions is constant"),
+    (["wine.csv", "--target", "class", "--dry-run", "--output", "mine.py"], "mine.py cannot be written (Not a dir"),
     (["diabetes", "--workers", "0"], "workers must be a whole number of at least 1"),
     (["diabetes", "--epochs", "0"], "epochs must be a whole number of at least 1"),
     (["diabetes", "--threads", "0"], "threads=0"),
@@ -168,6 +175,93 @@ def test_bad_input_is_refused_in_a_line_before_the_first_run(bayesreg, tmp_path,
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+# --- Before the runs, and within a budget ---
+
+
+COLUMNS = ["task", "rows", "folds", "methods", "strengths", "runs to choose", "runs to report", "done already"]
+
+
+def planned(out):
+    """The one row of the table of a dry run, and the lines below it."""
+    table, _, lines = out.partition("\n\n")
+    head, row = table.splitlines()
+    assert head.split() == " ".join(COLUMNS).split()
+    return dict(zip(COLUMNS, row.split(), strict=True)), lines.splitlines()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_dry_run_says_what_there_is_to_do_and_leaves_no_trace(bayesreg, tmp_path):
+    grid = ["diabetes --noise 1", "--methods", "none", "l2", "entropic", "--seeds", 2, "--folds", 1, *SHORT]
+    status, out, err = bayesreg("compare", *grid, "--dry-run")
+    assert (status, err) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+    row, lines = planned(out)
+    number = len(Method("l2").candidates)
+    runs = 2 * number + 4
+    assert list(row.values()) == ["diabetes", "442", "1", "2", str(number), str(2 * number), "4", "0"]
+    assert lines[0] == f"{runs} of {runs} runs are left, and at most 2 more where a best strength is at an edge."
+    assert lines[1].startswith("Nothing is measured yet on diabetes: the first run")
+    assert lines[2].startswith("entropic refused on diabetes: the entropic prior does nothing under Gaussian")
+    assert len(lines) == 3
+
+
+@pytest.mark.usefixtures("here")
+def test_a_dry_run_of_a_grid_that_is_begun_and_of_one_that_is_done(bayesreg, tmp_path):
+    grid = ["diabetes", "--methods", "none", "l2", "--folds", 1, *SHORT]
+    assert bayesreg("compare", *grid, "--seeds", 1)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    _, out, _ = bayesreg("compare", *grid, "--seeds", 1, "--dry-run")
+    row, (left, unseen) = planned(out)
+    whole = json.loads((tmp_path / "runs/diabetes/study.json").read_text())["runs"]
+    assert row["done already"] == str(len(whole))  # those beyond an edge too
+    assert left == f"0 of {len(whole)} runs are left."
+    assert unseen.startswith("diabetes: 1 seed and 88 test rows show no difference, however large")
+    _, out, _ = bayesreg("compare", *grid, "--seeds", 2, "--dry-run")
+    row, (_, takes, a_round, needs) = planned(out)
+    assert len(Method("l2").candidates) + 1 <= int(row["done already"]) <= len(whole)
+    assert re.fullmatch(r"They take about \d+ s with \d+ at a time, from \d+ measured runs\.", takes)
+    assert re.fullmatch(r"One seed of every method takes about \d+ s, to choose strengths and to report\.", a_round)
+    assert re.fullmatch(r"A run needs [\d.]+ GB on diabetes\.", needs)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@dataclass
+class Brief(InProcess):
+    """The budget ends after the first run."""
+
+    def outcomes(self, function, shared, jobs):
+        yield from super().outcomes(function, shared, jobs[:1])
+        raise OutOfTime
+
+
+def test_a_budget_that_is_not_enough_ends_well_and_the_same_without_goes_on(bayesreg, tmp_path, monkeypatch):
+    grid = ["diabetes", "--methods", "none", "l2", "--seeds", 2, "--folds", 1, *SHORT]
+    monkeypatch.setitem(ENGINES, "local", Brief)
+    status, out, err = bayesreg("compare", *grid, "--budget", "1h30m")
+    assert (status, err) == (0, "")
+    said = r"not one seed of every method, which takes about \d+ s, within the budget of 1 h 30 min; the same command"
+    assert re.search(said, out)
+    assert "Nothing to recommend" in out
+    (first,) = tmp_path.glob("runs/diabetes/diabetes/*/result.json")
+    ended = first.stat().st_mtime_ns
+    monkeypatch.setitem(ENGINES, "local", InProcess)
+    status, out, err = bayesreg("compare", *grid)
+    assert status == 0, err
+    assert first.stat().st_mtime_ns == ended  # it is kept
+    assert "budget" not in out
+    assert json.loads((tmp_path / "runs/diabetes/study.json").read_text())["seeds"] == {"diabetes": 2}
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_is_said_where_there_is_no_terminal_unless_quiet(bayesreg, caplog, monkeypatch, quiet):
+    log = logging.getLogger("bayesreg.progress")
+    monkeypatch.setattr(log, "level", log.level)
+    bayesreg("compare", "diabetes", "--methods", "none", *FEW, *["--quiet"] * quiet)
+    said = [record.getMessage() for record in caplog.records if record.name == log.name]
+    assert said == ([] if quiet else ["test 1 of 1 runs"])
 
 
 FILES = {
@@ -267,7 +361,7 @@ def test_a_full_disk_stops_a_comparison(bayesreg, outcomes):
 
 
 @pytest.mark.parametrize("option", ["--output", "--report"])
-def test_a_directory_that_cannot_be_written_is_refused_before_the_first_run(bayesreg, tmp_path, option):
+def test_a_directory_that_cannot_be_keptis_refused_before_the_first_run(bayesreg, tmp_path, option):
     (tmp_path / "file").write_text("")
     status, _, err = bayesreg("compare", "diabetes", "--methods", "none", *FEW, option, tmp_path / "file" / "below")
     assert status == 2
