@@ -174,6 +174,10 @@ class Judged(NamedTuple):
                 found[name] = values.float().cpu()
         return found
 
+    def confidence(self) -> Tensor | None:
+        """max_c p_ic [n], how sure each predicted class is, float32 on the CPU; None where there are no classes."""
+        return _classes(self.point, self.target)[0].amax(-1).float().cpu() if "accuracy" in self.names else None
+
 
 def _mean(values: Tensor) -> float:
     return float(values.detach().double().mean())

@@ -7,7 +7,7 @@ checkpoint.pt   from which an interrupted run goes on
 history.csv     one row an epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`
 scores.npz      what each test example contributed: its row in the data, −log p(y | x) and what else is a mean over
-                examples; that of the best constant prediction beside it
+                examples; that of the best constant prediction beside it, and of classes how sure it was
 result.json     final metrics, seconds, the prior in both conventions, versions, the key of the configuration;
                 written last, so that a directory without it is a run that did not end
                 A run that only helps to choose a strength has neither posterior.pt nor scores.npz
@@ -169,6 +169,8 @@ def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> 
     """The metrics on test, with what each example contributed beside them, and the posterior."""
     judged = posterior.judged(data.test, progress=progress)
     columns = {name: values.numpy() for name, values in judged.scores().items()}
+    if (confidence := judged.confidence()) is not None:
+        columns["confidence"] = confidence.numpy()
     if data.test.y.dim() <= 2:  # images that are their own targets have no constant prediction
         columns["constant"] = -baselines.log_likelihood("constant", data).float().numpy()
     columns["row"] = np.arange(len(data.test)) if data.rows is None else np.asarray(data.rows.test)

@@ -1,0 +1,194 @@
+"""A picture of panels of one size each: together in a file, and one by one on the page, which lays them out anew.
+
+What is drawn is drawn once: on the page a panel is its axes, cut out of the picture of all.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from bayesreg.priors import Look
+from bayesreg.report.style import LIGHT, SMALL, USUAL, lines, png, svg, verbatim
+
+WIDTH = 340  # pixels of a panel: what a telephone shows beside margins
+GAP, TITLE, ENTRY = 12, 24, 18  # pixels between panels, of a title, of a line of the legend
+POINTS = 0.75  # of a pixel: an inch is 72 points, or 96 pixels
+LETTER = 6.2  # pixels of a letter, about
+SVG = "http://www.w3.org/2000/svg"
+FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
+Place = tuple[float, float, float, float]
+ET.register_namespace("", SVG)
+ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+
+
+class Panel(NamedTuple):
+    """One pair of axes: what draws it, what it shows in words, its height and margins in pixels."""
+
+    draw: Callable[[Any], None]
+    alt: str
+    height: int = 220
+    left: int = 64
+    right: int = 12
+    bottom: int = 42
+    top: int = 8
+
+
+class Group(NamedTuple):
+    """Panels of one title, one below the other."""
+
+    title: str
+    panels: list[Panel]
+
+
+class Shown(NamedTuple):
+    """A panel on the page: inline SVG, and what it shows in words."""
+
+    svg: str
+    alt: str
+
+
+class Picture(NamedTuple):
+    """Groups of panels, all with as many, and the lines that the legend explains, by name."""
+
+    groups: list[Group]
+    legend: Mapping[str, Look] = {}
+
+    @property
+    def alt(self) -> str:
+        """What it shows in words."""
+        return " ".join(f"{group.title}: {panel.alt}" for group in self.groups for panel in group.panels)
+
+
+class Drawn(NamedTuple):
+    """A picture as files, and as the page shows it: [(title, panels)], and the entries of its legend."""
+
+    svg: bytes
+    png: bytes
+    groups: list[tuple[str, list[Shown]]]
+    legend: list[Shown]
+
+    @property
+    def size(self) -> int:
+        """Bytes on the page."""
+        return sum(len(shown.svg) for _, panels in self.groups for shown in panels)
+
+
+@verbatim
+def drawn(picture: Picture, name: str, variables: Mapping[str, str]) -> Drawn:
+    """The picture with file name `name`; variables: {name of a style sheet's variable: its colour on light paper}."""
+    boxes, entries, height, columns = _layout(picture)
+    size = (columns * (WIDTH + GAP), height)
+    figure = Figure((size[0] / 96, size[1] / 96), facecolor=LIGHT["paper"])
+    panels = [panel for group in picture.groups for panel in group.panels]
+    for panel, (x, y) in zip(panels, boxes, strict=True):
+        inner = (x + panel.left, y + panel.top, WIDTH - panel.left - panel.right)
+        axes = _axes(figure, _place(size, *inner, panel.height - panel.top - panel.bottom))
+        axes.yaxis.set_label_coords((16 - panel.left) / inner[2], 0.5)  # clear of the numbers, however long
+        panel.draw(axes)
+    for (text, look), (x, y) in zip(picture.legend.items(), entries, strict=True):
+        bare = figure.add_axes(_place(size, x, y, _width(text), ENTRY), frameon=False, xticks=[], yticks=[])
+        _entry(bare, text, look)
+    each = len(picture.groups[0].panels)
+    for group, (x, y) in zip(picture.groups, boxes[::each], strict=True):
+        place = ((x + 4) / size[0], 1 - (y - TITLE / 2) / size[1])
+        figure.text(*place, lines(group.title, 48), fontsize=USUAL + 1, fontweight="bold", va="center")
+    made = svg(figure)
+    rooms: list[Place] = [(x, y, WIDTH, panel.height) for panel, (x, y) in zip(panels, boxes, strict=True)]
+    rooms += [(x, y, _width(text), ENTRY) for text, (x, y) in zip(picture.legend, entries, strict=True)]
+    cut = iter(_cut(made, name, rooms, {colour: name for name, colour in variables.items()}))
+    groups = [(group.title, [Shown(next(cut), panel.alt) for panel in group.panels]) for group in picture.groups]
+    return Drawn(made, png(figure), groups, [Shown(next(cut), text) for text in picture.legend])
+
+
+def _layout(picture: Picture) -> tuple[list[tuple[float, float]], list[tuple[float, float]], float, int]:
+    """Where each panel and each entry of the legend begins, in pixels from above; the height; the columns."""
+    columns = min(3, len(picture.groups)) if len(picture.groups) != 4 else 2
+    tall = max(sum(panel.height for panel in group.panels) for group in picture.groups) + TITLE + GAP
+    boxes: list[tuple[float, float]] = []
+    for i, group in enumerate(picture.groups):
+        y = (i // columns) * tall + TITLE
+        for panel in group.panels:
+            boxes.append(((i % columns) * (WIDTH + GAP), y))
+            y += panel.height
+    entries: list[tuple[float, float]] = []
+    x, y = 0.0, math.ceil(len(picture.groups) / columns) * tall
+    for text in picture.legend:
+        if x and x + _width(text) > columns * (WIDTH + GAP):
+            x, y = 0.0, y + ENTRY
+        entries.append((x, y))
+        x += _width(text)
+    return boxes, entries, y + (ENTRY + GAP) * bool(entries), columns
+
+
+def _place(size: tuple[float, float], x: float, y: float, width: float, height: float) -> Place:
+    """Of a box in pixels from above, as Matplotlib wants it: shares of the picture from below."""
+    return x / size[0], 1 - (y + height) / size[1], width / size[0], height / size[1]
+
+
+def _axes(figure: Figure, place: Place) -> Any:
+    axes = figure.add_axes(place)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(LIGHT["soft"])
+    axes.tick_params(labelsize=SMALL, colors=LIGHT["ink"], color=LIGHT["soft"], length=3)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(size=USUAL, color=LIGHT["ink"])
+    axes.grid(color=LIGHT["line"], linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _width(text: str) -> float:
+    return 48 + LETTER * min(len(text), 40)
+
+
+def _entry(axes: Any, text: str, look: Look) -> None:
+    """A line of the legend."""
+    axes.set(xlim=(0, _width(text)), ylim=(0, ENTRY))
+    colour, marker, line = look
+    axes.plot([2, 17, 32], [ENTRY / 2] * 3, color=colour, linestyle=line, linewidth=1.4)
+    axes.plot([17], [ENTRY / 2], color=colour, marker=marker, markersize=5)
+    short = text if len(text) <= 40 else f"{text[:39]}…"
+    axes.text(38, ENTRY / 2, short, va="center", fontsize=USUAL, color=LIGHT["ink"])
+
+
+def _cut(picture: bytes, name: str, rooms: Sequence[Place], variables: Mapping[str, str]) -> Iterator[str]:
+    """Each room of a picture, (x, y, width, height) in pixels, as an SVG of its own, in the order of its axes."""
+    root = ET.fromstring(picture)
+    known = {node.get("id"): node for node in root.iter() if node.get("id")}
+    for i, (x, y, width, height) in enumerate(rooms):
+        group = known[f"axes_{i + 1}"]
+        used = set(re.findall(r"#([\w-]+)", " ".join(v for node in group.iter() for v in node.attrib.values())))
+        inner = {node.get("id") for node in group.iter()}
+        outside = "".join(_text(known[one]) for one in sorted((used & known.keys()) - inner))
+        view = " ".join(f"{POINTS * value:g}" for value in (x, y, width, height))
+        body = f"{f'<defs>{outside}</defs>' if outside else ''}{_text(group)}"
+        head = f'<svg xmlns="{SVG}" width="{width:g}" height="{height:g}" viewBox="{view}" aria-hidden="true">'
+        yield head + _themed(_own(body, f"{name}{i}", used), variables) + "</svg>"
+
+
+def _text(node: ET.Element) -> str:
+    text = ET.tostring(node, encoding="unicode")
+    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+
+
+def _own(body: str, name: str, used: set[str]) -> str:
+    """With names that no other picture on the page has, and numbers of pixels in two decimals."""
+    body = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", body)
+    body = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", body)
+    return re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]).replace("\n", ""), body)
+
+
+def _themed(body: str, variables: Mapping[str, str]) -> str:
+    """With the style sheet's variables for its colours, and the fonts of the page."""
+
+    def tag(found: re.Match) -> str:
+        text = re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{variables[m[0]]})" if m[0] in variables else m[0], found[0])
+        return FONT.sub("system-ui, sans-serif", text)
+
+    return re.sub(r"<[^>]+>", tag, body)
