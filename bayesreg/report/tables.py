@@ -179,7 +179,7 @@ def verdicts(table: pd.DataFrame) -> Table:
     rows = {(row["task"], row["method"]): row for row in table.to_dict("records")}
     body = [
         [Cell(task), Cell(name), *(_verdict(rows.get((task, method), {}), name) for method in methods)]
-        for task in dict.fromkeys(table["task"])
+        for task in sorted(set(table["task"]))
         for name in names
         if table.loc[table["task"] == task, f"{name}_difference"].notna().any()
     ]

@@ -56,14 +56,18 @@ def written(root, output):
     return Reader(report.write(root, output).read_text(encoding="utf-8"))
 
 
-def test_page_is_whole_and_needs_nothing_else(comparison, root, output):
-    path = report.write(root, output)
-    reader = Reader(path.read_text(encoding="utf-8"))
+@pytest.fixture
+def reader(reported):
+    return Reader(reported[2].read_text(encoding="utf-8"))
+
+
+def test_page_is_whole_and_needs_nothing_else(reported, reader):
+    path = reported[2]
     assert len(reader.all("h1")) == 1
     identities = [attrs["id"] for _, attrs in reader.elements if "id" in attrs]
     assert len(identities) == len(set(identities))
     for link in (attrs["href"] for attrs in reader.all("a") + reader.all("use")):
-        assert link[1:] in identities if link.startswith("#") else (output / unquote(link)).exists()
+        assert link[1:] in identities if link.startswith("#") else (path.parent / unquote(link)).exists()
     assert not reader.all("img")
     assert not any("src" in attrs for _, attrs in reader.elements)
     assert [link["href"] for link in reader.all("link")] == ["data:,"]
@@ -74,8 +78,8 @@ def test_page_is_whole_and_needs_nothing_else(comparison, root, output):
     assert path.stat().st_size < 5e6
 
 
-def test_every_picture_is_there_with_words_and_as_files(comparison, root, output):
-    reader = written(root, output)
+def test_every_picture_is_there_with_words_and_as_files(reported, reader):
+    output = reported[2].parent
     shown = [attrs["id"].removeprefix("figure-") for attrs in reader.all("figure")]
     assert shown == ["curves", "methods", "strengths", "seconds"]
     for name in [*shown, "scores"]:
@@ -89,19 +93,20 @@ def test_every_picture_is_there_with_words_and_as_files(comparison, root, output
     assert all(drawing["aria-hidden"] == "true" for drawing in drawings)
 
 
-def test_pictures_too_large_for_the_page_are_files_alone(comparison, root, output, monkeypatch):
-    whole = len(report.write(root, output).read_bytes())
+def test_pictures_too_large_for_the_page_are_files_alone(reported, output, monkeypatch):
+    root, runs, whole = reported
     monkeypatch.setattr(figures, "MOST", 50_000)
-    path = report.write(root, output)
+    path = report.write(root, output, runs)
     reader = Reader(path.read_text(encoding="utf-8"))
-    assert path.stat().st_size < whole
+    assert path.stat().st_size < whole.stat().st_size
     assert "This picture is too large for the page: open its file." in reader.text
     assert (output / "seconds.svg").exists()
 
 
-def test_the_style_sheet_has_both_themes(comparison, root, output):
-    text = report.write(root, output).read_text(encoding="utf-8")
-    light, dark = style.variables(comparison["method"])
+def test_the_style_sheet_has_both_themes(reported):
+    _, runs, path = reported
+    text = path.read_text(encoding="utf-8")
+    light, dark = style.variables(runs["method"])
     used = set(re.findall(r"var\(--([\w-]+)\)", text)) - {"t"}
     assert used <= set(light)
     root_, dark_ = re.findall(r":root \{([^}]*)\}", text)
@@ -116,8 +121,8 @@ def test_nothing_on_the_page_is_smaller_than_nine_pixels():
     assert all(float(size) * {"rem": 16, "em": 14, "px": 1, "pt": 4 / 3}[unit] >= 9 for size, unit in sizes)
 
 
-def test_page_has_the_numbers(comparison, root, output):
-    text = written(root, output).text
+def test_page_has_the_numbers(reported, reader):
+    text = reader.text
     for part in (
         "0.910 ± 0.014",
         "+0.2000 ± 0.0000",
@@ -128,11 +133,11 @@ def test_page_has_the_numbers(comparison, root, output):
         "batch_size",
     ):
         assert part in text
-    assert str(root) not in text
+    assert str(reported[0]) not in text
 
 
-def test_the_heatmap_says_whose_each_cell_is(comparison, root, output):
-    cells = [attrs for attrs in written(root, output).all("td") if "data-label" in attrs]
+def test_the_heatmap_says_whose_each_cell_is(reader):
+    cells = [attrs for attrs in reader.all("td") if "data-label" in attrs]
     assert [cell["data-label"] for cell in cells[:4]] == ["metric", "none", "l2", "smoothness"]
     coloured = [cell for cell in cells if cell.get("class", "").strip()]
     assert [(cell["data-label"], cell["class"], cell["style"]) for cell in coloured] == [
@@ -141,18 +146,17 @@ def test_the_heatmap_says_whose_each_cell_is(comparison, root, output):
     ]
 
 
-def test_what_the_paper_says_stands_below_where_two_of_its_priors_are(comparison, root, output, make):
-    assert "Kretsinger-Walters & Juliani, 2025, figure 1) states" in written(root, output).text
+def test_what_the_paper_says_stands_below_where_two_of_its_priors_are(reader, root, output, make):
+    assert "Kretsinger-Walters & Juliani, 2025, figure 1) states" in reader.text
     for seed in (0, 1):
         make("none", None, seed, dataset="a")
         make("l1", 0.1, seed, dataset="a")
-    runs = report.load(root)
-    other = report.write(root, output, runs[runs["task"] == "a"].reset_index(drop=True))
-    assert "Kretsinger" not in other.read_text(encoding="utf-8")
+    assert "Kretsinger" not in written(root, output).text
 
 
-def test_the_numbers_as_csv(comparison, root, output):
-    report.write(root, output)
+def test_the_numbers_as_csv(reported):
+    root, comparison, path = reported
+    output = path.parent
     found = pd.read_csv(output / "results.csv", keep_default_na=False).set_index(["task", "method"])
     expected = statistics.results(comparison).set_index(["task", "method"])
     for name in ("score_mean", "score_sd", "strength", "nll_mean", "seconds_epoch_mean", "seeds"):
@@ -162,14 +166,14 @@ def test_the_numbers_as_csv(comparison, root, output):
     assert all((root / path / "result.json").exists() for path in selected["path"])
 
 
-def test_every_cell_has_the_command_that_makes_it_again(comparison, root, output):
-    text = written(root, output).text
-    commands = pd.read_csv(output / "commands.csv")
-    done = statistics.results(comparison).query("status == 'done'")
+def test_every_cell_has_the_command_that_makes_it_again(reported, reader):
+    _, runs, path = reported
+    commands = pd.read_csv(path.parent / "commands.csv")
+    done = statistics.results(runs).query("status == 'done'")
     assert set(zip(commands["task"], commands["method"], strict=True)) == set(
         zip(done["task"], done["method"], strict=True)
     )
-    assert all(" ".join(command.split()) in text for command in commands["command"])
+    assert all(" ".join(command.split()) in reader.text for command in commands["command"])
 
 
 def test_failures_are_listed(make, root, output):
@@ -184,12 +188,12 @@ def test_failures_are_listed(make, root, output):
     assert "result.json is not valid JSON" in text
 
 
-def test_unequal_budgets_are_told(comparison, root, output):
-    assert "The budgets differ" in written(root, output).text  # l2 had two strengths, smoothness one
+def test_unequal_budgets_are_told(reader):
+    assert "The budgets differ" in reader.text  # l2 had two strengths, smoothness one
 
 
-def test_edge_of_the_grid_is_told(comparison, root, output):
-    assert "Chosen at the edge of the strengths tried" in written(root, output).text
+def test_edge_of_the_grid_is_told(reader):
+    assert "Chosen at the edge of the strengths tried" in reader.text
 
 
 def test_text_from_runs_is_escaped(make, root, output):
@@ -244,7 +248,8 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("step", ["_render", "csv", "os.replace"])
-def test_old_report_survives_a_failure(comparison, make, root, output, monkeypatch, step):
+def test_old_report_survives_a_failure(make, root, output, monkeypatch, step):
+    make("none", None, 0)
     report.write(root, output)
     old = contents(output)
     make("ard", 1e-4, 0)
@@ -258,10 +263,10 @@ def test_old_report_survives_a_failure(comparison, make, root, output, monkeypat
     assert contents(output) == old
 
 
-def test_same_runs_give_the_same_report(comparison, root, output, tmp_path):
+def test_same_runs_give_the_same_report(reported, output):
+    root, _, path = reported
     report.write(root, output)
-    report.write(root, tmp_path / "again", comparison)
-    assert contents(output) == contents(tmp_path / "again")
+    assert contents(output) == contents(path.parent)
 
 
 def test_root_without_runs_writes_nothing(root, output):

@@ -57,6 +57,25 @@ def test_the_page_leads_with_the_recommendation(study, tmp_path):
         assert said not in page
 
 
+def test_the_first_screen_has_the_differences_in_one_picture(study, tmp_path):
+    study = study()
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    first, _, rest = page.partition("<nav")
+    assert 'id="figure-forest"' in first
+    assert 'id="figure-cost"' in rest
+    row = study.results.set_index("method").loc["l2"]
+    numbers = [f"{row[f'nll_{name}']:+.3f}".replace("-", "−") for name in ("difference", "low", "high")]
+    assert "l2 {} [{}, {}] better (recommended)".format(*numbers) in first
+
+
+def test_one_seed_says_what_it_takes_and_shows_no_winner(study, tmp_path):
+    page = study(seeds=1).report(tmp_path / "out").read_text(encoding="utf-8")
+    assert "<h1>One seed does not say which method to use</h1>" in page
+    for name in ("forest", "cost"):
+        assert f'id="figure-{name}"' not in page
+        assert not (tmp_path / f"out/{name}.svg").exists()
+
+
 def test_nothing_is_recommended_for_a_higher_mean_alone(study, tmp_path):
     """l2 has the best mean in every column, by less than matters."""
     study = study(gains={"none": 0.0, "l2": 0.002, "dropout": 0.001})
