@@ -70,6 +70,18 @@ def test_what_each_test_example_contributed_is_kept(tmp_path, data):
     assert np.allclose(kept["constant"], constant, rtol=0.1)  # whose variance may be that of rows left out
 
 
+def test_how_sure_each_predicted_class_was_is_kept(tmp_path, data):
+    """So that the bins of a reliability diagram give the ECE; of numbers there is nothing to keep."""
+    parts = [br.Dataset(part.x, (part.x[:, 0] > 0).long()) for part in (data.train, data.validation, data.test)]
+    classes = Data("made", *parts, classes=2, target="made", provenance={})
+    model = br.Model(torch.nn.Linear(3, 2), br.L2(scale=1.0), br.Categorical(), len(classes.train))
+    runs.execute(tmp_path / "classes", CONFIG, model, classes, **OPTIONS)
+    probs = runs.load(tmp_path / "classes", torch.nn.Linear(3, 2)).predict(classes.test.x).probs
+    assert runs.scores(tmp_path / "classes")["confidence"] == pytest.approx(probs.max(-1).values.numpy(), rel=1e-6)
+    runs.execute(tmp_path / "numbers", CONFIG, make_model(data), data, **OPTIONS)
+    assert "confidence" not in runs.scores(tmp_path / "numbers")
+
+
 class Sealed:
     """A split of which only the size may be seen."""
 
