@@ -42,12 +42,11 @@ def forest(table: pd.DataFrame, results: pd.DataFrame) -> Picture | None:
     """table: of a study, with its differences to none; results: `statistics.results`. None where nothing is paired."""
     groups = [_group(str(task), rows, results[results["task"] == task]) for task, rows in table.groupby("task")]
     groups = [group for group in groups if group.panels]
-    most = max((len(group.panels) for group in groups), default=0)
-    return Picture([Group(g.title, (g.panels * most)[:most]) for g in groups]) if groups else None
+    return Picture(groups) if groups else None
 
 
 def _group(task: str, rows: pd.DataFrame, results: pd.DataFrame) -> Group:
-    metrics = dict.fromkeys(["nll", str(results["metric"].iloc[0])])
+    metrics = dict.fromkeys(["nll", *results["metric"].astype(str)])
     drawn = {metric: lines_of(rows, results, metric) for metric in metrics}
     return Group(task, [_panel(metric, lines) for metric, lines in drawn.items() if any_known(lines)])
 

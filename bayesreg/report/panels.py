@@ -5,6 +5,7 @@ What is drawn is drawn once: on the page a panel is its axes, cut out of the pic
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -54,7 +55,7 @@ class Shown(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Groups of panels, all with as many, and the lines that the legend explains, by name."""
+    """Groups of panels, and the lines that the legend explains, by name."""
 
     groups: list[Group]
     legend: Mapping[str, Look] = {}
@@ -94,8 +95,8 @@ def drawn(picture: Picture, name: str, variables: Mapping[str, str]) -> Drawn:
     for (text, look), (x, y) in zip(picture.legend.items(), entries, strict=True):
         bare = figure.add_axes(_place(size, x, y, _width(text), ENTRY), frameon=False, xticks=[], yticks=[])
         _entry(bare, text, look)
-    each = len(picture.groups[0].panels)
-    for group, (x, y) in zip(picture.groups, boxes[::each], strict=True):
+    firsts = itertools.accumulate((len(group.panels) for group in picture.groups[:-1]), initial=0)
+    for group, (x, y) in zip(picture.groups, (boxes[first] for first in firsts), strict=True):
         place = ((x + 4) / size[0], 1 - (y - TITLE / 2) / size[1])
         figure.text(*place, lines(group.title, 48), fontsize=USUAL + 1, fontweight="bold", va="center")
     made = svg(figure)

@@ -157,6 +157,17 @@ def test_forest_of_a_metric_without_intervals_has_points_alone(paired):
     assert all(line.get_marker() == "o" for line in axes.lines[1:])
 
 
+def test_a_task_judged_by_the_nll_alone_has_one_panel_beside_others_with_two(paired):
+    table, results = paired
+    table = pd.concat([table, table.assign(task="other")])
+    results = pd.concat([results, results.assign(task="other", metric="nll")])
+    picture = forest.forest(table, results)
+    assert [(group.title, len(group.panels)) for group in picture.groups] == [("digits", 2), ("other", 1)]
+    drawn = panels.drawn(picture, "forest", style.LIGHT)
+    assert [(title, len(shown)) for title, shown in drawn.groups] == [("digits", 2), ("other", 1)]
+    assert {"digits", "other"} <= set(texts(drawn.svg))
+
+
 def test_forest_in_words_has_every_number(paired):
     alt = forest.forest(*paired).alt
     assert "l2 −0.200 [−0.300, −0.100] better (recommended)" in alt

@@ -68,6 +68,16 @@ def test_the_first_screen_has_the_differences_in_one_picture(study, tmp_path):
     assert "l2 {} [{}, {}] better (recommended)".format(*numbers) in first
 
 
+def test_a_task_without_a_run_yet_is_told_and_the_others_are_shown(study, tmp_path):
+    study = study()
+    for name in ("tasks", "folds", "seeds"):
+        study.settings[name] = study.settings[name] | {"wine": study.settings[name]["digits"]}
+    study.settings["tasks"]["wine"] = study.settings["tasks"]["digits"] | {"dataset": "wine"}
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    assert "<strong>wine</strong>: Nothing to recommend" in page
+    assert "Use l2 on digits; on wine nothing is shown to help." in page
+
+
 def test_one_seed_says_what_it_takes_and_shows_no_winner(study, tmp_path):
     page = study(seeds=1).report(tmp_path / "out").read_text(encoding="utf-8")
     assert "<h1>One seed does not say which method to use</h1>" in page
