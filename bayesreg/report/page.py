@@ -128,11 +128,16 @@ def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> di
 
 
 def _scores(results: pd.DataFrame, tints: Mapping[tuple[str, str], float]) -> tables.Table:
-    """The heatmap as a table; of one method without what compares methods."""
+    """The heatmap as a table; of one task or method without an average, and of one method without a best one."""
     made = heatmap.tinted(tables.scores(results, joint="\n±\u00a0"), tints)
-    if results["method"].nunique() > 1:
-        return made
-    return tables.Table(made.header, [[cell._replace(marked=False) for cell in row] for row in made.rows[:-1]])
+    rows = made.rows if _averaged(results) else made.rows[:-1]
+    if results["method"].nunique() == 1:
+        rows = [[cell._replace(marked=False) for cell in row] for row in rows]
+    return tables.Table(made.header, rows)
+
+
+def _averaged(results: pd.DataFrame) -> bool:
+    return bool(results["method"].nunique() > 1 and results["task"].nunique() > 1)
 
 
 def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, rivals: pd.DataFrame) -> dict[str, Any]:
@@ -140,6 +145,7 @@ def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, 
     return {
         "light": light,
         "dark": dark,
+        "averaged": _averaged(results),
         "seeds": tables.seeds(results),
         "staged": bool(runs["stage"].notna().any()),
         "folds": bool((runs["folds"] > 1).any()),

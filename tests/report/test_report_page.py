@@ -147,11 +147,19 @@ def test_the_heatmap_says_whose_each_cell_is(reader):
 
 
 def test_what_the_paper_says_stands_below_where_two_of_its_priors_are(reader, root, output, make):
-    assert "Kretsinger-Walters & Juliani, 2025, figure 1) states" in reader.text
+    assert "(Kretsinger-Walters & Juliani, 2025, figure 1) states" in reader.text
     for seed in (0, 1):
         make("none", None, seed, dataset="a")
         make("l1", 0.1, seed, dataset="a")
     assert "Kretsinger" not in written(root, output).text
+
+
+def test_one_task_has_no_average(make, root, output, reader):
+    for seed in (0, 1):
+        make("none", None, seed)
+        make("l2", 0.1, seed)
+    assert "The row “average”" in reader.text
+    assert "average" not in written(root, output).text
 
 
 def test_the_numbers_as_csv(reported):
