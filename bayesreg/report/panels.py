@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -92,16 +92,20 @@ def drawn(picture: Picture, name: str, variables: Mapping[str, str]) -> Drawn:
         axes = _axes(figure, _place(size, *inner, panel.height - panel.top - panel.bottom))
         axes.yaxis.set_label_coords((16 - panel.left) / inner[2], 0.5)  # clear of the numbers, however long
         panel.draw(axes)
-    for (text, look), (x, y) in zip(picture.legend.items(), entries, strict=True):
-        bare = figure.add_axes(_place(size, x, y, _width(text), ENTRY), frameon=False, xticks=[], yticks=[])
-        _entry(bare, text, look)
+    if picture.legend:
+        strip = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, size[0]), ylim=(size[1], 0))
+        for number, ((text, look), place) in enumerate(zip(picture.legend.items(), entries, strict=True)):
+            _entry(strip, number, text, look, *place)
     firsts = itertools.accumulate((len(group.panels) for group in picture.groups[:-1]), initial=0)
     for group, (x, y) in zip(picture.groups, (boxes[first] for first in firsts), strict=True):
         place = ((x + 4) / size[0], 1 - (y - TITLE / 2) / size[1])
         figure.text(*place, lines(group.title, 48), fontsize=USUAL + 1, fontweight="bold", va="center")
     made = svg(figure)
-    rooms: list[Place] = [(x, y, WIDTH, panel.height) for panel, (x, y) in zip(panels, boxes, strict=True)]
-    rooms += [(x, y, _width(text), ENTRY) for text, (x, y) in zip(picture.legend, entries, strict=True)]
+    rooms: dict[str, Place] = {
+        f"axes_{i + 1}": (x, y, WIDTH, panel.height)
+        for i, (panel, (x, y)) in enumerate(zip(panels, boxes, strict=True))
+    }
+    rooms |= {f"entry{i}": (*entries[i], _width(text), ENTRY) for i, text in enumerate(picture.legend)}
     cut = iter(_cut(made, name, rooms, {colour: name for name, colour in variables.items()}))
     groups = [(group.title, [Shown(next(cut), panel.alt) for panel in group.panels]) for group in picture.groups]
     return Drawn(made, png(figure), groups, [Shown(next(cut), text) for text in picture.legend])
@@ -148,29 +152,35 @@ def _width(text: str) -> float:
     return 48 + LETTER * min(len(text), 40)
 
 
-def _entry(axes: Any, text: str, look: Look) -> None:
-    """A line of the legend."""
-    axes.set(xlim=(0, _width(text)), ylim=(0, ENTRY))
-    colour, marker, line = look
-    axes.plot([2, 17, 32], [ENTRY / 2] * 3, color=colour, linestyle=line, linewidth=1.4)
-    axes.plot([17], [ENTRY / 2], color=colour, marker=marker, markersize=5)
+def _entry(axes: Any, number: int, text: str, look: Look, x: float, y: float) -> None:
+    """A line of the legend, in axes of pixels."""
+    style: dict[str, Any] = {
+        "color": look.colour,
+        "marker": look.marker,
+        "linestyle": look.line,
+        "markersize": 5,
+        "linewidth": 1.4,
+    }
+    middle = y + ENTRY / 2
+    axes.plot([x + 2, x + 17, x + 32], [middle] * 3, markevery=[1], gid=f"entry{number}-line", clip_on=False, **style)
     short = text if len(text) <= 40 else f"{text[:39]}…"
-    axes.text(38, ENTRY / 2, short, va="center", fontsize=USUAL, color=LIGHT["ink"])
+    written: dict[str, Any] = {"va": "center", "fontsize": USUAL, "color": LIGHT["ink"]}
+    axes.text(x + 38, middle, short, gid=f"entry{number}-text", **written)
 
 
-def _cut(picture: bytes, name: str, rooms: Sequence[Place], variables: Mapping[str, str]) -> Iterator[str]:
-    """Each room of a picture, (x, y, width, height) in pixels, as an SVG of its own, in the order of its axes."""
+def _cut(picture: bytes, name: str, rooms: Mapping[str, Place], variables: Mapping[str, str]) -> Iterator[str]:
+    """Each room of a picture, (x, y, width, height) in pixels, as an SVG of its own, with what is in it by its name."""
     root = ET.fromstring(picture)
     known = {node.get("id"): node for node in root.iter() if node.get("id")}
-    for i, (x, y, width, height) in enumerate(rooms):
-        group = known[f"axes_{i + 1}"]
-        used = set(re.findall(r"#([\w-]+)", " ".join(v for node in group.iter() for v in node.attrib.values())))
-        inner = {node.get("id") for node in group.iter()}
-        outside = "".join(_text(known[one]) for one in sorted((used & known.keys()) - inner))
-        view = " ".join(f"{POINTS * value:g}" for value in (x, y, width, height))
-        body = f"{f'<defs>{outside}</defs>' if outside else ''}{_text(group)}"
-        head = f'<svg xmlns="{SVG}" width="{width:g}" height="{height:g}" viewBox="{view}" aria-hidden="true">'
-        yield head + _themed(_own(body, f"{name}{i}", used), variables) + "</svg>"
+    for i, (own, room) in enumerate(rooms.items()):
+        groups = [known[one] for one in (own, f"{own}-line", f"{own}-text") if one in known]
+        nodes = [node for group in groups for node in group.iter()]
+        used = set(re.findall(r"#([\w-]+)", " ".join(v for node in nodes for v in node.attrib.values())))
+        outside = "".join(_text(known[one]) for one in sorted((used & known.keys()) - {n.get("id") for n in nodes}))
+        view = " ".join(f"{POINTS * value:g}" for value in room)
+        body = (f"<defs>{outside}</defs>" if outside else "") + "".join(map(_text, groups))
+        head = f'<svg xmlns="{SVG}" width="{room[2]:g}" height="{room[3]:g}" viewBox="{view}" aria-hidden="true">'
+        yield head + _own(body, f"{name}{i}", used, variables) + "</svg>"
 
 
 def _text(node: ET.Element) -> str:
@@ -178,18 +188,13 @@ def _text(node: ET.Element) -> str:
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
 
 
-def _own(body: str, name: str, used: set[str]) -> str:
-    """With names that no other picture on the page has, and numbers of pixels in two decimals."""
-    body = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", body)
-    body = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", body)
-    return re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]).replace("\n", ""), body)
-
-
-def _themed(body: str, variables: Mapping[str, str]) -> str:
-    """With the style sheet's variables for its colours, and the fonts of the page."""
+def _own(body: str, name: str, used: set[str], variables: Mapping[str, str]) -> str:
+    """With names that no other picture on the page has, and the page's colours and fonts; pixels in two decimals."""
 
     def tag(found: re.Match) -> str:
-        text = re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{variables[m[0]]})" if m[0] in variables else m[0], found[0])
-        return FONT.sub("system-ui, sans-serif", text)
+        text = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", found[0])
+        text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+        text = re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{variables[m[0]]})" if m[0] in variables else m[0], text)
+        return FONT.sub("system-ui, sans-serif", re.sub(r"(\d\.\d\d)\d+", r"\1", text).replace("\n", ""))
 
-    return re.sub(r"<[^>]+>", tag, body)
+    return re.sub(r"<[^>]+>", tag, body)  # what is written in the picture stays as it is
