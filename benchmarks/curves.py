@@ -6,7 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bayesreg.report.figures import FAINT, INK, panels
+from benchmarks.figures import FAINT, INK, panels
 
 
 def frontier(costs: pd.DataFrame, default: str) -> Figure:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from bayesreg.report.figures import FAINT, INK, panels
-from bayesreg.report.style import Look, svg
+from bayesreg.priors import Look
+from bayesreg.report.style import LIGHT, svg
 from benchmarks.contestants import BAYESREG, BAYESREG_COMPILED, HAND, HAND_COMPILED, NAIVE
 
+INK, FAINT = LIGHT["ink"], LIGHT["line"]
 LOOKS = {  # Okabe & Ito (2008)
     BAYESREG: Look("#0072B2", "o", "-"),
     BAYESREG_COMPILED: Look("#56B4E9", "D", "-"),
@@ -37,6 +39,20 @@ CASES = {
 def draw(steps: pd.DataFrame, widths: pd.DataFrame, rates: dict[int, float]) -> dict[str, bytes]:
     """File name → picture."""
     return {"step_time.svg": svg(step_time(steps)), "widths.svg": svg(by_work(widths, rates))}
+
+
+def panels(count: int) -> tuple[Figure, list[Any]]:
+    """A figure of `count` panels, three in a row, or two by two."""
+    columns = 2 if count == 4 else min(3, count)
+    rows = math.ceil(count / columns)
+    size = (max(5.5, 3.6 * columns), 3.0 * rows + 0.6)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(color=FAINT, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
 
 
 def step_time(steps: pd.DataFrame) -> Figure:

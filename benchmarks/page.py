@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
+from bayesreg.report import style
 from benchmarks.contestants import COMPILED, Key
 from benchmarks.memory import PARTS
 
@@ -19,13 +20,20 @@ class Table(NamedTuple):
 
 
 def render(tables: Mapping[str, pd.DataFrame], machine: Mapping[str, Any], pictures: Sequence[str]) -> bytes:
-    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    folders = [Path(__file__).parent, Path(style.__file__).parent]  # the style sheet is that of the reports
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     steps, ratios = tables["step_time"], tables["ratios"]
     held = ratios["limit"].notna()
     context = {
+        "light": style.LIGHT,
+        "dark": style.DARK,
+        "answer": answer(ratios),
         "machine": {name: _text(value) for name, value in machine.items()},
         "met": int((ratios["verdict"] == "met").sum()),
         "bars": ratio_table(ratios[held]),
@@ -39,9 +47,27 @@ def render(tables: Mapping[str, pd.DataFrame], machine: Mapping[str, Any], pictu
         "profile": _profile(tables["profile"]),
         "pictures": pictures,
     }
-    return environment.from_string(source).render(context).encode()
+    return environment.get_template("page.html").render(context).encode()
 
 
+def answer(ratios: pd.DataFrame) -> list[str]:
+    """What a step costs, and what a prior adds to it, over all networks at their own width: MAP, not compiled."""
+    own = ratios[(ratios["width"] == 1) & (ratios["pair"] == "uncompiled")]
+    alone = own.loc[own["bar"] == "bayesreg / hand-written (none, delta)", "ratio"]
+    priors = {bar.split(" / ")[0]: rows["ratio"] for bar, rows in own.groupby("bar", sort=False) if PRIOR in bar}
+    found = [f"A step takes {_from_to(alone)} times one that is written by hand in PyTorch."] if len(alone) else []
+    if priors:
+        parts = [f"with {prior} {_from_to(ratio)}" for prior, ratio in priors.items()]
+        found.append(f"Under a prior it takes, as a multiple of a step without one: {', '.join(parts)}.")
+    return found
+
+
+def _from_to(ratio: pd.Series) -> str:
+    low, high = f"{ratio.min():.2f}", f"{ratio.max():.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+PRIOR = " / none (delta, bayesreg)"  # in the name of a ratio
 _WORK = {"flop": "FLOP a step", "flop_per_s": "FLOP/s", "share": "of the matrix product"}
 
 

@@ -81,6 +81,18 @@ def test_the_gap_and_the_sparsity_are_recorded(tmp_path, data):
     assert runs.sparsity(posterior) == pytest.approx({"zero": 1 / 3, "small": 2 / 3})
 
 
+def test_how_sure_each_predicted_class_was_is_kept(tmp_path, data):
+    """So that the bins of a reliability diagram give the ECE; of numbers there is nothing to keep."""
+    parts = [br.Dataset(part.x, (part.x[:, 0] > 0).long()) for part in (data.train, data.validation, data.test)]
+    classes = Data("made", *parts, classes=2, target="made", provenance={})
+    model = br.Model(torch.nn.Linear(3, 2), br.L2(scale=1.0), br.Categorical(), len(classes.train))
+    runs.execute(tmp_path / "classes", CONFIG, model, classes, **OPTIONS)
+    probs = runs.load(tmp_path / "classes", torch.nn.Linear(3, 2)).predict(classes.test.x).probs
+    assert runs.scores(tmp_path / "classes")["confidence"] == pytest.approx(probs.max(-1).values.numpy(), rel=1e-6)
+    runs.execute(tmp_path / "numbers", CONFIG, make_model(data), data, **OPTIONS)
+    assert "confidence" not in runs.scores(tmp_path / "numbers")
+
+
 class Sealed:
     """A split of which only the size may be seen."""
 
@@ -165,11 +177,11 @@ def test_a_diverged_run_is_recorded_and_not_tried_again(tmp_path, data):
 
 def _killed_at_the_second_epoch(folder, data):
     fit = __import__("importlib").import_module("bayesreg.fit")
-    save = fit._Run.save
+    save, fit.SAVED_EVERY = fit._Run.save, -1.0
     count = iter(range(9))
 
-    def save_and_die(self, checkpoint, every=0.0):
-        save(self, checkpoint, every=-1.0)
+    def save_and_die(self, checkpoint):
+        save(self, checkpoint)
         if next(count) == 1:
             os._exit(9)
 

@@ -1,11 +1,11 @@
-"""One page from a folder of runs: index.html, its pictures, and the numbers as CSV."""
+"""One page from a folder of runs: index.html with all in it, and beside it its pictures and numbers as files."""
 
-import math
+from __future__ import annotations
+
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
@@ -13,13 +13,14 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
-from bayesreg.report import figures, outside, tables, words
+from bayesreg.report import answer, figures, heatmap, outside, paper, style, tables, words
+from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
-from bayesreg.report.histories import histories
 from bayesreg.report.load import Problem, left_out, load
-from bayesreg.report.style import svg
+from bayesreg.report.options import options
+from bayesreg.report.sheets import csv
 
-FORMULA = re.compile(r"[=+\-@\t\r]")  # where a cell begins so, a spreadsheet runs it (OWASP, CSV injection)
+HERE = Path(__file__).parent
 
 
 class Said(NamedTuple):
@@ -65,60 +66,60 @@ def replace(output: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> dict[str, bytes]:
-    problems, rivals = left_out(root), baselines(runs)
-    by = statistics.SELECT if said is None else said.select
+    rivals, by = baselines(runs), statistics.SELECT if said is None else said.select
+    table = None if said is None else said.table
     results, selected = against(statistics.results(runs, by), rivals), statistics.select(runs, by)
-    pictures = _pictures(runs, results, selected, by)
+    needed = answer.needed(results)
+    drawn, unsure = figures.pictures(runs, results, selected, by, None if needed else table)
+    scores = _scores(results, heatmap.tints(results, selected, table))
+    again = commands(selected, by)
     context = {
-        **_content(runs, results, selected, rivals),
         **_led(results, selected, said),
+        "needed": needed,
+        "instead": instead(selected) if needed else None,
+        **_content(runs, results, selected, rivals),
+        **_failed(runs, root),
+        "scores": paper.beside(scores),
+        "cited": paper.CITED if paper.beside(scores) != scores else None,
         "select": by,
-        "pictures": {name: alt for name, (_, alt) in pictures.items()},
-        "diverged": _diverged(runs, root),
-        "problems": [_placed(problem, root) for problem in problems],
+        "pictures": drawn,
+        "unsure": unsure,
+        "again": again.to_dict("records"),
         "diagnostics": _diagnostics(runs, root, output),
         "beside": "../performance/index.html" if (output.parent / "performance/index.html").exists() else None,
     }
+    whole = heatmap.heatmap(scores)
     return {
-        **{name: image for name, (image, _) in pictures.items()},
-        "results.csv": _csv(results),
-        "selected.csv": _csv(_placed_runs(selected, root).drop(columns="baselines")),
-        **({} if said is None else {"differences.csv": _csv(said.table)}),
+        "scores.svg": style.svg(whole),
+        "scores.png": style.png(whole),
+        **{f"{name}.svg": shown.drawn.svg for name, shown in drawn.items()},
+        **{f"{name}.png": shown.drawn.png for name, shown in drawn.items()},
+        "results.csv": csv(results),
+        "selected.csv": csv(_placed_runs(selected, root).drop(columns="baselines")),
+        "commands.csv": csv(again),
+        **({} if said is None else {"differences.csv": csv(said.table)}),
         "index.html": _render(context),
     }
 
 
-def _render(context: dict) -> bytes:
-    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+def _render(context: dict[str, Any]) -> bytes:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(source).render(context).encode()
+    return environment.get_template("page.html").render(context).encode()
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
-    texts = {name: frame[name].map(_harmless) for name in frame if frame[name].map(type).eq(str).any()}
-    return frame.assign(**texts).to_csv(index=False).encode()
-
-
-def _harmless(value: object) -> object:
-    """A text that a spreadsheet would run as a formula behind an apostrophe; numbers as they are."""
-    if not isinstance(value, str) or not FORMULA.match(value):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
-
-
-def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> dict:
-    """What the page leads with, and its differences to none: a study's own, or what the means say of other runs."""
+def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> dict[str, Any]:
+    """What the page leads with: a study's answer, or what the means say of other runs."""
     if said is not None:
         return {
             "study": True,
-            "overall": None,
-            "sentences": list(said.sentences.items()),
+            "overall": answer.overall(said.table),
+            "sentences": answer.sentences(said.sentences, said.table, results),
             "differences": tables.verdicts(said.table),
         }
     overall, sentences = words.answer(results, selected)
@@ -126,52 +127,29 @@ def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> di
     return {"study": False, "overall": overall, "sentences": sentences, "differences": paired}
 
 
-def _pictures(
-    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, select: str
-) -> dict[str, tuple[bytes, str]]:
-    """File name → (picture, what it shows in words)."""
-    scored = results[results["score_mean"].notna()].to_dict("records")
-    scores = "; ".join(
-        f"{r['task']}, {r['method']} {tables.number(r['score_mean'])}{tables.DAGGER * r['unbeaten']}" for r in scored
-    )
-    chosen = "; ".join(
-        f"{r['task']}, {r['method']} {tables.strength(r, ' ')}" for r in scored if r["strength"] == r["strength"]
-    )
-    last = "; ".join(f"{r['task']}, {r['method']} {tables.number(_last(r))}" for r in scored)
-    epochs = histories(selected)
-    drawn = {
-        "scores.svg": (figures.heatmap(results), f"Heatmap of mean test scores by task and method. {scores}."),
-        "curves.svg": (
-            figures.curves(epochs),
-            "Lines of the validation metric by epoch, one a method, with a band of one standard deviation "
-            f"over seeds. Validation scores in the end: {last}.",
-        ),
-        "seconds.svg": (
-            figures.curves(epochs, over="seconds"),
-            "Lines of the validation metric by seconds of training, one a method, with a band of one standard "
-            f"deviation over seeds. Validation scores in the end: {last}.",
-        ),
-        "strengths.svg": (
-            figures.strengths(statistics.candidates(runs, select), results, select),
-            f"Lines of the validation {select} by strength, one a method. Chosen: {chosen or 'none'}.",
-        ),
-    }
-    return {name: (svg(figure), alt) for name, (figure, alt) in drawn.items() if figure is not None}
+def _scores(results: pd.DataFrame, tints: Mapping[tuple[str, str], float]) -> tables.Table:
+    """The heatmap as a table; of one task or method without an average, and of one method without a best one."""
+    made = heatmap.tinted(tables.scores(results, joint="\n±\u00a0"), tints)
+    rows = made.rows if _averaged(results) else made.rows[:-1]
+    if results["method"].nunique() == 1:
+        rows = [[cell._replace(marked=False) for cell in row] for row in rows]
+    return tables.Table(made.header, rows)
 
 
-def _last(row: dict) -> float:
-    """The headline metric on validation in the end."""
-    return float(row.get(f"validation_{row['metric']}_mean", math.nan))
+def _averaged(results: pd.DataFrame) -> bool:
+    return bool(results["method"].nunique() > 1 and results["task"].nunique() > 1)
 
 
-def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, rivals: pd.DataFrame) -> dict:
+def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, rivals: pd.DataFrame) -> dict[str, Any]:
+    light, dark = style.variables(results["method"])
     return {
+        "light": light,
+        "dark": dark,
+        "averaged": _averaged(results),
         "seeds": tables.seeds(results),
         "staged": bool(runs["stage"].notna().any()),
         "folds": bool((runs["folds"] > 1).any()),
         "repeats": "seeds and folds" if (runs["folds"] > 1).any() else "seeds",
-        "runs": int((runs["status"] != "refused").sum()),
-        "scores": tables.scores(results),
         "metrics": {task: tables.metrics(results, task, rivals) for task in sorted(set(results["task"]))},
         "refused": words.refusals(results),
         "unconverged": words.unconverged(selected),
@@ -182,13 +160,13 @@ def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, 
         "budget": tables.budget(results),
         "unequal": _unequal(runs, results),
         "higher": words.several([metric.name for metric in METRICS.values() if metric.higher_is_better]),
-        "edges": [f"{r['method']} on {r['task']} ({tables.strength(r, '; ')})" for r in _rows(results, "edge")],
-        "settings": [*_settings(runs, "task."), *_settings(runs, "candidate."), *_settings(runs, "replicate.")],
-        "about": _settings(runs, "about."),
+        "edges": [f"{r['method']} on {r['task']} at {tables.strength(r, ' ')}" for r in _rows(results, "edge")],
+        "settings": [*options(runs, "task."), *options(runs, "candidate."), *options(runs, "replicate.")],
+        "about": options(runs, "about."),
     }
 
 
-def _rows(results: pd.DataFrame, flag: str) -> list[dict]:
+def _rows(results: pd.DataFrame, flag: str) -> list[dict[str, Any]]:
     return results[results[flag]].to_dict("records")
 
 
@@ -198,33 +176,14 @@ def _unequal(runs: pd.DataFrame, results: pd.DataFrame) -> bool:
     return bool((results.merge(tuned, on=["task", "method"]).groupby("task")["strengths"].nunique() > 1).any())
 
 
-def _settings(runs: pd.DataFrame, group: str) -> list[tuple[str, str]]:
-    """Each setting of a group with its values; where tasks differ, the tasks that have each."""
-    columns = [column for column in map(str, runs) if column.startswith(group)]
-    return [(column.removeprefix(group), text) for column in columns if (text := _setting(runs, column))]
-
-
-def _setting(runs: pd.DataFrame, column: str) -> str:
-    values: dict[str, set[str]] = {}
-    for value, task in zip(runs[column], runs["task"], strict=True):
-        text = _text(value)
-        # Where this machine keeps its files is no setting of the comparison.
-        if text and not Path(text).is_absolute():
-            values.setdefault(text, set()).add(task)
-    if len(values) == 1 or all(tasks == {text} for text, tasks in values.items()):
-        return next(iter(values)) if len(values) == 1 else ""
-    return "; ".join(f"{text} ({', '.join(sorted(tasks))})" for text, tasks in values.items())
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:g}"
-    return "" if value is None else str(value)
-
-
-def _diverged(runs: pd.DataFrame, root: Path) -> list[dict]:
+def _failed(runs: pd.DataFrame, root: Path) -> dict[str, Any]:
+    """What diverged, and what was left out."""
     diverged = _placed_runs(runs[runs["status"] == "diverged"], root).to_dict("records")
-    return [run | {"repeat": words.repeat(run)} for run in diverged]
+    return {
+        "runs": int((runs["status"] != "refused").sum()),
+        "diverged": [run | {"repeat": words.repeat(run)} for run in diverged],
+        "problems": [_placed(problem, root) for problem in left_out(root)],
+    }
 
 
 def _placed_runs(runs: pd.DataFrame, root: Path) -> pd.DataFrame:

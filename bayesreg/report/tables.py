@@ -13,11 +13,15 @@ DAGGER = "†"  # stands behind a score that does not beat the baseline
 
 
 class Cell(NamedTuple):
-    """The text of a cell, whether it stands out (the best, or larger than its sd), and does not beat a baseline."""
+    """The text of a cell, whether it stands out (the best, or larger than its sd), and does not beat a baseline.
+
+    tint: of a heatmap, from −1, clearly worse than none, to 1, clearly better.
+    """
 
     text: str
     marked: bool = False
     unbeaten: bool = False
+    tint: float = 0.0
 
 
 class Table(NamedTuple):
@@ -175,7 +179,7 @@ def verdicts(table: pd.DataFrame) -> Table:
     rows = {(row["task"], row["method"]): row for row in table.to_dict("records")}
     body = [
         [Cell(task), Cell(name), *(_verdict(rows.get((task, method), {}), name) for method in methods)]
-        for task in dict.fromkeys(table["task"])
+        for task in sorted(set(table["task"]))
         for name in names
         if table.loc[table["task"] == task, f"{name}_difference"].notna().any()
     ]

@@ -6,20 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SPEAKING = (
-    "load.py",
-    "page.py",
-    "record.py",
-    "tables.py",
-    "terminal.py",
-    "words.py",
-    "figures.py",
-    "baselines.py",
-    "../statistics/choice.py",
-    "../statistics/difference.py",
-    "../statistics/scores.py",
-    "../conclusion.py",
-)
+
+
+def speaking() -> list[Path]:
+    """The files whose words a page has: those of the report, of the statistics and of the conclusion."""
+    package = HERE.parent
+    found = [*HERE.glob("*.*"), *(package / "statistics").glob("*.py"), package / "conclusion.py"]
+    return sorted(file for file in found if file.suffix in (".py", ".html", ".css", ".js"))
 
 
 def wording() -> str:
@@ -27,10 +20,10 @@ def wording() -> str:
 
     The names of columns are such texts too. Comments, docstrings and the rest of the code do not count.
     """
-    made = hashlib.sha256((HERE / "page.html").read_bytes())
-    for name in SPEAKING:
-        tree = ast.parse((HERE / name).read_text(encoding="utf-8"))
-        for text in sorted(_texts(tree)):
+    made = hashlib.sha256()
+    for file in speaking():
+        content = file.read_text(encoding="utf-8")
+        for text in sorted(_texts(ast.parse(content))) if file.suffix == ".py" else [content]:
             made.update(text.encode() + b"\0")
     return made.hexdigest()[:16]
 

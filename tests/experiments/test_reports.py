@@ -69,14 +69,14 @@ def test_another_metric_makes_it_stale(fresh, monkeypatch):
     ],
 )
 def test_another_sentence_or_column_makes_it_stale_and_a_comment_does_not(fresh, monkeypatch, file, old, new, stale):
-    copy = fresh / "report"
-    copy.mkdir()
-    for name in ("page.html", *wording.SPEAKING):
-        text, place = (wording.HERE / name).read_text(), copy / name
-        assert place.name != file or old in text
-        place.resolve().parent.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for source in wording.speaking():
+        text, place = source.read_text(), fresh / source.relative_to(wording.HERE.parent)
+        place.parent.mkdir(exist_ok=True)
         place.write_text(text.replace(old, new) if place.name == file else text)
-    monkeypatch.setattr(wording, "HERE", copy)
+        changed += [place] * (place.read_text() != text)
+    assert len(changed) == 1
+    monkeypatch.setattr(wording, "HERE", fresh / "report")
     assert reports.stale("compare", fresh) == stale
 
 

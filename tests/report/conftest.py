@@ -16,8 +16,7 @@ def root(tmp_path):
     return folder
 
 
-@pytest.fixture
-def make(root):
+def maker(root):
     """make(method, strength, seed, validation, test, ...) writes one run directory and returns it.
 
     validation, test: the headline metric, None where the run diverged; the NLL is 1 − it, or it where less is better.
@@ -62,12 +61,17 @@ def make(root):
     return make
 
 
+@pytest.fixture
+def make(root):
+    """See `maker`: it writes run directories below `root`."""
+    return maker(root)
+
+
 def scores(metric, value):
     return {metric: value, "nll": 1 - value if METRICS[metric].higher_is_better else value}
 
 
-@pytest.fixture
-def comparison(make, root):
+def write_comparison(make):
     """Three methods, two data sets of different metrics, two seeds: test means are easy to work out."""
     for seed in (0, 1):
         d = 0.02 * seed
@@ -77,4 +81,21 @@ def comparison(make, root):
         make("smoothness", 1e-2, seed, 0.95 + d, 0.90 + d)
         make("none", None, seed, 0.40 + d, 0.30 + d, "diabetes", metric="r2")
         make("l2", 1e-3, seed, 0.39 + d, 0.29 - d, "diabetes", metric="r2")
+
+
+@pytest.fixture
+def comparison(make, root):
+    """The runs of `write_comparison`."""
+    write_comparison(make)
     return report.load(root)
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory):
+    """(folder of the runs, runs, page) of `write_comparison`, to be read only."""
+    folder = tmp_path_factory.mktemp("reported")
+    root = folder / "runs"
+    root.mkdir()
+    write_comparison(maker(root))
+    runs = report.load(root)
+    return root, runs, report.write(root, folder / "out", runs)

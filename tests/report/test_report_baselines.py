@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayesreg import report, statistics
-from bayesreg.report import figures, tables, words
+from bayesreg.report import heatmap, tables, words
 from bayesreg.report.baselines import against, results
 
 KNOWN = {
@@ -117,7 +117,7 @@ def test_the_terminal_shows_them(judged):
 
 
 def test_the_figure_frames_what_does_not_beat_them(judged):
-    axes = figures.heatmap(results(judged)).axes[0]
+    axes = heatmap.heatmap(tables.scores(results(judged), joint="\n± ")).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["baseline", "none", "l2", "smoothness"]
     frames = [patch for patch in axes.patches if not patch.get_fill()]
     assert [frame.get_xy() for frame in frames] == [pytest.approx((0.55, 0.55)), pytest.approx((1.55, 0.55))]

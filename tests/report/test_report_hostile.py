@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bayesreg import report
-from bayesreg.report import figures, page, style
+from bayesreg.report import curves, panels, sheets, strengths, style
 from bayesreg.report.load import left_out
 
 DEEP = "[" * 100_000
@@ -122,7 +122,7 @@ def test_an_odd_history_costs_its_own_curve_and_one_line(make, root, caplog, num
     (record,) = caplog.records
     assert f"{folder}/history.csv cannot be read" in record.getMessage()
     assert set(histories["seed"]) == {1}
-    assert words_of(style.svg(figures.curves(histories)))
+    assert words_of(panels.drawn(curves.curves(histories), "curves", style.LIGHT).svg)
 
 
 def test_scores_out_of_hand_are_none(make, root, tmp_path):
@@ -158,18 +158,19 @@ def test_names_are_shown_as_they_are(make, root, tmp_path):
 def test_the_axes_of_strengths_have_plain_numbers(comparison):
     from bayesreg import statistics
 
-    figure = figures.strengths(statistics.candidates(comparison), statistics.results(comparison))
-    assert not any("$" in text or "mathdefault" in text for text in words_of(style.svg(figure)))
+    picture = strengths.strengths(statistics.candidates(comparison), statistics.results(comparison))
+    drawn = panels.drawn(picture, "strengths", style.LIGHT)
+    assert not any("$" in text or "mathdefault" in text for text in words_of(drawn.svg))
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx", "\rx", '=HYPERLINK("http://x")', "-1-1"])
 def test_a_spreadsheet_runs_no_cell(text):
-    assert page._harmless(text) == f"'{text}"
+    assert sheets.harmless(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("value", ["-5", "+1e5", "-0.25", -3.5, 7, None, True, "digits", "1 - 1", ""])
 def test_numbers_and_other_texts_stay(value):
-    assert page._harmless(value) is value
+    assert sheets.harmless(value) is value
 
 
 def test_the_numbers_of_the_report_run_nothing(make, root, tmp_path):
@@ -181,7 +182,7 @@ def test_the_numbers_of_the_report_run_nothing(make, root, tmp_path):
         assert row["task"] == "'=cmd|' /C calc'!A0"
         assert row["task.net"] == "'@x"
         assert "-0.25" in row.values()
-        assert not any(page.FORMULA.match(cell) and page._harmless(cell) != cell for cell in row.values())
+        assert not any(sheets.FORMULA.match(cell) and sheets.harmless(cell) != cell for cell in row.values())
 
 
 def test_odd_names_of_folders_and_pictures_are_shown_as_text(make, root, tmp_path):

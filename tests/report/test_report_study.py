@@ -50,11 +50,40 @@ def test_the_page_leads_with_the_recommendation(study, tmp_path):
     study = study()
     assert study.recommendation.startswith("Use l2 at strength 0.01 (0.01 to 0.1 by fold)")
     page = study.report(tmp_path / "out").read_text(encoding="utf-8")
-    assert study.recommendation in page.partition("</ul>")[0]
+    assert study.recommendation.removesuffix(".") in page.partition("</ul>")[0]
     for said in ("4 seeds × 2 folds", "within each fold", "(0.01 to 0.1)", "<h1>Which method to use</h1>"):
         assert said in page
     for said in ("best test score", "came first", "normalised score, ", "larger than its own", "0.999"):
         assert said not in page
+
+
+def test_the_first_screen_has_the_differences_in_one_picture(study, tmp_path):
+    study = study()
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    first, _, rest = page.partition("<nav")
+    assert 'id="figure-forest"' in first
+    assert 'id="figure-cost"' in rest
+    row = study.results.set_index("method").loc["l2"]
+    numbers = [f"{row[f'nll_{name}']:+.3f}".replace("-", "−") for name in ("difference", "low", "high")]
+    assert "l2 {} [{}, {}] better (recommended)".format(*numbers) in first
+
+
+def test_a_task_without_a_run_yet_is_told_and_the_others_are_shown(study, tmp_path):
+    study = study()
+    for name in ("tasks", "folds", "seeds"):
+        study.settings[name] = study.settings[name] | {"wine": study.settings[name]["digits"]}
+    study.settings["tasks"]["wine"] = study.settings["tasks"]["digits"] | {"dataset": "wine"}
+    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    assert "<strong>wine</strong>: Nothing to recommend" in page
+    assert "Use l2 on digits; on wine nothing is shown to help." in page
+
+
+def test_one_seed_says_what_it_takes_and_shows_no_winner(study, tmp_path):
+    page = study(seeds=1).report(tmp_path / "out").read_text(encoding="utf-8")
+    assert "<h1>One seed does not say which method to use</h1>" in page
+    for name in ("forest", "cost"):
+        assert f'id="figure-{name}"' not in page
+        assert not (tmp_path / f"out/{name}.svg").exists()
 
 
 def test_nothing_is_recommended_for_a_higher_mean_alone(study, tmp_path):
@@ -62,7 +91,7 @@ def test_nothing_is_recommended_for_a_higher_mean_alone(study, tmp_path):
     study = study(gains={"none": 0.0, "l2": 0.002, "dropout": 0.001})
     page = study.report(tmp_path / "out").read_text(encoding="utf-8")
     assert study.recommendation.startswith("Keep none")
-    assert study.recommendation in page
+    assert study.recommendation.removesuffix(".") in page
     assert "best test score" not in page
 
 
@@ -111,16 +140,17 @@ def test_a_study_without_a_run_of_its_own_recommends_nothing_yet(study):
 
 def test_every_file_that_speaks_is_there_and_counts(tmp_path, monkeypatch):
     package = wording.HERE.parent
-    for name in ["page.html", *wording.SPEAKING]:
-        source = (wording.HERE / name).resolve()
+    for source in wording.speaking():
         place = tmp_path / source.relative_to(package)
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(wording, "HERE", tmp_path / "report")
     before = wording.wording()
-    for file in sorted(tmp_path.rglob("*.*")):
+    files = sorted(file for file in tmp_path.rglob("*") if file.is_file())
+    assert {"page.html", "page.css", "page.js", "forest.py", "conclusion.py"} <= {file.name for file in files}
+    for file in files:
         text = file.read_text(encoding="utf-8")
-        file.write_text(text + ("<p>more</p>" if file.suffix == ".html" else "\nMORE = 'more'\n"), encoding="utf-8")
+        file.write_text(text + ("\nMORE = 'more'\n" if file.suffix == ".py" else "more"), encoding="utf-8")
         assert wording.wording() != before, file
         file.write_text(text, encoding="utf-8")
     assert wording.wording() == before
