@@ -14,7 +14,7 @@ from bayesreg.budget import Budget, OutOfTime
 from bayesreg.claims import Claimed, is_held
 from bayesreg.engine import Job
 from bayesreg.estimate import Estimate
-from bayesreg.files import FULL
+from bayesreg.files import FULL, are_numbers
 from bayesreg.folder import SHARED, in_words
 from bayesreg.grid import Repeat, Run, Where
 from bayesreg.methods import Method
@@ -81,15 +81,17 @@ class Work:
         found = [(run, result) for run, result in looked if result is not None]
         for run, result in found:
             self._ends(run, result)
-            if len(found) < len(looked):  # others are to be done: what memory they need is known
-                self.asked.engine.learn(run.label, result.get("memory"))
+            if len(found) < len(looked) and are_numbers(memory := result.get("memory")):  # for those to be done
+                self.asked.engine.learn(run.label, memory)
 
     def _ends(self, run: Run, result: dict[str, Any] | None, seconds: float = math.nan) -> None:
         """Note what became of a run, and what it took."""
         self.ended[run] = None if result is None else row(run, result)
         self.ahead.pop(run, None)
-        known = (result or {}).get("seconds") or {}
-        self.estimate.learn(run, seconds if math.isfinite(seconds) else known.get("total"))
+        known = (result or {}).get("seconds")
+        if math.isnan(seconds) and isinstance(known, dict):
+            seconds = known.get("total", seconds)
+        self.estimate.learn(run, seconds)
 
     def _look(self) -> None:
         """While something is waited for: say how far it is, and whether there is time for more."""

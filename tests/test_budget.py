@@ -71,7 +71,7 @@ def grid(monkeypatch, tmp_path):
             made.append((task, method, repeat))
             value = 1 + abs(np.log((method.strength or best) / best))
             result = {"status": "done", "message": None, "metrics": {"validation": {"nll": value}, "test": {}}}
-            kept[task, method, repeat] = result | {"seconds": {"total": 1.0}, "memory": {"main": 7, "gpu": None}}
+            kept[task, method, repeat] = result | {"seconds": {"total": 1.0}, "memory": {"main": 7, "gpu": 0}}
             return result
 
         monkeypatch.setattr(work, "_execute", execute)
@@ -85,6 +85,7 @@ def grid(monkeypatch, tmp_path):
         asked.run(progress=False, clock=engine.clock)
         return asked, made
 
+    make.kept = kept
     return make
 
 
@@ -214,6 +215,19 @@ def test_what_was_measured_before_counts_for_time_and_memory(grid):
     assert seeds(made, "tune") == {}
     assert asked.engine.needs == {"mine": Memory(7, 0)}
     assert seeds(made, "test") == {1: TEST, 2: TEST, 3: TEST}
+
+
+UNKNOWN = ({"memory": {"main": "much"}, "seconds": [1]}, {"memory": 7, "seconds": {}}, {})
+
+
+@pytest.mark.parametrize("known", UNKNOWN, ids=str)
+def test_results_that_do_not_say_what_they_took_measure_nothing(grid, known):
+    grid(TUNE + TEST)
+    for run, result in grid.kept.items():
+        grid.kept[run] = {name: result[name] for name in ("status", "message", "metrics")} | known
+    asked, _ = grid()
+    assert asked.complete
+    assert asked.engine.needs == {}
 
 
 # --- Beyond an edge ---

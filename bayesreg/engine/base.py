@@ -23,6 +23,9 @@ TRIES = 2  # of a job whose worker was killed
 TICK = 1.0  # seconds, at most, between two calls of `meanwhile`
 
 
+def _nothing() -> None: ...
+
+
 class Job(NamedTuple):
     """One run to do. kind: jobs of one kind, as of one task, need about the same memory."""
 
@@ -69,7 +72,7 @@ class Engine(ABC):
     needs: dict[str, Memory] = field(default_factory=dict, init=False, repr=False)  # of a job, by kind, as measured
     expected: int | None = field(default=None, init=False, repr=False)  # jobs in all; None: nobody knows
     running: int = field(default=0, init=False, repr=False)  # jobs, now
-    meanwhile: Callable[[], None] = field(default_factory=lambda: lambda: None, init=False, repr=False)
+    meanwhile: Callable[[], None] = field(default_factory=lambda: _nothing, init=False, repr=False)
 
     @classmethod
     def options(cls) -> list[str]:
