@@ -188,11 +188,18 @@ def test_as_many_at_a_time_as_memory_is_enough_for(monkeypatch, caplog, need, mo
     assert len(said) == (most < 2)
 
 
-def test_what_is_known_of_the_memory_is_not_measured_again(monkeypatch):
+def meet(folder, name):
+    """Ends when the other one has begun."""
+    (folder / name).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+
+
+def test_what_is_known_of_the_memory_is_not_measured_again(monkeypatch, tmp_path):
     monkeypatch.setattr(module.memory, "total", lambda: Memory(100, 0))
     with Local(workers=2) as engine:
         engine.learn("digits", {"main": 10, "gpu": 0})
-        outcomes(engine, os.getpid, os.getpid)  # both workers are there
+        list(engine.outcomes(meet, tmp_path, [Job("one", "one"), Job("two", "two")]))  # both workers are there
         assert at_once(list(engine.outcomes(measured, None, [Job(10, "digits")] * 2))) == 2
 
 
