@@ -21,6 +21,7 @@ from bayesreg.model import Model
 from bayesreg.tasks import Task
 
 Stage = Literal["tune", "test"]
+HELD = 4  # data sets that a worker keeps: seed by seed it goes from task to task
 CHECKED = ("epochs", "batch_size", "lr", "device", "seed", "threads", "compile", "early_stopping", "update")
 
 
@@ -176,12 +177,12 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "+@-_" else "=" for letter in text)[:80]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=HELD)
 def _loaded(task: Task) -> Data:
     return task.load()
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=HELD)
 def _folded(task: Task, partition: int, fold: int, folds: int) -> Data:
     return _loaded(task).fold(fold, of=folds, seed=partition)
 
