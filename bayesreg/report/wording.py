@@ -15,10 +15,13 @@ SPEAKING = (
     "words.py",
     "figures.py",
     "baselines.py",
+    "../statistics/across.py",
     "../statistics/choice.py",
     "../statistics/difference.py",
     "../statistics/scores.py",
     "../conclusion.py",
+    "../costs.py",
+    "../recommendation.py",
 )
 
 
