@@ -64,9 +64,14 @@ def test_of_nothing_there_is_nothing():
     assert list(costs(pd.DataFrame())) == ["method"]
 
 
-def test_a_history_that_cannot_be_read_costs_its_own_seconds(runs, tmp_path, caplog):
+BROKEN = {"no column": "epoch,seconds\n1,3.0\n", "negative": "seconds,validation_nll\n-1,0.5\n"}
+BROKEN |= {"no number": "seconds,validation_nll\nx,0.5\n"}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_history_that_cannot_be_read_costs_its_own_seconds(runs, tmp_path, caplog, text):
     table = runs(("none", 0, [1.0], [0.5]), ("none", 1, [3.0], [0.5]))
-    (tmp_path / "none1/history.csv").write_text("epoch,seconds\n")
+    (tmp_path / "none1/history.csv").write_text(text)
     with caplog.at_level(logging.WARNING):
         assert costs(table)["seconds"].tolist() == [1]
     assert "history.csv cannot be read" in caplog.text

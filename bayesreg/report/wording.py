@@ -8,10 +8,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
+OUTSIDE = ("conclusion.py", "costs.py", "recommendation.py")  # of the report and the statistics
+
+
 def speaking() -> list[Path]:
-    """The files whose words a page has: those of the report, of the statistics and of the conclusion."""
+    """The files whose words a page has: those of the report, of the statistics and of what is concluded."""
     package = HERE.parent
-    found = [*HERE.glob("*.*"), *(package / "statistics").glob("*.py"), package / "conclusion.py"]
+    found = [*HERE.glob("*.*"), *(package / "statistics").glob("*.py"), *(package / name for name in OUTSIDE)]
     return sorted(file for file in found if file.suffix in (".py", ".html", ".css", ".js"))
 
 

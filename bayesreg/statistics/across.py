@@ -95,7 +95,8 @@ def _row(name: str, values: pd.DataFrame, scores: Scores, metric: str, draws: in
     diverged = int(np.isneginf(values[name]).sum())
     signs = float(np.sign(d) @ pd.Series(np.abs(d)).rank()) if len(d) else 0.0
     p = wilcoxon(list(d)) if len(d) else math.nan
-    return name, len(both), len(values) - len(both), diverged, *counts, mean, low, high, *chance, p, signs
+    ends = (chance.mean, max(chance.low, 0.0), min(chance.high, 1.0))  # a probability
+    return name, len(both), len(values) - len(both), diverged, *counts, mean, low, high, *ends, p, signs
 
 
 def _sentence(table: pd.DataFrame, tasks: int, none: bool, metric: str) -> str:

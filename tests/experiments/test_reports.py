@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bayesreg.cli.compare import Compare
-from bayesreg.metrics import METRICS, Metric, mse
+from bayesreg.metrics import METRICS, Metric, mse, squared_errors
 from bayesreg.priors import PRIORS
 from bayesreg.report import wording
 from experiments import reports
@@ -54,7 +54,7 @@ def test_another_option_of_a_task_makes_it_stale(fresh, monkeypatch):
 
 
 def test_another_metric_makes_it_stale(fresh, monkeypatch):
-    monkeypatch.setitem(METRICS, "other", Metric("other", mse, higher_is_better=False))
+    monkeypatch.setitem(METRICS, "other", Metric("other", mse, higher_is_better=False, by_example=squared_errors))
     assert reports.stale("compare", fresh) == ["metrics"]
 
 

@@ -179,3 +179,19 @@ def test_runs_that_had_not_converged_are_named(make, root):
     assert f"<li>{line}</li>" in page
     file.write_text(json.dumps(json.loads(file.read_text()) | {"convergence": {"converged": "no"}}))
     assert len(report.load(root)) == len(runs) - 1  # it costs its own row
+
+
+def test_memory_sparsity_and_the_training_metrics_are_columns(make, root):
+    folder = make("l2", 1e-4, 0, 0.8, 0.7)
+    make("none", None, 0, 0.8, 0.7)
+    result = json.loads((folder / "result.json").read_text())
+    result |= {"memory": {"main": 5e8, "gpu": None}, "sparsity": {"zero": 0.25, "small": 0.5}}
+    result["metrics"]["train"] = {"nll": 0.125}
+    (folder / "result.json").write_text(json.dumps(result))
+    rows = report.load(root).set_index("method")
+    known = ["memory_main", "sparsity_zero", "sparsity_small", "train_nll"]
+    assert rows.loc["l2", known].tolist() == [5e8, 0.25, 0.5, 0.125]
+    assert rows.loc["l2", ["memory_gpu"]].isna().all()
+    assert rows.loc["none", [*known, "memory_gpu"]].isna().all()  # of runs before they were recorded
+    (folder / "result.json").write_text(json.dumps(result | {"memory": {"main": "much"}}))
+    assert report.load(root)["method"].tolist() == ["none"]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesreg.statistics import Components, detectable, difference, seeds_needed
+from bayesreg.metrics import METRICS
+from bayesreg.statistics import Components, detectable, difference, expected, foresee, seeds_needed, shows
 
 BOTH = Components(0.2**2, 1.0, 0.5**2)
 
@@ -62,3 +63,35 @@ def test_where_examples_are_too_few_no_seeds_suffice():
 def test_what_has_no_power_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         detectable(*arguments)
+
+
+def test_a_difference_says_what_its_seeds_and_examples_could_show():
+    rng = np.random.default_rng(0)
+    d = 0.2 + rng.normal(0, 0.2, (6, 1)) + rng.normal(0, 1, (1, 100)) + rng.normal(0, 0.5, (6, 100))
+    found = difference(d, np.zeros_like(d), rope=0.05, confidence=0.99)
+    least, needed = shows(found)
+    assert least == detectable(6, 100, found.components, rope=0.05, confidence=0.99)
+    assert needed == seeds_needed(found.mean, 100, found.components, rope=0.05, confidence=0.99)
+
+
+@pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.spread])
+def test_before_any_run_the_typical_spread_tells(metric):
+    """The least difference is found by the number of seeds that it is said to take, and not by half of them."""
+    least, _ = foresee(8, 1000, methods=5, metric=metric)
+    rope, known = METRICS[metric].rope, expected(metric)
+    assert seeds_needed(least * (1 + 1e-9), 1000, known, rope=rope, confidence=0.99) == 8
+    sizes = [foresee(n, 1000, methods=5, metric=metric)[0] for n in (2, 4, 8)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert foresee(8, 1000, methods=1, metric=metric)[0] < least  # of fewer methods more is shown
+
+
+def test_a_pilot_tells_better_than_what_is_typical():
+    least, seeds = foresee(4, 500, methods=1, components=Components(0.01**2, 0.0, 0.0))
+    assert seeds == seeds_needed(0.02, 500, Components(0.01**2, 0.0, 0.0), rope=0.01)
+    assert least == detectable(4, 500, Components(0.01**2, 0.0, 0.0), rope=0.01)
+    assert foresee(4, 500, methods=1)[1] is None  # rows differ by 0.5 nats: 500 of them never show 0.02
+
+
+def test_errors_in_the_unit_of_y_have_no_typical_spread():
+    with pytest.raises(ValueError, match="mse has no typical spread"):
+        expected("mse")
