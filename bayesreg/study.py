@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -48,6 +48,7 @@ def compare(
     workers: int | None = None,
     timeout: float | None = None,
     address: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Study:
     """Compare methods that regularise a network: strengths chosen on validation, methods judged on test.
@@ -66,8 +67,9 @@ def compare(
 
     output: the folder of the runs, runs/<name> where None; what is done there is not done again, so an interrupted
     comparison goes on, and several on one folder share the work. engine: where runs take place, by name or as an
-    object, see `bayesreg.engine`; workers, timeout and address are options of an engine: runs at a time (None: as many
-    as there are cores, as far as memory goes), seconds after which a run is stopped, and where a cluster answers.
+    object, see `bayesreg.engine`; workers, timeout, address and slurm are options of an engine: runs at a time (None:
+    as many as there are cores, as far as memory goes), seconds after which a run is stopped, where a cluster of Ray
+    answers, and what SLURM is asked for, as {"partition": "gpu", "time": 120}.
 
     Raises ValueError or TypeError, with what to write, before training, for whatever cannot be compared.
     """
@@ -89,7 +91,7 @@ def compare(
         folds=folds,
         select=select,
         where=Where(device=device, threads=threads),
-        engine=as_engine(engine, workers=workers, timeout=timeout, address=address),
+        engine=as_engine(engine, workers=workers, timeout=timeout, address=address, slurm=slurm),
     )
     asked.check()
     asked.prepare()
