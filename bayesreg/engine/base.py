@@ -48,7 +48,9 @@ class TimedOut(RuntimeError):
         super().__init__(timeout)  # with which pickle makes it again
 
     def __str__(self) -> str:
-        return f"it took longer than the timeout of {self.args[0]:g} s; with a longer one it goes on from its checkpoint"
+        return (
+            f"it took longer than the timeout of {self.args[0]:g} s; with a longer one it goes on from its checkpoint"
+        )
 
 
 @dataclass
