@@ -132,6 +132,12 @@ def test_an_array_that_begins_nothing_ends_the_grid(state, tmp_path):
         outcomes(engine(tmp_path), os.getpid)
 
 
+def test_an_array_that_sbatch_does_not_take_ends_the_grid(tmp_path, capfd):
+    (tmp_path / "bin" / "sbatch").write_text("#!/bin/bash\necho sbatch: error: invalid partition >&2; exit 1\n")
+    with pytest.raises(ValueError, match="SLURM takes no array job: sbatch: error: invalid partition"):
+        outcomes(engine(tmp_path), os.getpid)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -148,9 +154,9 @@ def test_what_sbatch_cannot_be_asked_for_is_refused(given, message, tmp_path):
 
 
 def test_texts_are_as_good_as_a_dict(tmp_path):
-    one = Slurm(slurm=["time=120", "partition=gpu"], workers=3)._executor(tmp_path).parameters
-    assert one == Slurm(slurm={"time": 120, "partition": "gpu"}, workers=3)._executor(tmp_path).parameters
-    assert one == {"time": 120, "partition": "gpu", "job_name": "bayesreg", "array_parallelism": 3}
+    one = Slurm(slurm=["time=120", "partition=gpu"])._executor(tmp_path).parameters
+    assert one == Slurm(slurm={"time": 120, "partition": "gpu"})._executor(tmp_path).parameters
+    assert one == {"time": 120, "partition": "gpu", "job_name": "bayesreg"}
 
 
 def test_what_is_missing_is_said(monkeypatch, tmp_path):
