@@ -102,16 +102,25 @@ def resource(name: str) -> float:
 
 
 def check(ray: Any, folder: Path) -> None:
-    """Raise ValueError unless every node has this bayesreg, and the folder, in which a file is looked for."""
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=".shared-", dir=folder) as file:
+    """Raise ValueError unless every node has this bayesreg and sees the folder, as a file shows.
+
+    Where the folder is yet to be made the file is in the one above, so that nothing is left of what is refused.
+    """
+    folder = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.is_dir())
+    with _file(folder) as file:
         there = alive()
         asked = [_look(ray, node, file.name) for node in there]
         answered, _ = ray.wait(asked, num_returns=len(asked), timeout=IMPORT)
         for node, one in zip(there, asked, strict=True):
             if problem := _said(ray, one) if one in answered else f"does not answer within {IMPORT:g} s":
                 raise ValueError(f"node {node['NodeManagerHostname']} ({node['NodeName']}) {problem}")
+
+
+def _file(folder: Path) -> Any:
+    try:
+        return tempfile.NamedTemporaryFile(prefix=".shared-", dir=folder)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another directory") from None
 
 
 def _look(ray: Any, node: dict[str, Any], file: str) -> Any:

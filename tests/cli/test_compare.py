@@ -146,6 +146,12 @@ BAD = [
     (["diabetes", "--seeds", "0"], "seeds must be a whole number from 1 to"),
     (["diabetes", "--folds", "0"], "folds must be a whole number of at least 1"),
     (["diabetes", "--workers", "0"], "workers must be a whole number of at least 1"),
+    (["diabetes", "--engine", "cloud"], "unknown engine 'cloud'; known: local, ray, slurm"),
+    (["diabetes", "--address", "head:6379"], "address head:6379 plays no part: the local engine has no such option"),
+    (["diabetes", "--engine", "slurm", "--address", "head:6379"], "the slurm engine has no such option"),
+    (["diabetes", "--engine", "ray", "--workers", "0"], "workers must be a whole number of at least 1"),
+    (["diabetes", "--engine", "ray", "--address", "nonsense"], "no Ray cluster to work with at nonsense: Invalid"),
+    (["diabetes", "--engine", "slurm"], "no sbatch and srun on this machine"),
     (["diabetes", "--epochs", "0"], "epochs must be a whole number of at least 1"),
     (["diabetes", "--threads", "0"], "threads=0"),
     (["diabetes", "--select", "likelihood"], "select='likelihood' is no metric: accuracy,"),
@@ -162,7 +168,8 @@ BAD = [
 
 @pytest.mark.usefixtures("wine", "mine")
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[" ".join(options) for options, _ in BAD])
-def test_bad_input_is_refused_in_a_line_before_the_first_run(bayesreg, tmp_path, options, message):
+def test_bad_input_is_refused_in_a_line_before_the_first_run(bayesreg, tmp_path, monkeypatch, options, message):
+    monkeypatch.setenv("PATH", "")  # in which no SLURM is
     status, out, err = bayesreg("compare", *options)
     assert (status, out) == (2, "")
     assert message in err

@@ -124,7 +124,7 @@ def test_every_job_has_its_outcome_and_one_failure_leaves_the_others(engine, tmp
     assert is_there(found[5].result)
     assert 0 <= found[5].seconds < 60
     assert engine.running == 0
-    assert list((tmp_path / "new").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_first_of_a_kind_is_measured_and_the_others_are_done_two_at_a_time(engine):

@@ -82,22 +82,52 @@ def end_element():
     time.sleep(60)
 
 
+def hang(marker=None):
+    if marker is not None:
+        marker.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def is_there(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def ends(process):
+    """Whether it is gone within a minute."""
+    deadline = time.monotonic() + 60
+    while is_there(process) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not is_there(process)
+
+
 def threads():
     import torch
 
     return torch.get_num_threads(), os.getcwd()
 
 
-def test_every_job_has_its_outcome(state, tmp_path, monkeypatch):
+def test_every_job_has_its_outcome_and_a_grid_that_is_left_cancels_what_it_is_at(state, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
-    found = outcomes(engine(tmp_path / "out", workers=1, timeout=1), threads, fail, functools.partial(time.sleep, 60))
+    jobs = [Job(one) for one in (threads, fail, functools.partial(hang, tmp_path / "process"), os.getpid, hang)]
+    outcomes = engine(tmp_path / "out", workers=1, timeout=5).outcomes(call, "shared", jobs)
+    found = [next(outcomes) for _ in range(4)]
+    outcomes.close()
+    assert [one.number for one in found] == [0, 1, 2, 3]
     assert found[0].result == ((1, str(tmp_path)), "shared")
     assert isinstance(found[1].error, ValueError)
     assert str(found[1].error) == "not to be had"
     assert isinstance(found[2].error, TimedOut)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert found[3].error is None
+    assert not is_there(int((tmp_path / "process").read_text()))
+    assert ends(found[3].result[0])
     assert "--time=5" in (state / "script.1").read_text()
+    assert (state / "state.1").read_text().strip() == "CANCELLED"
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_array_shares_the_jobs_and_one_that_no_element_survives_is_killed(state, tmp_path):
@@ -106,24 +136,6 @@ def test_an_array_shares_the_jobs_and_one_that_no_element_survives_is_killed(sta
     assert "FAILED" in str(found[0].error)
     assert [found[n].error for n in (1, 2)] == [None, None]
     assert "--array=0-1%2" in (state / "script.1").read_text()
-
-
-def test_a_grid_that_is_left_cancels_what_it_is_at(state, tmp_path):
-    def hang():
-        (tmp_path / "process").write_text(str(os.getpid()))
-        time.sleep(600)
-
-    found = engine(tmp_path, workers=1).outcomes(call, None, [Job(os.getpid), Job(hang)])
-    assert next(found).error is None
-    while not (tmp_path / "process").exists():
-        time.sleep(0.01)
-    found.close()
-    assert (state / "state.1").read_text().strip() == "CANCELLED"
-    process = int((tmp_path / "process").read_text())
-    deadline = time.monotonic() + 60
-    while os.path.exists(f"/proc/{process}") and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not os.path.exists(f"/proc/{process}")
 
 
 def test_an_array_that_begins_nothing_ends_the_grid(state, tmp_path):
