@@ -14,10 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple, Self
 
+import joblib
+
 from bayesreg.memory import Memory
 from bayesreg.priors.base import whole
 
 TRIES = 2  # of a job whose worker was killed
+TICK = 1.0  # seconds, at most, between two calls of `meanwhile`
+
+
+def _nothing() -> None: ...
 
 
 class Job(NamedTuple):
@@ -69,6 +75,7 @@ class Engine(ABC):
     needs: dict[str, Memory] = field(default_factory=dict, init=False, repr=False)  # of a job, by kind, as measured
     expected: int | None = field(default=None, init=False, repr=False)  # jobs in all; None: nobody knows
     running: int = field(default=0, init=False, repr=False)  # jobs, now
+    meanwhile: Callable[[], None] = field(default_factory=lambda: _nothing, init=False, repr=False)
 
     @classmethod
     def options(cls) -> list[str]:
@@ -91,8 +98,13 @@ class Engine(ABC):
         cloudpickle takes the function and what it is given; `shared` goes to each worker once. A job that raises is an
         outcome with the error. One whose worker is killed is tried again once, then it is `Killed`; one that takes
         longer than `timeout` is stopped, `TimedOut`. A result that is a dict may tell the job's "memory". The generator
-        may be closed early, and stops what it is at.
+        may be closed early, and stops what it is at; `meanwhile` is called every second while it waits, and what that
+        raises closes it too.
         """
+
+    def at_once(self, kind: str) -> int:
+        """How many jobs of a kind there is room for, as far as is known."""
+        return self.workers or joblib.cpu_count()
 
     def learn(self, kind: str, memory: Any) -> None:
         """Note what a job of a kind came to need, as {"main": bytes, "gpu": bytes}."""

@@ -76,10 +76,19 @@ class Ray(Engine):
                     self.running = sum(one.since is not None for one in self._tasks)
                     if outcome is not None:
                         yield outcome
+                self.meanwhile()
         finally:
             while self._tasks:
                 ray.cancel(self._tasks.pop().said, force=True)
             self.running = 0
+
+    def at_once(self, kind: str) -> int:
+        if not nodes.imported().is_initialized():
+            return super().at_once(kind)
+        share = self._share(kind)
+        need = {"CPU": self._threads, "GPU": share["num_gpus"], "memory": share.get("memory", 0)}
+        room = [[node["Resources"].get(name, 0) // one for name, one in need.items() if one] for node in nodes.alive()]
+        return max(1, min(self._most, int(sum(map(min, room)))))
 
     def close(self) -> None:
         if self._own:
@@ -149,8 +158,9 @@ class Ray(Engine):
 
 
 def fraction(need: int, all_: float) -> float:
-    """Of a GPU, rounded down to what Ray can tell apart, so that as many fit on one as there is room for."""
-    return math.floor(FRACTIONS / max(1, all_ // need)) / FRACTIONS if need else 0
+    """Of a GPU, rounded down to what Ray can tell apart, so that many fit on one; all of it where its size is ∞."""
+    at_once = 1 if math.isinf(all_) or not need else min(FRACTIONS, max(1, all_ // need))
+    return math.floor(FRACTIONS / at_once) / FRACTIONS if need else 0
 
 
 def _by_value() -> Callable[..., Iterator[Any]]:

@@ -50,11 +50,14 @@ class Slurm(Engine):
             while queue.waiting:
                 yield from self._array(Path(made), queue)
 
+    def at_once(self, kind: str) -> int:
+        return self.workers or ELEMENTS
+
     def _array(self, folder: Path, queue: Queue) -> Generator[Outcome, None, None]:
         """Outcomes of one array job; what its elements did not live to do waits again."""
         left, ended, taken = list(queue.waiting), False, list[int]()
         element = functools.partial(_element, folder, Place.here(), tuple(left), self.timeout)
-        elements = self._submitted(folder, [element] * min(self.workers or ELEMENTS, len(left)))
+        elements = self._submitted(folder, [element] * min(self.at_once(""), len(left)))
         queue.waiting.clear()
         try:
             while left and not ended:
@@ -64,6 +67,7 @@ class Slurm(Engine):
                 for number in done:
                     left.remove(number)
                     yield share.outcome(folder, number)
+                self.meanwhile()
                 time.sleep(0 if done or ended else LOOK)
         finally:
             self.running = 0

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import math
 import os
 import signal
 import socket
@@ -72,7 +73,7 @@ def hang(marker):
 
 def measured(need):
     start = time.time()
-    time.sleep(0.1)
+    time.sleep(0.3)
     return {"memory": need, "span": (start, time.time())}
 
 
@@ -127,12 +128,21 @@ def test_every_job_has_its_outcome_and_one_failure_leaves_the_others(engine, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_first_of_a_kind_is_measured_and_the_others_are_done_two_at_a_time(engine):
-    found = outcomes(engine, *[functools.partial(measured, {"main": 2**60, "gpu": None})] * 5, kind="digits")
+@pytest.mark.parametrize(("need", "most"), [(2**20, 2), (2**60, 1)])
+def test_the_first_of_a_kind_is_measured_and_the_others_are_done_as_memory_goes(engine, need, most):
+    kind = str(need)
+    found = outcomes(engine, *[functools.partial(measured, {"main": need, "gpu": None})] * 5, kind=kind)
     spans = sorted(outcome.result["span"] for outcome in found.values())
     assert all(start >= spans[0][1] for start, _ in spans[1:])
-    assert sum(start < spans[1][1] for start, _ in spans[1:]) == 1  # each has all the memory that a node offers
-    assert engine.needs["digits"] == Memory(2**60, 0)
+    assert max(sum(start <= at < end for start, end in spans) for at, _ in spans) == most
+    assert engine.needs[kind] == Memory(need, 0)
+    assert engine.at_once(kind) == most
+
+
+def test_how_many_there_is_room_for(engine):
+    assert engine.at_once("unknown") == 2
+    engine.learn("large", {"main": 0, "gpu": 2**30})
+    assert engine.at_once("large") == 1  # where there is no GPU, it is tried all the same
 
 
 def test_a_folder_that_a_node_does_not_see_is_refused(engine, tmp_path, monkeypatch):
@@ -174,13 +184,18 @@ def test_what_is_killed_is_tried_again_once_and_what_takes_too_long_is_not(engin
     assert ends(process)
 
 
-def test_a_grid_that_is_left_stops_what_it_is_at(engine, tmp_path):
+def test_a_grid_that_is_left_stops_what_it_is_at(engine, tmp_path, monkeypatch):
     jobs = [Job(os.getpid, "a"), Job(functools.partial(hang, tmp_path / "tries"), "b")]
+
+    def late():
+        if (tmp_path / "tries").exists():
+            raise TimeoutError
+
+    monkeypatch.setattr(engine, "meanwhile", late)
     found = engine.outcomes(call, None, jobs)
     assert next(found).error is None
-    while not (tmp_path / "tries").exists():
-        time.sleep(0.01)
-    found.close()
+    with pytest.raises(TimeoutError):
+        next(found)
     assert engine.running == 0
     assert ends(int((tmp_path / "tries").read_text()))
 
@@ -235,7 +250,8 @@ def test_where_the_cluster_is(monkeypatch, tmp_path, named, variable, noted, ans
 
 
 @pytest.mark.parametrize(
-    ("need", "all_", "at_once"), [(1, 1, 1), (1, 7, 7), (10, 31, 3), (3, 1, 1), (80, 16 * 80 + 1, 16)]
+    ("need", "all_", "at_once"),
+    [(1, 1, 1), (1, 7, 7), (10, 31, 3), (3, 1, 1), (80, 16 * 80 + 1, 16), (5, math.inf, 1), (1, 10**6, 10_000)],
 )
 def test_as_many_runs_on_a_gpu_as_there_is_room_for(need, all_, at_once):
     units = round(fraction(need, all_) * 10_000)
