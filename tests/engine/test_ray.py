@@ -139,7 +139,8 @@ def test_the_first_of_a_kind_is_measured_and_the_others_are_done_as_memory_goes(
     assert engine.at_once(kind) == most
 
 
-def test_how_many_there_is_room_for(engine):
+def test_how_many_there_is_room_for(engine, tmp_path):
+    engine.check(tmp_path)  # which connects it
     assert engine.at_once("unknown") == 2
     engine.learn("large", {"main": 0, "gpu": 2**30})
     assert engine.at_once("large") == 1  # where there is no GPU, it is tried all the same
