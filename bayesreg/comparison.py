@@ -104,7 +104,6 @@ class Comparison:
         whole("compare", most=MOST_SEEDS, seeds=SEEDS if self.seeds is None else self.seeds)
         whole("compare", folds=1 if self.folds is None else self.folds)
         in_seconds(self.budget)
-        self.engine.check(self.output)
         if self.select not in METRICS:
             raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
         if not self.tasks:
@@ -116,6 +115,7 @@ class Comparison:
             self._check(name)
         if (self.output / SETTINGS).exists():
             self._refuse_another(settings(self.output))
+        self.engine.check(self.output)  # last: it may have a cluster to start
 
     def _check(self, name: str) -> None:
         """Raise ValueError for what cannot be asked of a task."""

@@ -48,6 +48,7 @@ def compare(
     workers: int | None = None,
     timeout: float | None = None,
     address: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
     budget: str | float | None = None,
     progress: bool = True,
 ) -> Study:
@@ -67,8 +68,9 @@ def compare(
 
     output: the folder of the runs, runs/<name> where None; what is done there is not done again, so an interrupted
     comparison goes on, and several on one folder share the work. engine: where runs take place, by name or as an
-    object, see `bayesreg.engine`; workers, timeout and address are options of an engine: runs at a time (None: as many
-    as there are cores, as far as memory goes), seconds after which a run is stopped, and where a cluster answers.
+    object, see `bayesreg.engine`; workers, timeout, address and slurm are options of an engine: runs at a time (None:
+    as many as there are cores, as far as memory goes), seconds after which a run is stopped, where a cluster of Ray
+    answers, and what SLURM is asked for, as {"partition": "gpu", "time": 120}.
     budget: how long the runs may take, as "2h", "1h30m" or seconds. What fits is whole rounds of one seed of every
     method: strengths are chosen within half of it, by fewer seeds if need be, and the study says what is missing. The
     same call with a longer budget, or without one, goes on; with more seeds to choose it may choose another strength.
@@ -93,7 +95,7 @@ def compare(
         folds=folds,
         select=select,
         where=Where(device=device, threads=threads),
-        engine=as_engine(engine, workers=workers, timeout=timeout, address=address),
+        engine=as_engine(engine, workers=workers, timeout=timeout, address=address, slurm=slurm),
         budget=budget,
     )
     asked.check()

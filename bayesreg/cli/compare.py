@@ -60,13 +60,15 @@ class Compare(Verbosity):
     train_size: int | None = None
     """Train on that many examples only; None takes all. Of registered tasks alone."""
     engine: str = "local"
-    """Where runs take place: local, worker processes on this machine."""
+    """Where runs take place: local, worker processes on this machine; ray or slurm, a cluster."""
     workers: int | None = None
-    """Runs at a time, which share the cores; None takes one a core, as far as memory goes."""
+    """Runs at a time, which share the cores; None takes one a core, as far as memory goes (slurm: 16)."""
     timeout: float | None = None
     """Seconds after which a run is stopped; None lets it go on."""
     address: str | None = None
-    """Where a cluster answers."""
+    """Of ray: where the cluster answers, as head:6379; None takes one that runs on this machine, else starts one."""
+    slurm: list[str] | None = None
+    """Of slurm: options of the array job, as submitit names them: partition=gpu time=120 (in minutes) mem=8GB."""
     budget: str | None = None
     """How long the runs may take, as 2h, 1h30m or 45s: then strengths are chosen within half of it, and as many whole
     seeds of every method are reported as fit. The same command with a longer one, or without, goes on."""
@@ -103,7 +105,9 @@ class Compare(Verbosity):
             folds=self.folds,
             select=self.select,
             where=Where(device=self.device, threads=self.threads),
-            engine=as_engine(self.engine, workers=self.workers, timeout=self.timeout, address=self.address),
+            engine=as_engine(
+                self.engine, workers=self.workers, timeout=self.timeout, address=self.address, slurm=self.slurm
+            ),
             budget=self.budget,
         )
 

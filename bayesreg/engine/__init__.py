@@ -6,10 +6,12 @@ from typing import Any
 
 from bayesreg.engine.base import Engine, Job, Killed, Outcome, TimedOut
 from bayesreg.engine.local import Local
+from bayesreg.engine.ray import Ray
+from bayesreg.engine.slurm import Slurm
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Local,)}
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Local, Ray, Slurm)}
 
-__all__ = ["ENGINES", "Engine", "Job", "Killed", "Local", "Outcome", "TimedOut", "as_engine"]
+__all__ = ["ENGINES", "Engine", "Job", "Killed", "Local", "Outcome", "Ray", "Slurm", "TimedOut", "as_engine"]
 
 
 def as_engine(engine: str | Engine, **options: Any) -> Engine:

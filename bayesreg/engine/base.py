@@ -51,8 +51,11 @@ class TimedOut(RuntimeError):
     """A job took longer than was allowed, and was stopped."""
 
     def __init__(self, timeout: float) -> None:
-        super().__init__(
-            f"it took longer than the timeout of {timeout:g} s; with a longer one it goes on from its checkpoint"
+        super().__init__(timeout)  # with which pickle makes it again
+
+    def __str__(self) -> str:
+        return (
+            f"it took longer than the timeout of {self.args[0]:g} s; with a longer one it goes on from its checkpoint"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -16,7 +15,8 @@ import joblib
 import torch
 
 from bayesreg import memory
-from bayesreg.engine.base import TICK, TRIES, Engine, Job, Killed, Outcome, TimedOut
+from bayesreg.engine.base import TICK, Engine, Job, Killed, Outcome, TimedOut
+from bayesreg.engine.queue import Queue
 from bayesreg.engine.worker import Worker
 from bayesreg.memory import Memory
 
@@ -41,7 +41,7 @@ class Local(Engine):
     def outcomes(
         self, function: Callable[[Any, Any], Any], shared: Any, jobs: Sequence[Job]
     ) -> Generator[Outcome, None, None]:
-        program, queue = cloudpickle.dumps((function, shared)), _Queue(jobs)
+        program, queue = cloudpickle.dumps((function, shared)), Queue(jobs)
         try:
             while queue.waiting or self._busy:
                 self._hire(len(queue.waiting) + len(self._busy))
@@ -121,7 +121,7 @@ class Local(Engine):
             return False
         return time.monotonic() - worker.since >= self.timeout
 
-    def _outcome(self, worker: Worker, queue: _Queue) -> Outcome | None:
+    def _outcome(self, worker: Worker, queue: Queue) -> Outcome | None:
         """What has become of the job that a worker is at; None where nothing has yet."""
         number, kind = worker.job, worker.kind
         try:
@@ -150,26 +150,3 @@ class Local(Engine):
     def close(self) -> None:
         for worker in list(self._pool):
             self._dismiss(worker)
-
-
-class _Queue:
-    """The jobs that wait for a worker, by number."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs, self.waiting, self._tries = jobs, deque(range(len(jobs))), Counter[int]()
-
-    def take(self, may: Callable[[Job], bool]) -> int | None:
-        """The first that may begin; None where none may."""
-        for number in self.waiting:
-            if may(self.jobs[number]):
-                self.waiting.remove(number)
-                return number
-        return None
-
-    def again(self, number: int, death: Killed) -> Outcome | None:
-        """One whose worker was killed goes first, unless it was tried often enough."""
-        self._tries[number] += 1
-        if self._tries[number] >= TRIES:
-            return Outcome(number, error=death)
-        self.waiting.appendleft(number)
-        return None

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -94,28 +94,41 @@ def _without_main() -> Iterator[None]:
 def _work(pipe: Any, threads: int, gpu: int | None) -> None:
     interrupts.leave()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
+    settle(threads)
     if gpu is not None:
         torch.cuda.set_device(gpu)
-    tqdm.set_lock(threading.RLock())  # its own, between processes, would be left behind by a kill
-    _yield_memory()
-    program = None
+    apply = _Program()
     with suppress(EOFError, OSError):  # the parent is gone
         pipe.send_bytes(pickle.dumps(None))
         while True:
-            new, content = pipe.recv_bytes(), pipe.recv_bytes()
-            start = time.monotonic()
-            try:
-                program = pickle.loads(new) if new else program
-                result, error = _applied(program, pickle.loads(content)), None
-            except BaseException as raised:
-                result, error = None, _portable(raised)
-            pipe.send_bytes(_packed(result, error, time.monotonic() - start))
+            pipe.send_bytes(attempt(apply, pipe.recv_bytes(), pipe.recv_bytes()))
 
 
-def _applied(program: Any, content: Any) -> Any:
-    function, shared = program
-    return function(shared, content)
+def settle(threads: int) -> None:
+    """Make this process one that does jobs, on so many threads each."""
+    torch.set_num_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own, between processes, would be left behind by a kill
+    _yield_memory()
+
+
+class _Program:
+    """The function and what its jobs share, which are kept from one job to the next."""
+
+    def __call__(self, new: bytes, content: bytes) -> Any:
+        if new:
+            self.known = pickle.loads(new)
+        function, shared = self.known
+        return function(shared, pickle.loads(content))
+
+
+def attempt(apply: Callable[..., Any], *given: Any) -> bytes:
+    """What a job gives, pickled: (result, error, seconds). Whatever stops it is the error, or that as text."""
+    start = time.monotonic()
+    try:
+        result, error = apply(*given), None
+    except BaseException as raised:
+        result, error = None, _portable(raised)
+    return _packed(result, error, time.monotonic() - start)
 
 
 def _packed(result: Any, error: BaseException | None, seconds: float) -> bytes:

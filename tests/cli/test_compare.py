@@ -153,6 +153,12 @@ BAD = [
     (["diabetes --noise 1", "--methods", "entropic", "--dry-run"], "entropy of its predictions is constant"),
     (["wine.csv", "--target", "class", "--dry-run", "--output", "mine.py"], "mine.py cannot be written (Not a dir"),
     (["diabetes", "--workers", "0"], "workers must be a whole number of at least 1"),
+    (["diabetes", "--engine", "cloud"], "unknown engine 'cloud'; known: local, ray, slurm"),
+    (["diabetes", "--address", "head:6379"], "address head:6379 plays no part: the local engine has no such option"),
+    (["diabetes", "--engine", "slurm", "--address", "head:6379"], "the slurm engine has no such option"),
+    (["diabetes", "--engine", "ray", "--workers", "0"], "workers must be a whole number of at least 1"),
+    (["diabetes", "--engine", "ray", "--address", "nonsense"], "no Ray cluster to work with at nonsense: Invalid"),
+    (["diabetes", "--engine", "slurm"], "no sbatch and srun on this machine"),
     (["diabetes", "--epochs", "0"], "epochs must be a whole number of at least 1"),
     (["diabetes", "--threads", "0"], "threads=0"),
     (["diabetes", "--select", "likelihood"], "select='likelihood' is no metric: accuracy,"),
@@ -169,7 +175,8 @@ BAD = [
 
 @pytest.mark.usefixtures("wine", "mine")
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[" ".join(options) for options, _ in BAD])
-def test_bad_input_is_refused_in_a_line_before_the_first_run(bayesreg, tmp_path, options, message):
+def test_bad_input_is_refused_in_a_line_before_the_first_run(bayesreg, tmp_path, monkeypatch, options, message):
+    monkeypatch.setenv("PATH", "")  # in which no SLURM is
     status, out, err = bayesreg("compare", *options)
     assert (status, out) == (2, "")
     assert message in err

@@ -1,0 +1,32 @@
+"""Where a comparison was started: what a job elsewhere needs so that it finds the same files and modules."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import NamedTuple, Self
+
+OURS = "BAYESREG_"  # environment variables that begin so say where data are
+
+
+class Place(NamedTuple):
+    """The working directory, the path that modules are found on, and our environment variables."""
+
+    folder: str
+    path: tuple[str, ...]
+    environment: dict[str, str]
+
+    @classmethod
+    def here(cls) -> Self:
+        """Of this process."""
+        ours = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
+        return cls(os.getcwd(), tuple(os.path.abspath(entry) for entry in sys.path), ours)
+
+    def take(self) -> None:
+        """Make it this process's; a machine that has variables of its own, or not this folder, keeps what it has."""
+        with suppress(OSError):
+            os.chdir(self.folder)
+        sys.path[:0] = [entry for entry in self.path if entry not in sys.path]
+        for name, value in self.environment.items():
+            os.environ.setdefault(name, value)
