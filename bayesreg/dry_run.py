@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesreg import statistics
 from bayesreg.budget import Budget
 from bayesreg.grid import Repeat, Run, data_of
+from bayesreg.metrics import METRICS
 from bayesreg.plan import EXTENSIONS, Plan, Row
 from bayesreg.progress import Progress, duration
 from bayesreg.work import Work
@@ -83,7 +85,8 @@ class DryRun:
         said += [f"{method} refused on {task}: {reason}" for (task, method), reason in self.asked.refused.items()]
         for name in self.asked.named:
             tested = SPLITS if self.asked.divided[name] > 1 else SPLITS[-1:]
-            said += unseen(name, self.asked.seeds_of(name), _rows(self.asked, name, *tested))
+            others = len(self.asked.methods) - 1
+            said.append(unseen(name, self.asked.seeds_of(name), _rows(self.asked, name, *tested), others))
         return said
 
     def _further(self) -> str:
@@ -113,12 +116,17 @@ class DryRun:
         return said
 
 
-def unseen(task: str, seeds: int, rows: int) -> list[str]:
-    """What so many seeds and test rows of a task cannot show, whatever comes out: a line each."""
+def unseen(task: str, seeds: int, rows: int, methods: int) -> str:
+    """What so many seeds and test rows cannot show, and how many seeds could, where spreads are as on small tables."""
     if seeds < 2 or rows < 2:
         few = f"{seeds} seed{'s' * (seeds != 1)} and {rows:,} test row{'s' * (rows != 1)}"
-        return [f"{task}: {few} show no difference, however large: it takes at least two of both."]
-    return []
+        return f"{task}: {few} show no difference, however large: it takes at least two of both."
+    least, enough = statistics.foresee(seeds, rows, methods)
+    more = "more test rows, whatever the seeds" if enough is None else f"{enough} seeds"
+    return (
+        f"{task}: {seeds} seeds and {rows:,} test rows find a difference to none of {least:.2g} nats or more with 80 % "
+        f"probability, where spreads are as on small tables; one of {2 * METRICS['nll'].rope:g} takes {more}."
+    )
 
 
 def _rows(asked: Comparison, name: str, *splits: str) -> int:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from inprocess import InProcess
 
+from bayesreg import statistics
 from bayesreg.budget import OutOfTime
 from bayesreg.cli import compare
 from bayesreg.cli.compare import Compare
@@ -211,7 +212,8 @@ def test_a_dry_run_says_what_there_is_to_do_and_leaves_no_trace(bayesreg, tmp_pa
     assert lines[0] == f"{runs} of {runs} runs are left, and at most 2 more where a best strength is at an edge."
     assert lines[1].startswith("Nothing is measured yet on diabetes: the first run")
     assert lines[2].startswith("entropic refused on diabetes: the entropic prior does nothing under Gaussian")
-    assert len(lines) == 3
+    assert lines[3].startswith("diabetes: 2 seeds and 88 test rows find a difference to none of ")
+    assert len(lines) == 4
 
 
 @pytest.mark.usefixtures("here")
@@ -226,8 +228,12 @@ def test_a_dry_run_of_a_grid_that_is_begun_and_of_one_that_is_done(bayesreg, tmp
     assert left == f"0 of {len(whole)} runs are left."
     assert unseen.startswith("diabetes: 1 seed and 88 test rows show no difference, however large")
     _, out, _ = bayesreg("compare", *grid, "--seeds", 2, "--dry-run")
-    row, (_, takes, a_round, needs) = planned(out)
+    row, (_, takes, a_round, needs, unseen) = planned(out)
     assert len(Method("l2").candidates) + 1 <= int(row["done already"]) <= len(whole)
+    least, _ = statistics.foresee(2, 88, 1)
+    assert unseen.startswith(
+        f"diabetes: 2 seeds and 88 test rows find a difference to none of {least:.2g} nats or more"
+    )
     assert re.fullmatch(r"They take about \d+ s with \d+ at a time, from \d+ measured runs\.", takes)
     assert re.fullmatch(r"One seed of every method takes about \d+ s, to choose strengths and to report\.", a_round)
     assert re.fullmatch(r"A run needs [\d.]+ GB on diabetes\.", needs)
