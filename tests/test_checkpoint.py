@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
 @pytest.fixture(autouse=True)
 def after_every_epoch(monkeypatch):
-    monkeypatch.setattr(module._Run.save, "__defaults__", (0.0,))
+    monkeypatch.setattr(module, "SAVED_EVERY", 0.0)
 
 
 def made(seed=0, width=3, activation=nn.Tanh):

@@ -314,7 +314,7 @@ class Interrupted(Exception):
 @both_ways
 @every_guide
 def test_resumes_bit_for_bit(guide, capturing, monkeypatch, tmp_path):
-    monkeypatch.setattr(module._Run.save, "__defaults__", (0.0,))  # after every epoch, not every 20 s
+    monkeypatch.setattr(module, "SAVED_EVERY", 0.0)  # after every epoch, not every 20 s
     options = {"guide": guide, "prior": PRIORS["sum"], "epochs": 5, "validation": data(10, seed=1)}
     whole = state(fit(**options))
 

@@ -156,7 +156,7 @@ def test_captured_and_plain_see_the_same_and_do_the_same(guide, monkeypatch):
 
 
 def test_a_resumed_run_sees_what_it_would_have_seen(monkeypatch, tmp_path):
-    monkeypatch.setattr(fit_module._Run.save, "__defaults__", (0.0,))  # after every epoch, not every 20 s
+    monkeypatch.setattr(fit_module, "SAVED_EVERY", 0.0)  # after every epoch, not every 20 s
     method = {"prior": "l2+smoothness", "guide": "normal", "dropout": 0.3}
     whole, losses = augmented(**method)
     first, _ = augmented(**method, stop_after=5, checkpoint=tmp_path / "c.pt")

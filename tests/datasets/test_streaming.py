@@ -232,7 +232,7 @@ def test_or_at_its_batch_and_what_was_done_is_kept(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where y is given, so that nobody has read all items before."""
-    monkeypatch.setattr(br.fit.__globals__["_Run"].save, "__defaults__", (0.0,))
+    monkeypatch.setitem(br.fit.__globals__, "SAVED_EVERY", 0.0)
     flag = tmp_path / "second epoch"
 
     class Changing(Items):

@@ -315,7 +315,7 @@ def test_an_augmentation_takes_it_as_given() -> None:
 
 
 def test_goes_on_from_a_checkpoint_of_the_same_inputs_alone(tmp_path: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(br.fit.__globals__["_Run"].save, "__defaults__", (0.0,))
+    monkeypatch.setitem(br.fit.__globals__, "SAVED_EVERY", 0.0)
     path, options = tmp_path / "checkpoint.pt", {"epochs": 4, "batch_size": 5, "progress": False}
     fitted, data = model("dict")
     whole = br.fit(fitted, data, **options)

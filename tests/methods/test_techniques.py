@@ -104,7 +104,7 @@ def test_resumes_bit_for_bit(text, after, tmp_path, monkeypatch):
             raise Interrupted
         return epoch(self, *args)
 
-    monkeypatch.setattr(module._Run.save, "__defaults__", (0.0,))
+    monkeypatch.setattr(module, "SAVED_EVERY", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(module._Run, "epoch", interrupt)
         with pytest.raises(Interrupted):

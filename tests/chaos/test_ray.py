@@ -167,7 +167,7 @@ def test_nodes_of_another_version_are_refused(engine, tmp_path, monkeypatch):
 
 
 def test_what_is_killed_is_tried_again_once_and_what_takes_too_long_is_not(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "timeout", 0.5)
+    monkeypatch.setattr(engine, "timeout", 5.0)
     found = outcomes(
         engine,
         functools.partial(die, tmp_path / "once", 1),
