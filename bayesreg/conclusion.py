@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -45,12 +46,21 @@ class Conclusion:
         return wanted, tuple(done[done["method"] == wanted].iloc[0]["tuned"])
 
 
-def conclude(task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any]) -> Conclusion:
-    """The conclusion from the `statistics.results` of a task, from the runs of its chosen strengths, and study.json."""
+def conclude(
+    task: str,
+    results: pd.DataFrame,
+    selected: pd.DataFrame,
+    settings: Mapping[str, Any],
+    stopped: Mapping[str, str] = MappingProxyType({}),
+) -> Conclusion:
+    """The conclusion from the `statistics.results` of a task, from the runs of its chosen strengths, and study.json.
+
+    stopped: by method, what stopped a run that did not end, where that is known.
+    """
     headline = settings["tasks"][task]["metric"]
     metrics = list(dict.fromkeys(["nll", headline]))
     watched = metrics + [name for name, metric in METRICS.items() if metric.calibrates and name not in metrics]
-    rows = _rows(task, results, selected, settings)
+    rows = _rows(task, results, selected, settings, stopped)
     done = selected[selected["method"].isin([name for name, row in rows.items() if row["status"] == "done"])]
     scores = statistics.examples(done, (*watched, CONSTANT))
     against = {metric: differences(scores[metric], NONE, metric) for metric in watched}
@@ -65,7 +75,7 @@ def conclude(task: str, results: pd.DataFrame, selected: pd.DataFrame, settings:
 
 
 def _rows(
-    task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any]
+    task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any], stopped: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """A row of results for every method of the study; only one whose test runs are all there and finite is done."""
     known = {row["method"]: row for row in results.to_dict("records")}
@@ -81,6 +91,8 @@ def _rows(
             row |= {"status": "diverged", "reason": diverged["message"].iloc[0]}
         elif row["status"] == "done" and len(own) < expected:
             row["status"] = "incomplete"
+        if row["status"] == "incomplete" and name in stopped:
+            row["reason"] = f"a run that it needs failed: {stopped[name]}"
         row["reason"] = row["reason"] or WHY.get(row["status"])
     return {name: rows[name] for name in statistics.ordered(rows)}
 

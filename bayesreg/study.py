@@ -15,6 +15,7 @@ from bayesreg.comparison import Comparison, usual_output
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
 from bayesreg.engine import Engine, as_engine
+from bayesreg.files import read_json
 from bayesreg.grid import Repeat, Run, Where, data_of
 from bayesreg.methods import as_methods
 from bayesreg.posterior import Posterior
@@ -137,10 +138,23 @@ class Study:
         if len(self.runs):
             results = statistics.results(self.runs, self.settings["select"])
             selected = statistics.select(self.runs, self.settings["select"])
+        stopped = self._stopped()
         return {
-            name: conclude(name, results[results["task"] == name], selected[selected["task"] == name], self.settings)
+            name: conclude(
+                name, results[results["task"] == name], selected[selected["task"] == name], self.settings, stopped[name]
+            )
             for name in self.settings["tasks"]
         }
+
+    def _stopped(self) -> dict[str, dict[str, str]]:
+        """By task and method, what stopped a run that did not end, where something has said so."""
+        names = {runs.key(task): name for name, task in self.settings["tasks"].items()}
+        found: dict[str, dict[str, str]] = {name: {} for name in self.settings["tasks"]}
+        for place in sorted({str(self.path / place) for place in self.settings["runs"]} - set(self.runs["path"])):
+            if why := report.failure(Path(place)):
+                config = read_json(Path(place) / "config.json", "task", "candidate")
+                found[names[runs.key(config["task"])]].setdefault(config["candidate"]["method"], why)
+        return found
 
     @property
     def results(self) -> pd.DataFrame:

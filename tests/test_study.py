@@ -224,16 +224,18 @@ def test_a_run_that_fails_is_a_method_that_is_incomplete(tmp_path):
     engine = InProcess(errors={1: RuntimeError("killed")})
     study = br.compare(net, TABLE, target="price", methods=["none", "l2:0.1"], output=tmp_path, engine=engine, **SMALL)
     row = study.results.set_index("method").loc["l2:0.1"]
-    assert (row["status"], row["reason"]) == ("incomplete", "a run that it needs is not finished")
+    assert (row["status"], row["reason"]) == ("incomplete", "a run that it needs failed: RuntimeError: killed")
+    again = br.Study.open(tmp_path).results.set_index("method").loc["l2:0.1"]
+    assert again["reason"] == row["reason"]
     assert study.failed == ["table l2:0.1 seed 0: RuntimeError: killed"]
-    assert "l2:0.1 on table incomplete: a run that it needs is not finished" in repr(study)
+    assert "l2:0.1 on table incomplete: a run that it needs failed: RuntimeError: killed" in repr(study)
 
 
 def test_a_study_of_which_no_run_is_done_says_so(tmp_path):
     engine = InProcess(errors=dict.fromkeys(range(99), RuntimeError("killed")))
     study = br.compare(net, TABLE, target="price", methods=["none", "l2"], output=tmp_path, engine=engine, **SMALL)
     assert study.recommendation.startswith("Nothing to recommend: no method finished")
-    assert "none on table incomplete: a run that it needs is not finished" in repr(study)
+    assert "none on table incomplete: a run that it needs failed: RuntimeError: killed" in repr(study)
     assert study.results["status"].tolist() == ["incomplete"] * 2
     with pytest.raises(ValueError, match="'none' has no result here"):
         _ = study.best

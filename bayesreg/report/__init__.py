@@ -11,6 +11,7 @@ from bayesreg.report.baselines import baselines
 from bayesreg.report.histories import histories
 from bayesreg.report.load import left_out, load
 from bayesreg.report.page import Said, write
+from bayesreg.report.record import failure
 from bayesreg.report.terminal import terminal
 
-__all__ = ["Said", "baselines", "histories", "left_out", "load", "terminal", "write"]
+__all__ = ["Said", "baselines", "failure", "histories", "left_out", "load", "terminal", "write"]
