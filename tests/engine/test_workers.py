@@ -53,6 +53,28 @@ def die(marker, times):
     return "alive"
 
 
+@pytest.fixture(scope="module")
+def workers():
+    """Engines of one and of two workers, which many tests share: a process takes seconds to start."""
+    with Local(workers=1) as one, Local(workers=2) as two:
+        yield {1: one, 2: two}
+
+
+@pytest.fixture
+def one(workers):
+    return workers[1]
+
+
+@pytest.fixture
+def two(workers, monkeypatch):
+    """Both of its workers are there, and nothing is known of what a job needs."""
+    engine = workers[2]
+    while sum(worker.ready for worker in engine._pool) < 2:
+        outcomes(engine, *[functools.partial(time.sleep, 0.05)] * 2)
+    monkeypatch.setattr(engine, "needs", {})
+    return engine
+
+
 def is_there(process):
     try:
         os.kill(process, 0)
@@ -116,20 +138,18 @@ def test_workers_share_the_cores_whatever_is_left_to_do(monkeypatch, workers, ex
     assert given == [threads] * min(most, expected or 9)
 
 
-def test_a_killed_worker_costs_its_own_job_one_more_try(tmp_path):
-    with Local(workers=2) as engine:
-        found = outcomes(engine, *(functools.partial(die, tmp_path / str(times), times) for times in (1, 9, 0, 0)))
+def test_a_killed_worker_costs_its_own_job_one_more_try(tmp_path, two):
+    found = outcomes(two, *(functools.partial(die, tmp_path / str(times), times) for times in (1, 9, 0, 0)))
     assert [found[n].result for n in (0, 2, 3)] == ["alive"] * 3
     assert isinstance(found[1].error, Killed)
     assert "killed by SIGKILL" in str(found[1].error)
     assert [len((tmp_path / name).read_text()) for name in "190"] == [2, 2, 2]
 
 
-def test_a_worker_that_is_killed_without_a_job_costs_none():
-    with Local(workers=1) as engine:
-        (first,) = outcomes(engine, os.getpid).values()
-        os.kill(first.result, signal.SIGKILL)
-        (second,) = outcomes(engine, os.getpid).values()
+def test_a_worker_that_is_killed_without_a_job_costs_none(one):
+    (first,) = outcomes(one, os.getpid).values()
+    os.kill(first.result, signal.SIGKILL)
+    (second,) = outcomes(one, os.getpid).values()
     assert second.error is None
     assert first.result != second.result
 
@@ -148,20 +168,19 @@ def test_workers_that_cannot_start_are_not_started_for_ever(monkeypatch):
     assert len(started) == module.STILLBORN
 
 
-def test_a_job_that_takes_too_long_is_stopped_and_not_tried_again(tmp_path):
+def test_a_job_that_takes_too_long_is_stopped_and_not_tried_again(tmp_path, one, monkeypatch):
     def hang():
         with (tmp_path / "tries").open("a") as file:
             file.write("x")
         signal.pause()
 
-    with Local(workers=1, timeout=0.3) as engine:
-        start = time.monotonic()
-        found = outcomes(engine, os.getpid, hang, os.getpid)
-        assert isinstance(found[1].error, TimedOut)
-        assert "longer than the timeout of 0.3 s" in str(found[1].error)
-        assert (tmp_path / "tries").read_text() == "x"
-        assert found[0].result != found[2].result  # another worker
-        assert time.monotonic() - start < 60
+    monkeypatch.setattr(one, "timeout", 1.0)
+    found = outcomes(one, os.getpid, hang, os.getpid)
+    assert isinstance(found[1].error, TimedOut)
+    assert "longer than the timeout of 1 s" in str(found[1].error)
+    assert (tmp_path / "tries").read_text() == "x"
+    assert found[0].result != found[2].result  # another worker
+    assert found[1].seconds < 60
 
 
 def measured(shared, content):
@@ -176,11 +195,11 @@ def at_once(found):
 
 
 @pytest.mark.parametrize(("need", "most"), [(10, 2), (60, 1), (600, 1)])
-def test_as_many_at_a_time_as_memory_is_enough_for(monkeypatch, caplog, need, most):
-    monkeypatch.setattr(module.memory, "total", lambda: Memory(100, 0))
-    with Local(workers=2) as engine, caplog.at_level("WARNING"):
-        found = list(engine.outcomes(measured, None, [Job(need, "digits")] * 5))
-    assert engine.needs == {"digits": Memory(need, 0)}
+def test_as_many_at_a_time_as_memory_is_enough_for(two, monkeypatch, caplog, need, most):
+    monkeypatch.setattr(two, "_machine", Memory(100, 0))
+    with caplog.at_level("WARNING"):
+        found = list(two.outcomes(measured, None, [Job(need, "digits")] * 5))
+    assert two.needs == {"digits": Memory(need, 0)}
     spans = sorted(outcome.result["span"] for outcome in found)
     assert all(start >= spans[0][1] for start, _ in spans[1:])  # the first is measured alone
     assert at_once(found) == most
@@ -188,47 +207,40 @@ def test_as_many_at_a_time_as_memory_is_enough_for(monkeypatch, caplog, need, mo
     assert len(said) == (most < 2)
 
 
-def meet(folder, name):
-    """Ends when the other one has begun."""
-    (folder / name).touch()
-    while len(list(folder.iterdir())) < 2:
-        time.sleep(0.01)
-
-
-def test_what_is_known_of_the_memory_is_not_measured_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(module.memory, "total", lambda: Memory(100, 0))
-    with Local(workers=2) as engine:
-        engine.learn("digits", {"main": 10, "gpu": 0})
-        list(engine.outcomes(meet, tmp_path, [Job("one", "one"), Job("two", "two")]))  # both workers are there
-        assert at_once(list(engine.outcomes(measured, None, [Job(10, "digits")] * 2))) == 2
+def test_what_is_known_of_the_memory_is_not_measured_again(two, monkeypatch):
+    monkeypatch.setattr(two, "_machine", Memory(100, 0))
+    two.learn("digits", {"main": 10, "gpu": 0})
+    assert at_once(list(two.outcomes(measured, None, [Job(10, "digits")] * 2))) == 2
 
 
 def allocate():
     return len([bytearray(2**30) for _ in range(100)])  # filled with zeros
 
 
-def test_a_job_that_asks_for_more_memory_than_there_is_fails_alone(monkeypatch):
+def test_a_job_that_asks_for_more_memory_than_there_is_fails_alone(one):
     def limited():
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (2 * 2**30, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-        return allocate()
+        kept = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * 2**30, kept[1]))
+        try:
+            return allocate()
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, kept)
 
-    with Local(workers=1) as engine:
-        found = outcomes(engine, os.getpid, limited, os.getpid)
-        assert isinstance(found[1].error, MemoryError)
-        assert found[0].result == found[2].result
+    found = outcomes(one, os.getpid, limited, os.getpid)
+    assert isinstance(found[1].error, MemoryError)
+    assert found[0].result == found[2].result
 
 
-def test_a_worker_may_not_ask_for_all_memory_and_is_the_first_to_go():
+def test_a_worker_may_not_ask_for_all_memory_and_is_the_first_to_go(one):
     def limits():
         import resource
 
         with open("/proc/self/oom_score_adj") as file:
             return resource.getrlimit(resource.RLIMIT_DATA)[0], file.read().strip()
 
-    with Local(workers=1) as engine:
-        (found,) = outcomes(engine, limits).values()
+    (found,) = outcomes(one, limits).values()
     most, score = found.result
     if not torch.cuda.is_available():
         assert 0.9 * module.memory.total().main < most < module.memory.total().main
