@@ -17,7 +17,7 @@ reports: $(READY)
 	$(BIN)/python -m experiments.reports $(NAME)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 # Kills, signals, full disks, runs that hang: ten minutes, each test in processes of its own
 chaos: $(READY)

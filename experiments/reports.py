@@ -23,6 +23,7 @@ COMPARISONS = {
     "tasks": Compare(tasks=TASKS, methods=["none"], seeds=1, folds=1, threads=1),
 }
 MEASUREMENTS = {"performance": "benchmarks.step_time", "smoothness": "benchmarks.smoothness"}  # on a quiet machine
+MEASUREMENTS |= {"engine": "benchmarks.engine", "statistics": "benchmarks.statistics"}
 MADE = "made.json"  # beside the page: what it was made from
 
 
@@ -52,7 +53,8 @@ class Reports(Verbosity):
     """Make the committed reports again, from runs of their own. An interrupted one goes on where it was."""
 
     names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: ["compare"])
-    """Which: compare, tasks (40 minutes, with the published data), performance, smoothness (hours, a quiet machine)."""
+    """Which: compare, tasks (40 minutes, with the published data), and on a quiet machine engine, statistics (minutes),
+    performance, smoothness (hours)."""
     check: bool = False
     """Only say which are older than the code; exit status 1 where one is."""
     output: Path = Path("reports")

@@ -1,9 +1,6 @@
-"""A study from one call to its page: by worker processes, from scripts, opened later, extended, printed."""
+"""A study from one call to its page: by worker processes, opened later, extended, printed."""
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from torch import nn
 import bayesreg as br
 from bayesreg.engine import ENGINES
 
+pytestmark = pytest.mark.xdist_group("study")  # one process makes what its tests share
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3))
 TABLE = pd.DataFrame(X, columns=["a", "b", "c"]).assign(kind=np.where(X[:, 0] > 0, "left", "right"))
@@ -271,58 +269,3 @@ def test_refused_before_training(options, error, said, tmp_path):
 def test_what_stops_a_task_without_a_method_is_told_as_it_is(tmp_path):
     with pytest.raises(ValueError, match="does not take x of shape"):
         br.compare(lambda: nn.Linear(99, 1), TABLE, target="price", methods=["l2"], output=tmp_path, **SMALL)
-
-
-# --- From scripts ---
-
-SCRIPT = """
-import os, sys, torch
-import numpy as np
-import bayesreg as br
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(3, 1)
-
-    def forward(self, x):
-        return shape(self.layer(x))
-
-shape = lambda f: f.tanh()
-folder = sys.argv[1]
-
-def make():
-    with open(folder + "/processes", "a") as file:
-        file.write(f"{os.getpid()}\\n")
-    return Net()
-
-x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
-study = br.compare(make, (x, x[:, 0]), methods=["none", "l2:0.1"], seeds=1, folds=1, epochs=2, lr=0.01,
-                   augment=lambda x: x + 0.01, workers=1, output=folder + "/runs", progress=False)
-print(study.recommendation)
-print(type(study.best).__name__, os.getpid())
-"""
-
-
-@pytest.mark.parametrize("how", ["a file", "-c"])
-def test_it_works_from_a_script_without_a_guard_and_leaves_no_process(tmp_path, how):
-    (tmp_path / "mine.py").write_text(SCRIPT)
-    program = ["-c", SCRIPT] if how == "-c" else ["mine.py"]
-    paths = {"PYTHONPATH": str(Path(br.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, *program, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | paths,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[-1].startswith("Posterior ")
-    processes = set((tmp_path / "processes").read_text().split())
-    assert len(processes) == 2  # the script and its worker
-    for process in processes:
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(process), 0)

@@ -17,6 +17,7 @@ from bayesreg.grid import Run
 from bayesreg.methods import as_methods
 from benchmarks import folder as benchmark
 
+pytestmark = pytest.mark.xdist_group("folder")  # one process makes it
 RUNS = 300
 
 

@@ -14,6 +14,8 @@ from bayesreg.engine import local as module
 from bayesreg.engine.worker import Worker
 from bayesreg.memory import Memory
 
+pytestmark = pytest.mark.xdist_group("workers")  # one process starts those that its tests share
+
 
 class Wide(Exception):
     """An error that pickle cannot bring back: it wants two arguments and keeps one."""
