@@ -26,7 +26,7 @@ def net():
     return nn.Sequential(nn.Linear(5, 4), nn.SiLU(), nn.Linear(4, 1))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A study by worker processes, and its folder."""
     folder = tmp_path_factory.mktemp("study") / "wine"

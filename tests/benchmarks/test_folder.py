@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("folder")  # one process makes it
 RUNS = 300
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """The folder, and the comparison that it holds."""
     path = tmp_path_factory.mktemp("finished") / "study"

@@ -93,7 +93,8 @@ def written(tmp_path):
     return sorted(json.loads(p.read_text())["candidate"]["text"] for p in tmp_path.glob("runs/*/*/*/config.json"))
 
 
-def test_a_table_a_file_and_a_task_in_one_grid_on_workers(bayesreg, tmp_path, wine, mine):
+@pytest.mark.usefixtures("here")
+def test_a_table_a_file_and_a_task_in_one_grid(bayesreg, tmp_path, wine, mine):
     grid = ["wine.csv", "mine.py", "diabetes --width 8", "--target", "class", "--methods", "none", "l2:1e-3"]
     status, out, err = bayesreg("compare", *grid, *FEW, "--workers", 2)
     assert status == 0, err

@@ -244,9 +244,9 @@ def test_mc_dropout_predicts_the_mean_over_masks(tmp_path):
     br.network.to_predict(net)
     assert not net[1].training  # BatchNorm predicts as ever
     with torch.no_grad():
-        passes = torch.stack([net(x).softmax(-1) for _ in range(800)])
-    ours = posterior.predict(x, draws=800).probs
-    torch.testing.assert_close(ours, passes.mean(0), rtol=0, atol=0.05)
+        passes = torch.stack([net(x).softmax(-1) for _ in range(500)])
+    ours = posterior.predict(x, draws=500).probs
+    torch.testing.assert_close(ours, passes.mean(0), rtol=0, atol=0.06)
     assert (passes.std(0) > 0.05).any()
     assert "draws" in repr(posterior.predict(x)) or "Categorical" in repr(posterior.predict(x))
     assert torch.equal(posterior.predict(x, seed=1).probs, posterior.predict(x, seed=1).probs)

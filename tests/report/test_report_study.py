@@ -1,5 +1,7 @@
 """The page of a study says what the study recommends, and nothing that contradicts it."""
 
+import ast
+import functools
 import itertools
 import json
 
@@ -139,12 +141,15 @@ def test_a_study_without_a_run_of_its_own_recommends_nothing_yet(study):
 
 
 def test_every_file_that_speaks_is_there_and_counts(tmp_path, monkeypatch):
+    texts = wording._texts
     package = wording.HERE.parent
     for source in wording.speaking():
         place = tmp_path / source.relative_to(package)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(wording, "HERE", tmp_path / "report")
+    monkeypatch.setattr(wording, "_texts", functools.cache(lambda tree: list(texts(tree))))
+    monkeypatch.setattr(wording.ast, "parse", functools.cache(ast.parse))  # each content once
     before = wording.wording()
     files = sorted(file for file in tmp_path.rglob("*") if file.is_file())
     assert {"page.html", "page.css", "page.js", "forest.py", "conclusion.py"} <= {file.name for file in files}
