@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import logging
 import math
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesreg.report import outside
+from bayesreg.report.histories import columns
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,11 @@ def _curve(run: dict[str, Any]) -> dict[str, Any]:
     """A run with its seconds and validation NLL by epoch; empty where its history cannot be read."""
     file, why = Path(run["path"]) / "history.csv", None
     try:
-        epochs = list(csv.DictReader(io.StringIO(outside.read(file))))  # ten times as fast as pandas on a small file
-        curve = np.array([[float(epoch[name]) for epoch in epochs] for name in ("seconds", "validation_nll")])
+        curve = columns(outside.read(file), ["seconds", "validation_nll"]).T
         if not np.isfinite(curve[0]).all() or (curve[0] < 0).any():
             raise ValueError("seconds that are no number from 0")
         curve[0] = curve[0].cumsum()
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         why = f"{outside.prose(file)} cannot be read ({type(error).__name__}: {outside.prose(error)})"
         curve = np.empty((2, 0))
     seconds, nll = curve[:, -1] if curve.size else (math.nan, math.nan)

@@ -129,12 +129,16 @@ class Recommendation:
         return f"; {several(statistics.ordered(tied))} cannot be told apart from it" if tied else ""
 
     def _warnings(self, method: str | None) -> Iterator[str]:
-        """Whose probabilities are worse than those of none: of what is ahead in the task's metric, and the method."""
+        """Whose probabilities are worse than those of none: of what wins in the task's metric, and the method."""
+        means = {name: table.mean() for name, table in self.scores[self.headline].items() if table.size}
+        best = max(means, key=means.__getitem__, default=None)
         for name, ahead in self.against[self.headline].items():
-            if ahead.verdict == "better" and self.headline != "nll":
+            if self.headline != "nll" and (ahead.verdict == "better" or name == best):
                 if worse := self._worse(name, "nll"):
-                    gap = f"{name} is ahead of none in {self.headline}, by {self._gap(self.headline, name)}"
-                    yield f"{gap}, but its probabilities are worse: {worse}"
+                    lead = f"is ahead of none in {self.headline}, by {self._gap(self.headline, name)}"
+                    if ahead.verdict != "better":
+                        lead = f"has the best {self.headline}, {self._own(self.headline, name)}"
+                    yield f"{name} {lead}, but its probabilities are worse: {worse}"
             elif name == method and (worse := self._worse(name)):
                 yield f"but its probabilities are less calibrated than those of none: {worse}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -15,7 +16,7 @@ from bayesreg.comparison import Comparison, usual_output
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
 from bayesreg.engine import Engine, as_engine
-from bayesreg.files import read_json
+from bayesreg.files import Unusable, read_json
 from bayesreg.grid import Repeat, Run, Where, data_of
 from bayesreg.methods import as_methods
 from bayesreg.posterior import Posterior
@@ -152,8 +153,9 @@ class Study:
         found: dict[str, dict[str, str]] = {name: {} for name in self.settings["tasks"]}
         for place in sorted({str(self.path / place) for place in self.settings["runs"]} - set(self.runs["path"])):
             if why := report.failure(Path(place)):
-                config = read_json(Path(place) / "config.json", "task", "candidate")
-                found[names[runs.key(config["task"])]].setdefault(config["candidate"]["method"], why)
+                with suppress(Unusable, OSError, KeyError):  # a damaged config.json costs the reason alone
+                    config = read_json(Path(place) / "config.json", "task", "candidate")
+                    found[names[runs.key(config["task"])]].setdefault(config["candidate"]["method"], why)
         return found
 
     @property
@@ -234,7 +236,9 @@ class Study:
         if self.runs.empty:
             raise ValueError(f"no complete run in {self.path}: there is nothing to report yet")
         sentences = {name: found.sentence for name, found in self._conclusions.items()}
-        return report.write(self.path, output, self.runs, report.Said(sentences, self.results, self.settings["select"]))
+        missing = self.settings.get("missing", "")
+        said = report.Said(sentences, self.results, self.settings["select"], missing)
+        return report.write(self.path, output, self.runs, said)
 
     def __repr__(self) -> str:
         return "\n\n".join([self._shown().to_string(index=False), *self._said()])

@@ -117,6 +117,16 @@ def test_what_wins_on_the_metric_and_ruins_the_probabilities_is_said_in_the_same
     assert (row["accuracy_verdict"], row["nll_verdict"], row["ece_verdict"]) == ("better", "worse", "worse")
 
 
+def test_what_is_best_on_the_metric_is_warned_of_where_it_is_undecided_too(said):
+    close = {"nll": EASY + 2 + NOISE, "accuracy": SURE["accuracy"] + 1e-4, "ece": SURE["ece"], "validation": 0.9}
+    found = said({"none": SURE, "entropic": close}, metric="accuracy", select="accuracy")
+    numbers = r"nll 2\.\d+ against 1\.\d+\.$"
+    assert re.search(
+        rf"; entropic has the best accuracy, 0\.500, but its probabilities are worse: {numbers}", found.sentence
+    )
+    assert "best accuracy" not in said({"none": SURE, "l1": close | {"nll": EASY}}, metric="accuracy").sentence
+
+
 def test_what_is_recommended_is_warned_of_too(said):
     ahead = {
         "nll": EASY - 0.5 + NOISE,

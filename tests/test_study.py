@@ -119,6 +119,13 @@ def test_it_is_printed_with_what_its_columns_mean(made):
     assert shown.count("← use") == study.results["recommended"].sum()
 
 
+def test_what_did_not_fit_in_a_budget_is_on_the_page(made, tmp_path):
+    study, folder = made
+    cut = br.Study(folder, study.settings | {"missing": "not one more seed within the budget of 1 min."})
+    assert "Not one more seed within the budget of 1 min." in cut.report(tmp_path).read_text()
+    assert "budget" not in study.report(tmp_path).read_text()
+
+
 def test_the_page(made, tmp_path):
     study, _ = made
     page = study.report(tmp_path / "page")

@@ -22,7 +22,7 @@ from bayesreg.memory import Memory
 
 log = logging.getLogger(__name__)
 
-STILLBORN = 5  # then something is wrong with all
+FAILED_STARTS = 5  # in a row: then something is wrong with all workers
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Local(Engine):
 
     name: ClassVar[str] = "local"
     _pool: list[Worker] = field(default_factory=list, init=False, repr=False)
-    _stillborn: int = field(default=0, init=False, repr=False)  # workers in a row that died before they were ready
+    _failed_starts: int = field(default=0, init=False, repr=False)  # workers in a row that died before they were ready
 
     def outcomes(
         self, function: Callable[[Any, Any], Any], shared: Any, jobs: Sequence[Job]
@@ -132,11 +132,11 @@ class Local(Engine):
             said = worker.answer()
         except Killed as death:
             self._dismiss(worker)
-            self._stillborn = 0 if worker.ready else self._stillborn + 1
-            if self._stillborn == STILLBORN:
+            self._failed_starts = 0 if worker.ready else self._failed_starts + 1
+            if self._failed_starts == FAILED_STARTS:
                 raise
             return None if number is None else queue.again(number, death)
-        self._stillborn = 0
+        self._failed_starts = 0
         if number is None or said is None:
             return None
         if isinstance(said[0], dict):

@@ -8,14 +8,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from bayesreg import statistics
-from bayesreg.metrics import METRICS
-from bayesreg.report import tables
 from bayesreg.report.again import SEEDS
 from bayesreg.report.cost import ratios
 from bayesreg.report.words import several
 
 NONE = "none"
-SPOILT = 0.05  # of ECE above that of none: five percentage points
 ALIKE = 0.05  # of a ratio of seconds
 
 
@@ -48,12 +45,12 @@ def verdicts(table: pd.DataFrame) -> str:
 
 
 def sentences(said: Mapping[str, str], table: pd.DataFrame, results: pd.DataFrame) -> list[tuple[str, str]]:
-    """(tasks, sentence): what the study says, and in the same sentence what it costs and what spoils probabilities."""
+    """(tasks, sentence): what the study says, and in the same sentence what it costs."""
     found: dict[str, list[str]] = {}
     for task, sentence in sorted(said.items()):
         rows, own = table[table["task"] == task], results[results["task"] == task]
-        more = [clause for clause in (_cost(rows, own), _own(rows, own), _winner(rows, own)) if clause]
-        found.setdefault("; ".join([sentence.removesuffix("."), *more]) + ".", []).append(task)
+        cost = _cost(rows, own)
+        found.setdefault(f"{sentence.removesuffix('.')}; {cost}." if cost else sentence, []).append(task)
     return [(several(tasks), sentence) for sentence, tasks in found.items()]
 
 
@@ -68,39 +65,6 @@ def _cost(rows: pd.DataFrame, results: pd.DataFrame) -> str:
     if not math.isfinite(ratio):
         return ""
     return "it takes as long as none" if abs(ratio - 1) < ALIKE else f"it takes {ratio:.2g} times the seconds of none"
-
-
-def _means(results: pd.DataFrame, metric: str) -> dict[str, float]:
-    column = f"{metric}_mean"
-    known = results.dropna(subset=column) if column in results else results[:0]
-    return dict(zip(known["method"], known[column] if len(known) else [], strict=True))
-
-
-def _own(rows: pd.DataFrame, results: pd.DataFrame) -> str:
-    """Whether what is recommended is less well calibrated than none by more than matters."""
-    method, ece = _recommended(rows), _means(results, "ece")
-    if method not in ece or NONE not in ece or ece[method] - ece[NONE] <= METRICS["ece"].rope:
-        return ""
-    return f"but its probabilities are less well calibrated, ECE {_against(ece, method)}"
-
-
-def _winner(rows: pd.DataFrame, results: pd.DataFrame) -> str:
-    """What is best in the task's metric and ruins the probabilities."""
-    metric = str(results["metric"].iloc[0]) if len(results) else "nll"
-    scores, nll, ece = (_means(results, name) for name in (metric, "nll", "ece"))
-    if metric == "nll" or NONE not in scores:
-        return ""
-    best = max(scores, key=lambda name: statistics.sense(metric) * scores[name])
-    worse = set(rows.loc[rows.get("nll_verdict", pd.Series("", rows.index)).eq("worse"), "method"])
-    spoilt = ece.get(best, 0.0) - ece.get(NONE, 0.0) > SPOILT
-    if best == NONE or not (best in worse or spoilt):
-        return ""
-    parts = [f"{name.upper()} {_against(known, best)}" for name, known in (("nll", nll), ("ece", ece)) if best in known]
-    return f"{best} has the best {metric}, {tables.number(scores[best])}, but ruins the probabilities: {several(parts)}"
-
-
-def _against(known: dict[str, float], method: str) -> str:
-    return f"{tables.number(known[method])} against {tables.number(known.get(NONE, math.nan))}"
 
 
 def needed(results: pd.DataFrame) -> tuple[str, str] | None:

@@ -27,12 +27,13 @@ class Said(NamedTuple):
     """What a study concludes, which its page leads with.
 
     sentences: {task: what to use}. table: a row a task and method, with the differences to none, as `Study.results`.
-    select: the metric on validation that strengths were chosen by.
+    select: the metric on validation that strengths were chosen by. missing: what did not fit in a budget, in words.
     """
 
     sentences: Mapping[str, str]
     table: pd.DataFrame
     select: str
+    missing: str = ""
 
 
 def write(
@@ -121,10 +122,11 @@ def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> di
             "overall": answer.overall(said.table),
             "sentences": answer.sentences(said.sentences, said.table, results),
             "differences": tables.verdicts(said.table),
+            "missing": said.missing,
         }
     overall, sentences = words.answer(results, selected)
     paired = tables.differences(statistics.paired(selected))
-    return {"study": False, "overall": overall, "sentences": sentences, "differences": paired}
+    return {"study": False, "overall": overall, "sentences": sentences, "differences": paired, "missing": ""}
 
 
 def _scores(results: pd.DataFrame, tints: Mapping[tuple[str, str], float]) -> tables.Table:

@@ -167,7 +167,7 @@ def test_workers_that_cannot_start_are_not_started_for_ever(monkeypatch):
     monkeypatch.setattr(Worker, "start", start)
     with pytest.raises(Killed, match="ended with exit status 1"):
         outcomes(Local(workers=1), os.getpid)
-    assert len(started) == module.STILLBORN
+    assert len(started) == module.FAILED_STARTS
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_not_tried_again(tmp_path, one, monkeypatch):

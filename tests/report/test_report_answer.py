@@ -1,4 +1,4 @@
-"""What a study's page says first: one sentence for all tasks, and in a task's sentence what spoils probabilities."""
+"""What a study's page says first: one sentence for all tasks, and in a task's sentence what it costs."""
 
 import math
 
@@ -58,23 +58,6 @@ def test_what_it_costs_is_in_the_sentence():
     assert sentence(study({"a": "l2"}), results) == "Use l2: it is better; it takes 1.5 times the seconds of none."
     results["seconds_epoch_mean"] = [2.0, 2.04, 2.0]
     assert sentence(study({"a": "l2"}), results) == "Use l2: it is better; it takes as long as none."
-
-
-def test_what_wins_on_accuracy_and_ruins_the_probabilities_is_told():
-    results = means(accuracy=[0.97, 0.96, 0.99], nll=[0.13, 0.10, 1.39], ece=[0.02, 0.02, 0.72])
-    expected = "l1 has the best accuracy, 0.990, but ruins the probabilities: "
-    expected += "NLL 1.390 against 0.130 and ECE 0.720 against 0.020."
-    assert sentence(study({"a": "l2"}), results).endswith(expected)
-    assert sentence(study({"a": "l2"}, l1="worse"), results.assign(ece_mean=0.02)).count("ruins") == 1
-    assert "ruins" not in sentence(study({"a": "l2"}), results.assign(ece_mean=0.02))
-
-
-def test_a_recommendation_that_is_less_well_calibrated_says_so():
-    results = means(accuracy=[0.8, 0.9, 0.8], nll=[0.5, 0.4, 0.5], ece=[0.02, 0.04, 0.02])
-    assert sentence(study({"a": "l2"}), results).endswith(
-        "; but its probabilities are less well calibrated, ECE 0.040 against 0.020."
-    )
-    assert sentence(study({"a": "l2"}), results.assign(ece_mean=[0.02, 0.024, 0.02])) == "Use l2: it is better."
 
 
 def test_tasks_of_one_sentence_share_it():
