@@ -1,4 +1,4 @@
-"""What the README and CONTRIBUTING say is run: their Python, their commands, their links."""
+"""What README, CONTRIBUTING and docs/ say is run: their Python, their commands, their links."""
 
 import re
 import shlex
@@ -9,21 +9,37 @@ import tyro
 
 from bayesreg.cli import baselines, compare, data, report
 from bayesreg.cli.run import options_of
-from bayesreg.methods import as_methods
+from bayesreg.datasets import DATASETS
+from bayesreg.guides import GUIDES
+from bayesreg.methods import ALIASES, TECHNIQUES, as_methods
+from bayesreg.priors import PRIORS
 from bayesreg.tasks import as_task, kind
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^    bayesreg (\w+)([^#\n]*)", re.MULTILINE)
-README = (ROOT / "README.md").read_text()
-TEN_LINES, LIBRARY, PYRO_USER = FENCE.findall(README)
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [README, CONTRIBUTING, *PAGES]
+TEN_LINES, LIBRARY = FENCE.findall(README.read_text())
+FEWER = ("seeds=4, epochs=40", "seeds=1, epochs=4")
+
+
+def named(documents):
+    return {"argvalues": documents, "ids": [path.stem for path in documents]}
+
+
+def table(name, heading="# "):
+    """What stands in backquotes in the first column of the tables of a page in docs/, below a heading."""
+    text = (ROOT / f"docs/{name}.md").read_text().partition(heading)[2]
+    return set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
 
 
 def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(TEN_LINES.replace("seeds=4, epochs=40", "seeds=1, epochs=4"), names)
+    assert FEWER[0] in TEN_LINES
+    exec(TEN_LINES.replace(*FEWER), names)
     out = capsys.readouterr().out
     study = names["study"]
     assert set(study.results["method"]) == {"none", "l2", "early_stopping"}
@@ -33,7 +49,7 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     assert names["br"].Study.open("runs/wine").recommendation == study.recommendation
 
 
-def test_the_library_examples_run(tmp_path, monkeypatch, capsys):
+def test_the_library_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(LIBRARY, names)
@@ -42,8 +58,11 @@ def test_the_library_examples_run(tmp_path, monkeypatch, capsys):
     again = names["br"].Posterior.load("posterior.pt", names["net"])
     assert again.evaluate(names["data"].test) == names["posterior"].evaluate(names["data"].test)
 
-    exec(PYRO_USER, names)
-    names["pyro"].clear_param_store()
+
+@pytest.mark.parametrize("page", **named([page for page in PAGES if FENCE.search(page.read_text())]))
+def test_the_examples_of_the_docs_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(FENCE.findall(page.read_text())), {})
 
 
 def contributed():
@@ -51,7 +70,7 @@ def contributed():
     imports = "import pyro\nimport pyro.distributions as dist\nfrom torch import Tensor\n"
     imports += "from bayesreg import Batch, FunctionPrior, Latent, WeightPrior\n"
     names: dict[str, object] = {"__name__": "example"}
-    exec(imports + "\n\n".join(FENCE.findall(CONTRIBUTING)), names)
+    exec(imports + "\n\n".join(FENCE.findall(CONTRIBUTING.read_text())), names)
     return names
 
 
@@ -79,8 +98,11 @@ def test_the_prior_of_the_contributing_guide_works():
     assert abs(joint - likelihood) > 1
 
 
-@pytest.mark.parametrize(("name", "options"), COMMAND.findall(README))
-def test_the_commands_of_the_readme_are_understood(monkeypatch, name, options):
+COMMANDS = [found for path in DOCUMENTS for found in COMMAND.findall(path.read_text())]
+
+
+@pytest.mark.parametrize(("name", "options"), dict.fromkeys(COMMANDS))
+def test_the_commands_are_understood(name, options):
     given = shlex.split(options)
     kinds = {"report": report.Report, "data": data.Files, "baselines": baselines.Baselines}
     if name == "run":
@@ -94,34 +116,30 @@ def test_the_commands_of_the_readme_are_understood(monkeypatch, name, options):
         assert tyro.cli(kinds[name], args=given)
 
 
-def test_every_link_leads_somewhere():
-    for document in (README, CONTRIBUTING):
-        for target in re.findall(r"\]\(([^)#]+)\)", document):
-            assert target.startswith("http") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("document", **named(DOCUMENTS))
+def test_every_link_leads_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+        assert target.startswith("http") or (document.parent / target).exists(), target
 
 
-def test_every_registered_prior_is_in_the_readme_table():
-    from bayesreg.priors import PRIORS
-
-    table = README.partition("## The priors")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(PRIORS)
+def test_every_page_of_the_docs_is_linked_from_the_readme():
+    linked = set(re.findall(r"\]\(docs/([^)]+)\)", README.read_text()))
+    assert linked == {path.name for path in (ROOT / "docs").iterdir()}
 
 
-def test_every_registered_technique_is_in_the_readme_table():
-    from bayesreg.methods import ALIASES, TECHNIQUES
+def test_every_registered_prior_technique_and_data_set_has_its_row():
+    assert table("priors") == set(PRIORS)
+    assert table("methods") == {*TECHNIQUES, *ALIASES}
+    assert table("data", "## Published") == set(DATASETS)
+    assert {*PRIORS, *TECHNIQUES, *ALIASES} <= set(re.findall(r"`(\w+)`", README.read_text()))
 
-    table = README.partition("## What is compared")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {*TECHNIQUES, *ALIASES}
 
-
-def test_every_registered_data_set_is_in_the_readme_table():
-    from bayesreg.datasets import DATASETS
-
-    table = README.partition("## The data")[2].partition("\n## ")[0]
-    first = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", " ".join(first))) == set(DATASETS)
+def test_every_registered_guide_has_its_row():
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/guides.md").read_text(), re.MULTILINE)
+    assert {re.findall(r"`(\w+)`", row)[0] for row in rows} == set(GUIDES)
 
 
 def test_the_makefile_has_the_commands_of_the_documents():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"^    make (\w+)", README + CONTRIBUTING, re.MULTILINE)) <= targets
+    said = {name for path in DOCUMENTS for name in re.findall(r"^    make (\w+)", path.read_text(), re.MULTILINE)}
+    assert said <= targets
