@@ -28,7 +28,7 @@ from torch import Tensor
 
 from bayesreg import schedule
 from bayesreg.datasets import Dataset
-from bayesreg.device import random_state_kept
+from bayesreg.randomness import random_state_kept
 from bayesreg.step import Step
 from bayesreg.structure import X
 

@@ -20,12 +20,14 @@ from bayesreg.checkpoint import Checkpoint
 from bayesreg.checks import check, given
 from bayesreg.convergence import Convergence, judge
 from bayesreg.datasets import Dataset
-from bayesreg.device import choose_device, choose_threads, flops, random_stream, seed_of, surroundings
+from bayesreg.device import choose_device
 from bayesreg.model import Model, Parameters
 from bayesreg.posterior import Posterior
 from bayesreg.progress import bar
+from bayesreg.randomness import random_stream, seed_of
 from bayesreg.step import Step
 from bayesreg.structure import X
+from bayesreg.threads import choose_threads, flops, surroundings
 from bayesreg.units import start_in_unit_of
 from bayesreg.update import Update
 

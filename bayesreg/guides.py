@@ -12,8 +12,8 @@ import torch
 from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal, init_to_value
 from torch.distributions import constraints
 
-from bayesreg.device import random_state_kept
 from bayesreg.model import Model
+from bayesreg.randomness import random_state_kept
 
 _numbers = itertools.count()
 

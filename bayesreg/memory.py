@@ -1,10 +1,14 @@
-"""How much memory this machine has, and how much a process came to need."""
+"""How much memory this machine has, how much a process came to need, and how it gives back what it freed."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,3 +79,20 @@ def _limits() -> list[int]:
                 if limit.is_file() and (text := limit.read_text().strip()).isdigit():
                     found.append(int(text))
     return found
+
+
+def give_back() -> None:
+    """Return freed memory to the system. glibc keeps what lies between live tensors, half as much as they hold."""
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):  # another C library: it has no such call
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def only_new_garbage() -> Iterator[None]:
+    """Within, `gc.collect` looks at what was made within: to look at all of PyTorch and Pyro takes 0.2 s."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

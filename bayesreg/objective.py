@@ -20,11 +20,12 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from bayesreg import structure
-from bayesreg.device import give_back, only_new_garbage, random_state, random_state_kept
 from bayesreg.graph import Numbers, Program, Programs, attributes, distance, identity, reason, simplify, some, trace
+from bayesreg.memory import give_back, only_new_garbage
 from bayesreg.model import Model
 from bayesreg.priors.batch import Factor
 from bayesreg.priors.vector import square_sum
+from bayesreg.randomness import random_state, random_state_kept
 from bayesreg.structure import X
 
 Compute = Callable[..., list[Tensor]]  # of the leaves of x, and y

@@ -23,7 +23,6 @@ from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
 from bayesreg.datasets import as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
-from bayesreg.device import random_state_kept, random_stream
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS, Likelihood
 from bayesreg.metrics import Judged, surprisals
@@ -31,6 +30,7 @@ from bayesreg.model import Model, Parameters
 from bayesreg.priors import Prior
 from bayesreg.priors.base import whole
 from bayesreg.progress import bar
+from bayesreg.randomness import random_state_kept, random_stream
 from bayesreg.structure import X
 
 Done = Callable[[int], Any]  # told how many examples have been predicted

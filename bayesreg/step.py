@@ -13,9 +13,9 @@ from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
 from bayesreg import structure
-from bayesreg.device import random_state_kept
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
+from bayesreg.randomness import random_state_kept
 from bayesreg.structure import X
 from bayesreg.update import Bound, Update
 

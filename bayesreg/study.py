@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from bayesreg import folder, report, runs, statistics
-from bayesreg.comparison import Comparison, usual_output
+from bayesreg import report, runs, statistics
+from bayesreg.comparison import Comparison, folder, usual_output
 from bayesreg.conclusion import Conclusion, conclude
 from bayesreg.datasets import Data
 from bayesreg.engine import Engine, as_engine

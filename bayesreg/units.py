@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from bayesreg import structure
 from bayesreg.datasets import Dataset
-from bayesreg.device import random_state_kept
 from bayesreg.model import Model, to_unit
+from bayesreg.randomness import random_state_kept
 from bayesreg.structure import X
 
 Rates = dict[str, Tensor]

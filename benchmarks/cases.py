@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from bayesreg import nets, priors
-from bayesreg.device import choose_threads, flops
 from bayesreg.likelihoods import Categorical, Gaussian, Likelihood
 from bayesreg.model import Model
+from bayesreg.threads import choose_threads, flops
 
 
 @dataclass(frozen=True)

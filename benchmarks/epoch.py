@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bayesreg import guides
 from bayesreg.datasets import flip_and_crop
-from bayesreg.device import surroundings
 from bayesreg.fit import order
 from bayesreg.step import Step
+from bayesreg.threads import surroundings
 from benchmarks.cases import Case, Problem
 from benchmarks.contestants import LR, STEPS, synchronise
 from benchmarks.measure import spread

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from bayesreg import memory
-from bayesreg.device import give_back, surroundings
+from bayesreg.memory import give_back
+from bayesreg.threads import surroundings
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import Key, prepare, synchronise
 

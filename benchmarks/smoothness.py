@@ -22,10 +22,11 @@ from tqdm import tqdm
 import bayesreg as br
 from bayesreg import guides
 from bayesreg.curvature import curvature, double_backward, outputs_and_curvature
-from bayesreg.device import choose_device, surroundings
+from bayesreg.device import choose_device
 from bayesreg.files import write_atomically
 from bayesreg.report.style import svg
 from bayesreg.step import Step
+from bayesreg.threads import surroundings
 from benchmarks import machine, measure, memory
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import BAYESREG, LR, STEPS, Key, synchronise

@@ -15,7 +15,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from bayesreg.device import choose_device, surroundings
+from bayesreg.device import choose_device
+from bayesreg.threads import surroundings
 from benchmarks import contestants, epoch, machine, measure, memory, page, profile
 from benchmarks.bars import BATCHING
 from benchmarks.cases import Problem

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import bayesreg as br
-from bayesreg.device import only_new_garbage, random_state
+from bayesreg.memory import only_new_garbage
 from bayesreg.objective import PROGRAMS, Gradient, Objective
+from bayesreg.randomness import random_state
 
 N, BATCH = 16, 8
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import bayesreg as br
-from bayesreg.device import choose_threads, flops
 from bayesreg.step import COMPILING, GAIN, WORTH_CAPTURING, Step
+from bayesreg.threads import choose_threads, flops
 
 step_module = importlib.import_module("bayesreg.step")
 N, STEPS = 22, 7

@@ -183,7 +183,7 @@ def main() -> None:
 
 def run(asked: Compare) -> int:
     """Run the grid, print the table, write the report. 1 where something failed; ends with 2 for bad input."""
-    from bayesreg.folder import check_writable, in_words, make_writable
+    from bayesreg.comparison.folder import check_writable, in_words, make_writable
     from bayesreg.study import Study
 
     with refused():

@@ -24,7 +24,7 @@ def main() -> None:
     """Print the table, write the page."""
     asked = read(Report, sys.argv[0])
     from bayesreg import report
-    from bayesreg.folder import SETTINGS
+    from bayesreg.comparison.folder import SETTINGS
     from bayesreg.study import Study
 
     to = asked.output or asked.runs / "report"

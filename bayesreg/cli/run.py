@@ -137,7 +137,7 @@ def run(name: str, prog: str) -> None:
         task_kind = kind(name)
     asked = read(options_of(task_kind), prog, usual="INFO")
     from bayesreg import runs
-    from bayesreg.folder import in_words
+    from bayesreg.comparison.folder import in_words
     from bayesreg.grid import Repeat, Run, Where, data_of
 
     task, settings = asked.task, asked.settings

@@ -12,7 +12,7 @@ import torch
 import bayesreg as br
 from bayesreg import report
 from bayesreg.comparison import Comparison
-from bayesreg.folder import SHARED
+from bayesreg.comparison.folder import SHARED
 from bayesreg.grid import Run
 from bayesreg.methods import as_methods
 from benchmarks import folder as benchmark

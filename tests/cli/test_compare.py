@@ -15,9 +15,9 @@ import torch
 from inprocess import InProcess
 
 from bayesreg import statistics
-from bayesreg.budget import OutOfTime
 from bayesreg.cli import compare
 from bayesreg.cli.compare import Compare
+from bayesreg.comparison.budget import OutOfTime
 from bayesreg.engine import ENGINES
 from bayesreg.methods import Method
 from bayesreg.tasks.diabetes import Diabetes

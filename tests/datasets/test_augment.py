@@ -10,7 +10,7 @@ from torch import nn
 
 import bayesreg as br
 from bayesreg.datasets import flip_and_crop
-from bayesreg.device import random_stream
+from bayesreg.randomness import random_stream
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
 

@@ -17,9 +17,9 @@ import bayesreg as br
 from bayesreg import structure
 from bayesreg.curvature import Share, curvature, outputs_and_curvature
 from bayesreg.datasets import Windows
-from bayesreg.device import flops
 from bayesreg.model import to_unit
 from bayesreg.objective import Gradient, Objective
+from bayesreg.threads import flops
 
 N, CLASSES = 12, 4
 

@@ -14,10 +14,9 @@ from inprocess import InProcess
 from torch import nn
 
 import bayesreg as br
-from bayesreg import folder, work
-from bayesreg.budget import Budget, OutOfTime, in_seconds
 from bayesreg.claims import Claimed
-from bayesreg.comparison import Comparison
+from bayesreg.comparison import Comparison, folder, work
+from bayesreg.comparison.budget import Budget, OutOfTime, in_seconds
 from bayesreg.engine import Job, Local, Outcome
 from bayesreg.grid import Run
 from bayesreg.memory import Memory

@@ -23,14 +23,14 @@ from collections.abc import Callable, Sequence
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING
 
-from bayesreg.budget import Budget, in_seconds
+from bayesreg.comparison.budget import Budget, in_seconds
+from bayesreg.comparison.plan import EXTENSIONS, Plan, Rounds, Row
+from bayesreg.comparison.work import Work
 from bayesreg.grid import Run
-from bayesreg.plan import EXTENSIONS, Plan, Rounds, Row
 from bayesreg.progress import Progress, duration
-from bayesreg.work import Work
 
 if TYPE_CHECKING:
-    from bayesreg.comparison import Comparison
+    from bayesreg.comparison.comparison import Comparison
 
 TUNING_SHARE = 0.5  # of the budget
 

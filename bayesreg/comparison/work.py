@@ -10,20 +10,20 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesreg.budget import Budget, OutOfTime
 from bayesreg.claims import Claimed, is_held
+from bayesreg.comparison.budget import Budget, OutOfTime
+from bayesreg.comparison.estimate import Estimate
+from bayesreg.comparison.folder import SHARED, in_words
+from bayesreg.comparison.plan import Row, row
 from bayesreg.engine import Job
-from bayesreg.estimate import Estimate
 from bayesreg.files import FULL, are_numbers
-from bayesreg.folder import SHARED, in_words
 from bayesreg.grid import Repeat, Run, Where
 from bayesreg.methods import Method
-from bayesreg.plan import Row, row
 from bayesreg.progress import Progress
 from bayesreg.tasks import Task
 
 if TYPE_CHECKING:
-    from bayesreg.comparison import Comparison
+    from bayesreg.comparison.comparison import Comparison
 
 log = logging.getLogger(__name__)
 

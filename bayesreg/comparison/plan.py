@@ -16,7 +16,7 @@ from bayesreg.grid import Repeat, Run, Stage
 from bayesreg.methods import Method
 
 if TYPE_CHECKING:
-    from bayesreg.comparison import Comparison
+    from bayesreg.comparison.comparison import Comparison
 
 EXTENSIONS = 1  # more candidates, where the best strength is at an edge
 Pair = tuple[str, str]  # the names of a task and a method

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayesreg as br
-from bayesreg.estimate import Estimate
+from bayesreg.comparison.estimate import Estimate
 from bayesreg.grid import Repeat, Run
 from bayesreg.methods import Method
 

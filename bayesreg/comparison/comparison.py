@@ -1,7 +1,4 @@
-"""What a comparison is: every method on every task, their repeats, and the folder that it is kept in.
-
-`bayesreg.stages` does its runs.
-"""
+"""What a comparison is: every method on every task, their repeats, and the folder that it is kept in."""
 
 from __future__ import annotations
 
@@ -17,12 +14,13 @@ from typing import Any
 
 import cloudpickle
 
-from bayesreg import __version__, stages, statistics
-from bayesreg.budget import in_seconds
-from bayesreg.dry_run import DryRun
+from bayesreg import __version__, statistics
+from bayesreg.comparison import stages
+from bayesreg.comparison.budget import in_seconds
+from bayesreg.comparison.dry_run import DryRun
+from bayesreg.comparison.folder import FORMAT, PICKLED, SETTINGS, in_words, make_writable, settings
 from bayesreg.engine import Engine, Local
 from bayesreg.files import write_atomically
-from bayesreg.folder import FORMAT, PICKLED, SETTINGS, in_words, make_writable, settings
 from bayesreg.grid import Repeat, Run, Stage, Where, data_of, plain
 from bayesreg.labels import labels
 from bayesreg.methods import Method
@@ -46,7 +44,7 @@ class Comparison:
 
     seeds: of the runs that are reported; None takes 8, and 4 where each divides the rows into folds. folds: None takes
     5 for small data without a split of their own, else 1. select: the metric on validation that strengths are chosen
-    by. engine: what does the runs. budget: how long they may take, as "2h" or in seconds; see `bayesreg.stages`.
+    by. engine: what does the runs. budget: how long they may take, as "2h" or in seconds; see `stages`.
     """
 
     tasks: tuple[Task, ...]

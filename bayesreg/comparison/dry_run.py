@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bayesreg import statistics
-from bayesreg.budget import Budget
+from bayesreg.comparison.budget import Budget
+from bayesreg.comparison.plan import EXTENSIONS, Plan, Row
+from bayesreg.comparison.work import Work
 from bayesreg.grid import Repeat, Run, data_of
 from bayesreg.metrics import METRICS
-from bayesreg.plan import EXTENSIONS, Plan, Row
 from bayesreg.progress import Progress, duration
-from bayesreg.work import Work
 
 if TYPE_CHECKING:
-    from bayesreg.comparison import Comparison
+    from bayesreg.comparison.comparison import Comparison
 
 SPLITS = ("train", "validation", "test")
 

@@ -12,8 +12,7 @@ from inprocess import InProcess
 from torch import nn
 
 import bayesreg as br
-from bayesreg import folder, work
-from bayesreg.comparison import Comparison
+from bayesreg.comparison import Comparison, folder, work
 from bayesreg.engine import Local
 from bayesreg.methods import as_methods
 

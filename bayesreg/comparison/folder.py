@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bayesreg.files import FULL, Unusable, read_json
 
 if TYPE_CHECKING:
-    from bayesreg.comparison import Comparison
+    from bayesreg.comparison.comparison import Comparison
 
 FORMAT = 1
 SETTINGS, PICKLED, SHARED = "study.json", "study.pkl", "baselines"
