@@ -16,6 +16,7 @@ from torch.func import functional_call
 from bayesreg import guides, local, network, structure
 from bayesreg.datasets import Dataset, as_dataset
 from bayesreg.device import choose_device
+from bayesreg.guides import Guide
 from bayesreg.model import Model, to_unit
 from bayesreg.priors.base import whole
 from bayesreg.step import COMPILE
@@ -27,15 +28,15 @@ SEEDS = 2**32  # PyTorch heeds no more bits of a seed
 TRIAL = 8  # examples: with two BatchNorm divides by the difference of their outputs, which may be none
 
 
-def given(model: Model, guide: str, train: Any, validation: Any) -> tuple[str, Dataset, Dataset | None]:
-    """What `fit` is given, as it needs it: the guide's name in GUIDES, and Datasets in the precision of the network."""
+def given(model: Model, guide: Any, train: Any, validation: Any) -> tuple[Guide, Dataset, Dataset | None]:
+    """What `fit` is given, as it needs it: the guide as an object, and Datasets in the precision of the network."""
     if not isinstance(model, Model):
         raise ValueError(
             f"fit(model={type(model).__name__}) is no br.Model; write "
             "br.Model(net, br.L2(scale=1.0), br.Categorical(), size=len(data.train))"
         )
     validation = None if validation is None else _in_precision(model, as_dataset(validation, "validation"))
-    return guides.named(guide), _in_precision(model, as_dataset(train)), validation
+    return guides.as_guide(guide), _in_precision(model, as_dataset(train)), validation
 
 
 def _in_precision(model: Model, data: Dataset) -> Dataset:
@@ -48,7 +49,7 @@ def check(
     model: Model,
     train: Dataset,
     *,
-    guide: str,
+    guide: Any,
     epochs: int,
     batch_size: int,
     lr: float,
@@ -74,7 +75,7 @@ def check(
             "write early_stopping=True and validation=data.validation"
         )
     if update is not None:
-        _check_update(update, model, guide, lr)
+        _check_update(update, model, guides.as_guide(guide), lr)
     if model.size != len(train):
         raise ValueError(
             f"Model(size={model.size}) is not the number of training data, {len(train)}: size scales the likelihood "
@@ -100,7 +101,7 @@ def check(
         poutine.block(trial)(x, y, {site: term.turns[0] for site, term in trial.terms.items()})
 
 
-def _check_update(update: Update, model: Model, guide: str, lr: float) -> None:
+def _check_update(update: Update, model: Model, guide: Guide, lr: float) -> None:
     if not isinstance(update, Update):
         raise ValueError(f"fit(update={update!r}): give an Update, as br.methods.AdamW(0.1), or none")
     update.check_guide(guide)

@@ -73,7 +73,7 @@ def _model(posterior: Posterior) -> dict[str, Any]:
     """What the seeds of a model share. `on` counts by what it claims: a callable is another one once loaded."""
     model = posterior.model
     return {
-        "guide": posterior.guide_name,
+        "guide": posterior.inference.text,
         "size": model.size,
         "likelihood": str(model.likelihood),
         "prior": [(t.name, {k: v for k, v in t.natural().items() if k != "on"}) for t in model.prior.terms],
@@ -101,7 +101,7 @@ class _Summary(NamedTuple):
 def _summary(posteriors: Sequence[Posterior], draws: int) -> _Summary:
     """Draw by draw: the 50 of a ResNet18 under the normal guide would be 4.5 GB together."""
     _check(posteriors, draws)
-    draws = 1 if posteriors[0].guide_name == "delta" else draws
+    draws = 1 if posteriors[0].inference.point else draws
     number, random = draws * len(posteriors), np.random.default_rng(0)
     rows, values = [], []
     for seed in range(number):

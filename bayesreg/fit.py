@@ -6,22 +6,21 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyro
 import torch
-from pyro.infer.autoguide import AutoDelta
-from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
 
-from bayesreg import guides, schedule, structure
-from bayesreg.checkpoint import Checkpoint
+from bayesreg import schedule, structure
+from bayesreg.checkpoint import Checkpoint, told_apart
 from bayesreg.checks import check, given
 from bayesreg.convergence import Convergence, judge
 from bayesreg.datasets import Dataset
 from bayesreg.device import choose_device
-from bayesreg.model import Model, Parameters
+from bayesreg.guides import Guide
+from bayesreg.model import Model
 from bayesreg.posterior import Posterior
 from bayesreg.progress import bar
 from bayesreg.randomness import random_stream, seed_of
@@ -52,10 +51,10 @@ def fit(
     model: Model,
     train: Any,
     *,
-    guide: str = "delta",
+    guide: Any = "delta",
     epochs: int | None = None,
     batch_size: int | None = None,
-    lr: float = schedule.LR,
+    lr: float | None = None,
     seed: int = 0,
     validation: Any = None,
     augment: Callable[[X], X] | None = None,
@@ -72,7 +71,9 @@ def fit(
 
     Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. train: a Dataset, or
     what `datasets.as_dataset` makes one of, as (x, y). guide: a name in GUIDES, "delta" for MAP, "normal" for
-    mean-field variational inference. epochs: None takes as many as make 4,000 steps; batch_size: None takes 32 to
+    mean-field variational inference; one with options, as br.guides.Normal(init_scale=0.1); or a Pyro guide of one's
+    own, an automatic one built on `model.latents` or a function model → guide. lr: None takes 5e-3 times the guide's
+    own `rate`. epochs: None takes as many as make 4,000 steps; batch_size: None takes 32 to
     128, by the number of data, and a batch is never larger than they are. `Posterior.convergence` says if that was
     enough. seed: the order of the data and the guide's draws; the weights at the start are the network's own, where
     the noise scale is learned with the last layer in the unit of y (see `units`). validation: as train, judged after
@@ -92,6 +93,7 @@ def fit(
     """
     guide, train, validation = given(model, guide, train, validation)
     batch_size = schedule.batch_size(len(train)) if batch_size is None else batch_size
+    lr = schedule.LR * guide.rate if lr is None else lr
     check(
         model,
         train,
@@ -109,18 +111,59 @@ def fit(
     )
     batch_size = min(int(batch_size), len(train))  # of NumPy's own kind, too
     epochs = schedule.epochs(len(train), batch_size) if epochs is None else int(epochs)
+    once = partial(
+        _fit,
+        model=model,
+        train=train,
+        guide=guide,
+        validation=validation,
+        augment=augment,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        bfloat16=bfloat16,
+        early_stopping=early_stopping,
+        update=update,
+        device=device,
+        threads=threads,
+        compile=compile,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    return guide.train(once)
+
+
+def _fit(
+    *,
+    guide: Guide,
+    model: Model,
+    train: Dataset,
+    validation: Dataset | None,
+    augment: Callable[[X], X] | None,
+    device: str | None,
+    threads: int | None,
+    compile: str,
+    progress: bool,
+    checkpoint: str | Path | None,
+    **decides: Any,
+) -> Posterior:
+    """One fit by gradient, of what has been checked."""
+    epochs, batch_size, lr, seed = (decides[name] for name in ("epochs", "batch_size", "lr", "seed"))
+    early_stopping, update = decides["early_stopping"], decides["update"]
     target = choose_device(device)
     model = model.copy().to(target).train()
-    model.autocast = torch.bfloat16 if bfloat16 else None
+    model.autocast = torch.bfloat16 if decides["bfloat16"] else None
     work = flops(model, structure.rows(train.x, slice(batch_size)))
-    decides = {"guide": guide, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "bfloat16": bfloat16}
-    decides |= {"early_stopping": early_stopping, "update": repr(update)}
-    kept = Checkpoint(checkpoint, model, train, validation, augment, **decides)
+    named = decides | {"guide": guide.name, "update": repr(update)}
+    if guide.record():
+        named["options of the guide"] = told_apart(tuple(sorted(guide.record().items())))
+    kept = Checkpoint(checkpoint, model, train, validation, augment, **named)
     with surroundings(target, seed, threads or choose_threads(work)), kept:
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
-        q = guides.create(guide, model)
+        q = guide.create(model)
         run = _Run(q, Step(model, q, lr, epochs * steps, rates, update), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(kept)  # Adam's moments are the last to take memory
@@ -128,16 +171,16 @@ def fit(
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
             trained = run.epoch(train, order(len(train), seed, epoch), batch_size)
-            if epoch + 1 == epochs and isinstance(run.guide, AutoDelta):
-                _profile(posterior, train)
+            if epoch + 1 == epochs:
+                guide.finish(posterior, train)
             row = {"epoch": epoch + 1, **trained}
             if validation is not None:
                 row |= _judge(posterior, validation, run, steps)
             if early_stopping:
                 row["best_epoch"] = run.best_epoch(row)
             run.history.append(row)
-            named = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
-            shown.set_postfix(named, refresh=False)  # a refresh would not wait the two seconds
+            shown_now = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
+            shown.set_postfix(shown_now, refresh=False)  # a refresh would not wait the two seconds
             run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
         if run.best and run.best["epoch"] < epochs:
@@ -149,32 +192,6 @@ def fit(
     model.autocast = None
     posterior.convergence.say()
     return posterior
-
-
-def _profile(posterior: Posterior, train: Dataset) -> None:
-    """Put the latents of prior and likelihood exactly at their maximum given θ, where Adam has only come near it.
-
-    The noise scale is then the root mean square of the residuals, with the network in eval mode. Where the network has
-    latents z of each example it is left: its maximum is that of an expectation over z.
-    """
-    model, guide = posterior.model, posterior.guide
-    with pyro.settings.context(module_local_params=True), torch.no_grad():
-        sites = guide.median()
-        found: Parameters = {}
-        for block in model.blocks:
-            found |= block.profile(sites[block.site])
-        if model.start and not model.local:
-            found |= model.likelihood.profile(posterior.outputs(train.x), train.y)
-        for site, value in found.items():
-            _write(guide, site, value)
-
-
-def _write(guide: AutoDelta, site: str, value: Tensor) -> None:
-    """In place: the step, its graph and the checkpoint hold this very tensor, which Pyro would replace by another."""
-    parameter = guide.get_parameter(f"{site}_unconstrained")
-    held = parameter.data
-    deep_setattr(guide, site, value)
-    parameter.data = held.copy_(parameter.data)
 
 
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:

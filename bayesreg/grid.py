@@ -113,7 +113,9 @@ class Run:
         self.method.check(net, likelihood, data)
         model = Model(self.method.network(net), self.method.prior(size), self.method.likelihood(likelihood), size)
         options = self.task.training() | asdict(self.where) | self.method.training()
-        options |= {"guide": self.method.guide, "seed": self.repeat.seed}
+        guide = self.method.guide
+        options |= {"guide": guide, "seed": self.repeat.seed}
+        options["lr"] = options.get("lr", schedule.LR) * guide.rate
         return Prepared(self.config, model, data, options)
 
     def check(self) -> None:

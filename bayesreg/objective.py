@@ -15,7 +15,7 @@ import pyro
 import torch
 from pyro import poutine
 from pyro.distributions import Delta, Independent, Normal, TorchDistribution
-from pyro.infer.autoguide import AutoDelta, AutoGuide
+from pyro.infer.autoguide import AutoGuide
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
@@ -69,16 +69,22 @@ class Objective(nn.Module):
         model.compute_log_prob(site_filter=lambda name, site: name not in ("flat", "data"))
         terms = {name: site["log_prob_sum"] for name, site in model.nodes.items() if "log_prob_sum" in site}
         terms = {"likelihood": terms.pop("y")} | terms
-        densities = _local(guide) if isinstance(self.guide, AutoDelta) else [*_global(guide), *_local(guide)]
+        densities = [*_global(guide), *_local(guide)]
         if densities:
             terms["guide"] = -sum(densities)
         return {name: term * (-1 / self.model.size) for name, term in terms.items()}
 
 
 def _global(guide: poutine.Trace) -> list[Tensor]:
-    """log q(θ) at the draw, by site. A Delta's is its log density, with no need to compare the draw to itself."""
+    """log q(θ) at the draw, by site. A Delta's is its log density, with no need to compare the draw to itself.
+
+    None of a q that draws nothing, which is a point: its log density is 0.
+    """
     sites = [site for name, site in guide.nodes.items() if site["type"] == "sample" and name != "data"]
-    return [_at_draw(site["fn"], site["value"]) for site in sites if not site["cond_indep_stack"]]
+    sites = [site for site in sites if not site["cond_indep_stack"]]
+    if all(isinstance(site["fn"], Delta) for site in sites):
+        return []
+    return [_at_draw(site["fn"], site["value"]) for site in sites]
 
 
 def _local(guide: poutine.Trace) -> list[Tensor]:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyro
 import torch
-from pyro.infer.autoguide import AutoGuide
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -24,6 +22,7 @@ from bayesreg.convergence import Convergence
 from bayesreg.datasets import as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
 from bayesreg.files import Unusable, load_tensors, save_tensors
+from bayesreg.guides.base import local_parameters
 from bayesreg.likelihoods import LIKELIHOODS, Likelihood
 from bayesreg.metrics import Judged, surprisals
 from bayesreg.model import Model, Parameters
@@ -55,16 +54,15 @@ class History(pd.DataFrame):
 class Posterior:
     """A trained guide over a model. Made by `bayesreg.fit`, or by `Posterior.load`.
 
+    guide: Pyro's, q(θ). inference: the `Guide` that made it, with its options; guide_name: its name.
     history: a pandas DataFrame, one row an epoch, that prints whole: the loss, −ELBO/N; of it what can move, the mean
     nll and the penalty, what the prior adds without the constants of its densities; the validation metrics; every term
     of the loss; all in nats per datum; and the seconds. convergence: whether the loss was still falling when training
     ended, in words if printed.
     """
 
-    def __init__(
-        self, model: Model, guide: AutoGuide, guide_name: str, history: list[dict[str, float]] | None = None
-    ) -> None:
-        self.model, self.guide, self.guide_name = model, guide, guide_name
+    def __init__(self, model: Model, guide: Any, inference: Any, history: list[dict[str, float]] | None = None) -> None:
+        self.model, self.guide, self.inference = model, guide, guides.as_guide(inference)
         self._history = [] if history is None else history
         self.warmup_seconds = 0.0
         self.convergence: Convergence | None = None  # of the fit that made it
@@ -73,7 +71,11 @@ class Posterior:
     def __repr__(self) -> str:
         last = self._history[-1] if self._history else {}
         shown = "".join(f", {name} {last[name]:.4g}" for name in ("loss", "validation_nll") if name in last)
-        return f"Posterior({self.model}, guide={self.guide_name!r}, epochs={len(self._history)}{shown})"
+        return f"Posterior({self.model}, guide={self.inference.text!r}, epochs={len(self._history)}{shown})"
+
+    @property
+    def guide_name(self) -> str:
+        return self.inference.name
 
     @property
     def history(self) -> pd.DataFrame:
@@ -86,21 +88,17 @@ class Posterior:
 
         Under ARD "precision.<name>" stands beside it, and "noise.scale" where the likelihood learns it.
         """
-        with pyro.settings.context(module_local_params=True):
-            sites = self.guide.median()
+        with local_parameters():
+            sites = self.inference.centre(self.guide)
         return {name: value.detach().clone() for name, value in self.model.unpack(sites).items()}
 
     def draws(self, number: int = 16, seed: int = 0) -> Parameters:
-        """Draws of θ by name, each [number, ...]; a delta guide has one draw, its mode, [1, ...]."""
+        """Draws of θ by name, each [number, ...]; a guide that is a point, as delta, has one draw, [1, ...]."""
         whole("Posterior", draws=number)
         check_seed("Posterior", seed)
-        if self.guide_name == "delta":
-            return {name: value[None] for name, value in self.parameters().items()}
-        with random_state_kept(self.device), pyro.settings.context(module_local_params=True), torch.no_grad():
+        with random_state_kept(self.device), local_parameters(), torch.no_grad():
             torch.manual_seed(seed)
-            sites = [self.guide() for _ in range(number)]
-        stacked = {site: torch.stack([draw[site] for draw in sites]) for site in sites[0]}
-        return self.model.unpack(stacked)
+            return self.model.unpack(self.inference.draws(self.guide, number))
 
     @torch.no_grad()
     def predict(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Distribution:
@@ -120,7 +118,7 @@ class Posterior:
     def _passes(self, number: int, seed: int) -> Parameters:
         """θ of each pass through the network: a draw, or the one point for each draw of the network's own."""
         thetas = self.draws(number, seed)
-        if self.guide_name == "delta" and network.is_random(self.model.net):
+        if self.inference.point and network.is_random(self.model.net):
             return {name: value.expand(number, *value.shape[1:]) for name, value in thetas.items()}
         return thetas
 
@@ -191,7 +189,8 @@ class Posterior:
         """Write the posterior to one file, atomically; `load` needs the network again, not the data."""
         model = self.model
         state = {
-            "guide": self.guide_name,
+            "guide": self.inference.name,
+            "options of the guide": self.inference.options(),
             "parameters": {k: v.cpu() for k, v in self.guide.state_dict().items()},
             "network": {k: v.cpu() for k, v in model.net.state_dict().items()},
             "blocks": [(b.site, list(b.shapes)) for b in model.blocks],
@@ -207,12 +206,17 @@ class Posterior:
 
     @classmethod
     def load(
-        cls, path: str | Path, net: nn.Module, prior: Prior | str | None = None, likelihood: Any = None
+        cls,
+        path: str | Path,
+        net: nn.Module,
+        prior: Prior | str | None = None,
+        likelihood: Any = None,
+        guide: Any = None,
     ) -> Posterior:
         """The posterior that `save` wrote; net: a network of the same architecture, left as it is.
 
-        prior, likelihood: those that it was saved with, where their classes are one's own and not registered.
-        ValueError for another network, prior or likelihood, and for a file that is damaged or something else.
+        prior, likelihood, guide: those that it was saved with, where they are one's own and not registered.
+        ValueError for another network, prior, likelihood or guide, and for a file that is damaged or something else.
         """
         try:
             state = load_tensors(path, "posterior")
@@ -248,9 +252,8 @@ class Posterior:
                 f"{path} was saved from another network: one of the two stays random in prediction, as with Monte "
                 'Carlo dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
             )
-        guide = guides.create(state["guide"], model)
-        guide.load_state_dict(state["parameters"])
-        posterior = cls(model, guide, state["guide"], state["history"])
+        inference = _inference(path, state, guide)
+        posterior = cls(model, inference.restore(model, state["parameters"]), inference, state["history"])
         posterior.warmup_seconds = state["warmup_seconds"]
         posterior.convergence = state["convergence"] and Convergence(**state["convergence"])
         return posterior
@@ -269,11 +272,24 @@ class Posterior:
                 part = model.in_precision(structure.mapped(lambda leaf: leaf.to(self.device), part))
                 for s in range(number):
                     theta = {name: value[s] for name, value in thetas.items()}
-                    outputs.append(network.outputs(model.net, part, call=partial(model.outputs, theta)))
+                    outputs.append(network.outputs(model.net, part, call=partial(self.inference.outputs, self, theta)))
                     done(len(outputs[-1]))
             return torch.stack([torch.cat(outputs[s::number]) for s in range(number)])
         finally:
             model.train(was_training)
+
+
+def _inference(path: str | Path, state: dict[str, Any], given: Any) -> guides.Guide:
+    """The guide that the posterior was saved with, or the one that is given for it."""
+    name, options = state["guide"], state.get("options of the guide", {})
+    if given is None and name not in guides.GUIDES:
+        raise ValueError(
+            f"{path} has the guide {name!r}, which is not registered: pass guide=..., the one that it was saved with, "
+            "or add it to GUIDES"
+        )
+    inference = guides.GUIDES[name](**options) if given is None else guides.as_guide(given)
+    _refuse_another(path, "guide", (name, options), (inference.name, inference.options()))
+    return inference
 
 
 def _number(thetas: Parameters) -> int:

@@ -13,6 +13,7 @@ from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
 from bayesreg import structure
+from bayesreg.guides.start import locations
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
 from bayesreg.randomness import random_state_kept
@@ -72,10 +73,10 @@ class Step:
     def _named(self, vectors: list[Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The parts of vectors like the guide's, by the name of the parameter or the site that they are of."""
         for path, vector in zip(self.gradient.parameters, vectors, strict=True):
-            site = path.removeprefix("guide.").removeprefix("locs.").removesuffix("_unconstrained")
-            yield site, vector
-            for block in self.model.blocks:
-                yield from block.unpack(vector).items() if site == block.site else ()
+            for site, part in locations(self.gradient.objective.guide, path.removeprefix("guide."), vector):
+                yield site, part
+                for block in self.model.blocks:
+                    yield from block.unpack(part).items() if site == block.site else ()
 
     def _parts(self, vectors: list[Tensor], rates: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The parts of vectors like the guide's that have a rate of their own, and that rate."""

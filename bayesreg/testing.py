@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bayesreg import nets
 from bayesreg.datasets import Dataset
 from bayesreg.fit import fit, order
-from bayesreg.guides import GUIDES
+from bayesreg.guides import DEFAULT, GUIDES, as_guide, create
 from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
@@ -84,39 +84,47 @@ def build(
 def check_prior(prior: Prior, directory: Path, refused: Collection[str] = ()) -> None:
     """AssertionError unless `check` holds of the prior under every guide and likelihood, on a small MLP.
 
-    refused: the names in TARGETS under which it has no meaning, so that the model is refused by ValueError. The delta
-    guide is left out where the prior has no MAP estimate. directory: for files, which stay.
+    refused: the names in TARGETS under which it has no meaning, so that the model is refused by ValueError. A guide
+    that is a point is left out where the prior has no MAP estimate. directory: for files, which stay.
     """
     for name, target in TARGETS.items():
         if name in refused:
             _refuses(prior, target)
             continue
-        for guide in GUIDES if _has_map(prior) else GUIDES.keys() - {"delta"}:
-            check(TINY_NETS["mlp"], prior, target, guide, directory)
+        for guide in GUIDES:
+            if _has_map(prior) or not GUIDES[guide].point:
+                check(TINY_NETS["mlp"], prior, target, guide, directory)
 
 
-def check_guide(guide: str, directory: Path, priors: Iterable[str] = ("none", "l2", "ard")) -> None:
-    """AssertionError unless `check` holds of the guide in GUIDES under some priors and every likelihood."""
+def check_guide(guide: Any, directory: Path, priors: Iterable[str] = ("none", "l2", "ard")) -> None:
+    """AssertionError unless `check` holds of the guide under some priors and every likelihood.
+
+    guide: whatever `fit` takes: a name, an object, or a Pyro guide of one's own, made for each model by a function.
+    """
     for prior, target in itertools.product(priors, TARGETS.values()):
         check(TINY_NETS["mlp"], prior, target, guide, directory)
 
 
-def check(net: TinyNet, prior: Prior | str, target: Target, guide: str, directory: Path) -> None:
+def check(net: TinyNet, prior: Prior | str, target: Target, guide: Any, directory: Path) -> None:
     """AssertionError unless one of each works together: all that is below."""
     check_fit(*build(net, prior, target, torch.float32), guide, directory)
     check_objective(*build(net, prior, target), guide)
     check_capture(*build(net, prior, target), guide)
-    if guide == "delta" and not target.y.is_floating_point():  # in the unit of other y the weights start elsewhere
+    if (
+        as_guide(guide) == DEFAULT and not target.y.is_floating_point()
+    ):  # in the unit of other y the weights start elsewhere
         check_first_loss(*build(net, prior, target))
 
 
-def check_fit(model: Model, data: Dataset, guide: str, directory: Path) -> None:
+def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> None:
     """It is fitted; what it predicts and how that is judged is finite, of the right shape, and the same from a file."""
     posterior = fit(model, data, validation=data, guide=guide, epochs=2, batch_size=BATCH, lr=1e-3, **QUIET)
     history = posterior.history
     assert len(history) == 2
     assert np.isfinite(history.to_numpy(dtype=float)).all(), history
 
+    draws = posterior.draws(3)
+    assert {len(value) for value in draws.values()} == {1 if posterior.inference.point else 3}
     predictive = posterior.predict(data.x, draws=3)
     assert tuple(predictive.batch_shape + predictive.event_shape) == data.y.shape
     assert predictive.log_prob(data.y.to(predictive.mean.dtype)).isfinite().all()
@@ -126,7 +134,8 @@ def check_fit(model: Model, data: Dataset, guide: str, directory: Path) -> None:
 
     registered = all(PRIORS.get(term.name) is type(term) for term in model.prior.terms)
     path = posterior.save(directory / "posterior.pt")
-    again = Posterior.load(path, model.net, prior=None if registered else model.prior)
+    theirs = None if posterior.guide_name in GUIDES else guide
+    again = Posterior.load(path, model.net, prior=None if registered else model.prior, guide=theirs)
     assert again.evaluate(data, draws=3) == scores
     thetas, loaded = posterior.parameters(), again.parameters()
     assert thetas.keys() == loaded.keys()
@@ -134,27 +143,26 @@ def check_fit(model: Model, data: Dataset, guide: str, directory: Path) -> None:
     assert all(value.isfinite().all() for value in thetas.values())
 
     group = posterior.to_arviz(draws=3)["posterior"]
-    draws = posterior.draws(3)
     assert set(group.data_vars) == set(thetas) == set(draws)
     assert all(group[name].shape == (1, *value.shape) for name, value in draws.items())
 
 
-def check_objective(model: Model, data: Dataset, guide: str) -> None:
-    """Its terms are finite, and at a Delta guide's start their sum is −log p(y, θ | x)/N."""
+def check_objective(model: Model, data: Dataset, guide: Any) -> None:
+    """Its terms are finite, and at the start of a guide that is a point their sum is −log p(y, θ | x)/N."""
     x, y = data.x[:BATCH], data.y[:BATCH]
-    q = GUIDES[guide](model)
+    q = create(guide, model)
     torch.manual_seed(0)
     terms = Objective(model, q)(x, y)
     assert all(value.isfinite() for value in terms.values()), terms
-    if guide == "delta":
+    if as_guide(guide).point:
         torch.manual_seed(0)  # of the latents of each example
         assert _agree(sum(term.item() for term in terms.values()), _loss_at_start(model, x, y))
 
 
-def check_capture(model: Model, data: Dataset, guide: str, tolerance: float = 1e-12) -> None:
+def check_capture(model: Model, data: Dataset, guide: Any, tolerance: float = 1e-12) -> None:
     """The captured graph gives the terms and the gradient that plain Pyro gives, relative to the largest."""
     x, y = data.x[:BATCH], data.y[:BATCH]
-    gradient = Gradient(Objective(model, GUIDES[guide](model)))
+    gradient = Gradient(Objective(model, create(guide, model)))
     said = gradient.prepare(x, y)
     assert said.startswith("captured"), said
     results = []

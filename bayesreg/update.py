@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bayesreg.guides import Guide
+
 Rate = Any  # the learning rate of the step: a float, or on a GPU a tensor of one number
 
 
 class Update:
-    """A change of the weights, in place, before or after Adam's step; under a delta guide, where weights are points.
+    """A change of the weights, in place, before or after Adam's step; under a guide that is a point, as delta.
 
     It is handed views of the tensors that it `claims`. `before` comes with the gradient computed, but not yet used.
     """
@@ -23,11 +25,11 @@ class Update:
         """Whether it changes that parameter of the network: tensors of two or more dimensions, as on="weights"."""
         return parameter.dim() >= 2
 
-    def check_guide(self, guide: str) -> None:
+    def check_guide(self, guide: Guide) -> None:
         """Raise ValueError under a guide that has more of a weight than a point."""
-        if guide != "delta":
+        if not guide.point:
             raise ValueError(
-                f"{self.name} changes weights that are points, and the guide {guide!r} has distributions of them: take "
+                f"{self.name} changes weights that are points, and the guide '{guide}' has distributions of them: take "
                 "the guide delta, or a prior"
             )
 

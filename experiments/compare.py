@@ -24,7 +24,7 @@ class Compare(compare.Compare):
         """The same in the names of `bayesreg compare`."""
         own = {field.name: getattr(self, field.name) for field in fields(compare.Compare)}
         own |= {} if self.experiments is None else {"tasks": self.experiments}
-        priors = ["all"] if self.priors is None and self.guide != "delta" else self.priors
+        priors = ["all"] if self.priors is None and self.guide != Compare.guide else self.priors
         if priors is not None:
             names = [name for text in priors for name in (PRIORS if text == "all" else [text])]
             own["methods"] = [name if "@" in name else f"{name}@{self.guide}" for name in names]

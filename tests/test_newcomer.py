@@ -66,7 +66,7 @@ def classify():
 @pytest.mark.parametrize(("name", "meant"), [("map", "delta"), ("MAP", "delta"), ("vi", "normal"), ("Delta", "delta")])
 def test_a_guide_by_what_the_field_calls_it(name, meant):
     assert fit(guide=name).guide_name == meant
-    assert type(br.guides.create(name, model())) is type(br.guides.GUIDES[meant](model()))
+    assert type(br.guides.create(name, model())) is type(br.guides.create(meant, model()))
 
 
 def same(one, other):
@@ -173,7 +173,6 @@ REFUSED = {
     "no outputs": (lambda: fit(After(lambda f: None)), r"returns None.*let its forward return"),
     "one output for all": (lambda: fit(After(torch.sum)), r"shape \[\] for 4 examples.*\[4, \.\.\.\]"),
     "lr as text": (lambda: fit(lr="1e-3"), r"lr='1e-3'.*number"),
-    "lr None": (lambda: fit(lr=None), r"lr=None.*number"),
     "seed None": (lambda: fit(seed=None), r"seed=None.*whole number"),
     "half a seed": (lambda: fit(seed=1.5), r"seed=1\.5.*whole number"),
     "seed below 0": (lambda: fit(seed=-1), r"seed=-1.*from 0 to 4294967295"),

@@ -70,7 +70,7 @@ class Settings:
         from bayesreg.methods import Method
 
         method = Method.parse(self.prior if "@" in self.prior else f"{self.prior}@{self.guide}").candidate()
-        if "@" in self.prior and self.guide != "delta":
+        if "@" in self.prior and self.guide != Settings.guide:
             raise ValueError(f"--guide {self.guide} beside --prior {self.prior}: name the guide in one place")
         if self.strength is not None:
             method = self._at_strength(method)

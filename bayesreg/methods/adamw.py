@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from bayesreg.datasets import Data
+from bayesreg.guides import Guide
 from bayesreg.likelihoods import Likelihood
 from bayesreg.methods.base import Tuned
 from bayesreg.priors import Look
@@ -31,7 +32,7 @@ class AdamW(Tuned, Update):
     def training(self) -> dict[str, Any]:
         return {"update": self}
 
-    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         self.check_guide(guide)
 
     def check_rate(self, lr: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from bayesreg.datasets import Data, flip_and_crop
+from bayesreg.guides import Guide
 from bayesreg.likelihoods import Likelihood
 from bayesreg.methods.base import Technique
 from bayesreg.priors import Look
@@ -30,7 +31,7 @@ class Augmentation(Technique):
     def training(self) -> dict[str, Any]:
         return {"augment": self.function}
 
-    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         shape = list(data.train.x.shape)
         if self.function is flip_and_crop and len(shape) != 4:
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from torch import nn
 
 from bayesreg.datasets import Data
+from bayesreg.guides import Guide
 from bayesreg.likelihoods import Likelihood
 from bayesreg.priors import Look
 
@@ -50,8 +51,8 @@ class Technique:
         """Further options of `fit`."""
         return {}
 
-    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
-        """Raise ValueError, with the reason, where the technique has no meaning. guide: its name in GUIDES."""
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
+        """Raise ValueError, with the reason, where the technique has no meaning."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from bayesreg.datasets import Data
+from bayesreg.guides import Guide
 from bayesreg.likelihoods import Likelihood
 from bayesreg.methods.base import Technique
 from bayesreg.priors import Look
@@ -29,6 +30,6 @@ class EarlyStopping(Technique):
     def training(self) -> dict[str, Any]:
         return {"early_stopping": True}
 
-    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         if getattr(data, "validation", None) is None or len(data.validation) == 0:
             raise ValueError("early_stopping needs validation data, by which it chooses the epoch: split some off")

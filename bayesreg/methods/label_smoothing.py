@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from bayesreg.datasets import Data
+from bayesreg.guides import Guide
 from bayesreg.likelihoods import Likelihood
 from bayesreg.methods.base import Tuned
 from bayesreg.priors import Look
@@ -32,6 +33,6 @@ class LabelSmoothing(Tuned):
         made: Any = likelihood
         return replace(made, label_smoothing=self.strength) if hasattr(made, "label_smoothing") else likelihood
 
-    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         if not hasattr(likelihood, "label_smoothing") or "accuracy" not in likelihood.metrics(data.train.y):
             raise ValueError(f"label_smoothing has no meaning for {likelihood}: its targets are no labels of classes")

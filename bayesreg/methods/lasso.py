@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bayesreg.datasets import Data
+from bayesreg.guides import Guide
 from bayesreg.likelihoods import Likelihood
 from bayesreg.methods.base import Tuned
 from bayesreg.priors import L1, Look
@@ -35,7 +36,7 @@ class Lasso(Tuned, Update):
     def training(self) -> dict[str, Any]:
         return {"update": self}
 
-    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: str) -> None:
+    def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         self.check_guide(guide)
 
     def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from bayesreg import guides
 from bayesreg.datasets import Data
+from bayesreg.guides import DEFAULT, Guide, Own
 from bayesreg.likelihoods import Likelihood
 from bayesreg.methods import grid
 from bayesreg.methods.base import Technique
@@ -20,7 +21,6 @@ from bayesreg.network import copied
 from bayesreg.priors import Flat, Look, Prior
 
 SUM = (0, (5, 1, 1, 1))  # the line of a sum of terms
-OTHER_GUIDES: tuple[Any, ...] = ((0, (1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)))  # lines in the order of GUIDES
 
 
 @dataclass(frozen=True, init=False)
@@ -29,19 +29,24 @@ class Method:
 
     terms: texts without a guide ("l2:1e-4", "dropout"), `Prior` or `Technique` objects, or classes of one. A class, or
     a name without a number, is tuned over the grid that it declares; an object, or a name with a number, is taken as it
-    is. guide: a name in GUIDES, or an alias. Equal by value, hashable and picklable.
+    is. guide: a name in GUIDES or an alias, with options as "normal:init_scale=0.1", or a `Guide`. Equal by value,
+    hashable and picklable.
 
     ValueError for an unknown term or guide, with the nearest known, a number that is none, and a term twice.
     """
 
     terms: tuple[Term, ...]
-    guide: str
+    guide: Guide
 
-    def __init__(self, *terms: Any, guide: str = "delta") -> None:
+    def __init__(self, *terms: Any, guide: Any = DEFAULT) -> None:
         found = [term for value in terms for term in ([value] if isinstance(value, Term) else terms_of(value))]
         found = [term for term in found if term.kind is not Flat]  # the neutral element of the sum
         object.__setattr__(self, "terms", tuple(found))
-        object.__setattr__(self, "guide", guides.named(guide))
+        object.__setattr__(self, "guide", guides.as_guide(guide))
+        if isinstance(self.guide, Own):
+            raise ValueError(
+                f"the guide {self.guide} has no name that tells its runs apart: make it a class of br.guides.Guide"
+            )
         _refuse_repeats(self)
 
     @classmethod
@@ -69,7 +74,7 @@ class Method:
         return self._joined([term.text for term in self.terms])
 
     def _joined(self, parts: list[str]) -> str:
-        return ("+".join(parts) or Flat.name) + ("" if self.guide == "delta" else f"@{self.guide}")
+        return ("+".join(parts) or Flat.name) + ("" if self.guide == DEFAULT else f"@{self.guide}")
 
     # --- Tuning ---
 
@@ -173,7 +178,9 @@ class Method:
         """What tells the candidate apart from others, for JSON; the strength is the number itself."""
         own = [term.record() for term in self.terms if term.given is not None]
         strengths = [term.strength for term in self._tuned]
-        made = {"method": self.name, "text": self.text, "strengths": strengths, "guide": self.guide}
+        made: dict[str, Any] = {"method": self.name, "text": self.text, "strengths": strengths}
+        made |= {"guide": self.guide.name}
+        made |= {"options of the guide": decides} if (decides := self.guide.record()) else {}
         return made | ({"given": own} if own else {})
 
     @property
@@ -181,10 +188,7 @@ class Method:
         """How it is drawn: a sum has its first term's colour and its last one's marker, a guide a line of its own."""
         looks = [term.kind.look for term in self.terms] or [Flat.look]
         own = looks[0] if len(looks) == 1 else Look(looks[0].colour, looks[-1].marker, SUM)
-        if self.guide == "delta":
-            return own
-        place = [name for name in guides.GUIDES if name != "delta"].index(self.guide)
-        return own._replace(line=OTHER_GUIDES[place % len(OTHER_GUIDES)])
+        return own if self.guide.line is None else own._replace(line=self.guide.line)
 
 
 def _refuse_repeats(method: Method) -> None:

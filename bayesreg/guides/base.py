@@ -1,0 +1,156 @@
+"""What a guide is: the contract of all that infers q(θ)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import pyro
+import torch
+from pyro.infer.autoguide import AutoGuide
+from torch import Tensor
+
+from bayesreg import memory
+from bayesreg.model import Model, Parameters
+from bayesreg.structure import X
+
+if TYPE_CHECKING:
+    from bayesreg.datasets import Dataset
+    from bayesreg.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class Guide:
+    """How a posterior q(θ) is inferred. A hook that is not overridden does what suits a guide of Pyro's.
+
+    A fit calls `check`, then `train`, in which `create` makes q, Adam moves its parameters along the gradient of
+    −ELBO / N, and `finish` does what is left to do. The posterior then calls `centre`, `draws` and `outputs`, and
+    what was saved is put together again by `restore`.
+
+    A class is one family of q, a frozen dataclass whose fields are its options, numbers with defaults: so guides are
+    equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases: what else the
+    field calls it. point: q is a single θ, so that one draw is all of it. rate: what the learning rate of a task, or
+    the default one of `fit`, is multiplied by. copies: how many numbers training holds for each unknown. line: how the
+    lines of its methods are drawn; None as the prior alone has it.
+    """
+
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    point: ClassVar[bool] = False
+    rate: ClassVar[float] = 1.0
+    copies: ClassVar[int] = 8
+    line: ClassVar[Any] = (0, (1, 4))
+
+    # --- Its text, and its record ---
+
+    @classmethod
+    def parse(cls, options: str) -> Self:
+        """Of its options in text, "init_scale=0.1". ValueError for one that it does not have, or that is no number."""
+        known: dict[str, Any] = {field.name: type(field.default) for field in fields(cls)}
+        given = dict(part.strip().partition("=")[::2] for part in options.split(","))
+        try:
+            return cls(**{name.strip(): known[name.strip()](value) for name, value in given.items()})
+        except KeyError as error:
+            raise ValueError(
+                f"the guide {cls.name} has no option {error}: {', '.join(known) or 'it has none'}"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{cls.name}:{options}: {error}") from None
+
+    @property
+    def text(self) -> str:
+        """Its name, with the options that are not the defaults, as "normal:init_scale=0.1"."""
+        own = self.options()
+        changed = [f"{field.name}={own[field.name]!r}" for field in fields(self) if own[field.name] != field.default]
+        return ":".join([self.name, ",".join(changed)] if changed else [self.name])
+
+    def __str__(self) -> str:
+        return self.text
+
+    def options(self) -> dict[str, Any]:
+        """Its options by name, in values that a file can hold."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def record(self) -> dict[str, Any]:
+        """What, beside its name, decides what a fit gives: its options, and its rate where it has one of its own."""
+        return self.options() | ({} if self.rate == 1 else {"rate": self.rate})
+
+    # --- Before training ---
+
+    def check(self, model: Model) -> None:
+        """Raise ValueError, with the reason and the remedy, where it has no meaning for the model, or no room."""
+        need, have = self.memory(model), max(memory.total())
+        if need > have:
+            size = sum(map(math.prod, _shapes(model).values()))
+            raise ValueError(
+                f"the guide {self} of {size:,} unknowns takes {need / 2**30:,.1f} GB in training, and there are "
+                f"{have / 2**30:,.1f}: take a smaller network, or the guide delta"
+            )
+
+    def memory(self, model: Model) -> int:
+        """Bytes that training holds for q, about: its parameters, their gradient, and Adam's two moments of it."""
+        size = next(model.net.parameters()).element_size()
+        return self.copies * size * sum(map(math.prod, _shapes(model).values()))
+
+    def create(self, model: Model) -> AutoGuide:
+        """q(θ) of the model's latents, with all its parameters, at the network's own weights: see `at_own_weights`."""
+        raise NotImplementedError
+
+    # --- Training ---
+
+    @property
+    def warm_up(self) -> float:
+        """In which share of training the weight of the KL term rises from 0 to 1; 0: it is 1 from the start."""
+        return 0.0
+
+    def train(self, once: Callable[..., Posterior]) -> Posterior:
+        """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own."""
+        return once()
+
+    def finish(self, posterior: Posterior, train: Dataset) -> None:
+        """What is done in place after the last step of training, with all its data on the device."""
+
+    # --- The posterior ---
+
+    def centre(self, q: Any) -> Parameters:
+        """The one θ, by site, that stands for q: its median."""
+        return q.median()
+
+    def draws(self, q: Any, number: int) -> Parameters:
+        """Draws from PyTorch's random state, by site, [number, ...]; of a point only one, [1, ...]."""
+        if self.point:
+            return {site: value.detach()[None] for site, value in self.centre(q).items()}
+        sites = [q() for _ in range(number)]
+        return {site: torch.stack([draw[site] for draw in sites]) for site in sites[0]}
+
+    def outputs(self, posterior: Posterior, theta: Parameters, x: X) -> Tensor:
+        """f [B, ...] at one draw of θ, by name, for x [B, ...]: the network's, in its present mode."""
+        return posterior.model.outputs(theta, x)
+
+    def restore(self, model: Model, state: dict[str, Tensor]) -> AutoGuide:
+        """The q of which `state` is the state dict, whatever `finish` has made of it."""
+        q = self.create(model)
+        q.load_state_dict(state)
+        return q
+
+
+def local_parameters() -> Any:
+    """Within, a guide of Pyro's has its parameters to itself, and none in the global store."""
+    return pyro.settings.context(module_local_params=True)
+
+
+def positive(guide: Guide, *names: str, most: float = math.inf) -> None:
+    """Raise ValueError unless these options are numbers above 0, finite and at most `most`."""
+    for name in names:
+        value = getattr(guide, name)
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= most or value == math.inf:
+            bound = "finite" if math.isinf(most) else f"at most {most:g}"
+            raise ValueError(f"{type(guide).__name__}({name}={value!r}): a number above 0 and {bound}")
+
+
+def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    """Of the value at each site, without making any."""
+    return {site: shape for block in model.blocks for site, shape in block.shapes_of_sites.items()}

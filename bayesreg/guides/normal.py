@@ -1,0 +1,45 @@
+"""Mean-field variational inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pyro.infer.autoguide import AutoNormal
+
+from bayesreg.guides.base import Guide, positive
+from bayesreg.guides.start import Local, at_own_weights
+from bayesreg.model import Model
+
+
+class LocalNormal(Local, AutoNormal):
+    """q(θ, z | x) = Π_j Normal(m_j, s_j) q(z | x, θ), for a network with latents of each example."""
+
+
+@dataclass(frozen=True)
+class Normal(Guide):
+    """q(θ) = Π_j Normal(m_j, s_j), mean-field variational inference (Blundell et al., 2015).
+
+    A positive latent such as a precision is Normal in its logarithm. init_scale: s_j at the start, small
+    beside a network's own weights; in the unit of those parameters that y has given one. What is learned is log s_j,
+    of which a step is the same in every unit.
+    """
+
+    name: ClassVar[str] = "normal"
+    aliases: ClassVar[tuple[str, ...]] = ("vi", "mean_field")
+    line: ClassVar[Any] = (0, (1, 1.5))
+
+    init_scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        positive(self, "init_scale")
+
+    def create(self, model: Model) -> AutoNormal:
+        guide = at_own_weights(LocalNormal if model.local else AutoNormal, model, init_scale=float(self.init_scale))
+        own = dict(model.net.named_parameters())
+        for block in model.blocks if model.units else ():  # or a vector of ones for every weight would be made
+            units = {name: torch.ones_like(own[name]) * model.units.get(name, 1.0) for name in block.shapes}
+            log_scales = guide.get_parameter(f"scales.{block.site}_unconstrained")
+            log_scales.data += block.pack(units).log()
+        return guide

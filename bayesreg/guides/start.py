@@ -1,0 +1,69 @@
+"""Pyro's automatic guides, started at the network's own weights; and which of their parameters stands for what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pyro
+from pyro.infer.autoguide import AutoContinuous, AutoGuide, AutoNormal, init_to_value
+from torch import Tensor
+from torch.distributions import constraints
+
+from bayesreg.model import Model
+from bayesreg.randomness import random_state_kept
+
+_numbers = itertools.count()
+
+
+class Local:
+    """Beside θ, the network's own q(z | x, θ) at it, wherever data are given; called with none, θ alone.
+
+    Mixed into a guide of Pyro's, for a network with latents of each example.
+    """
+
+    _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are no parameters of the guide
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        sites = super().forward(*args, **kwargs)  # type: ignore[misc]  # of the guide that it is mixed into
+        if args or kwargs:
+            (model,) = self._of
+            model.guide(model.unpack(sites), *args, **kwargs)
+        return sites
+
+
+def at_own_weights(kind: type[AutoGuide], model: Model, **options: Any) -> Any:
+    """A guide of that class of Pyro's, of the model's latents alone, as AutoMultivariateNormal.
+
+    They need no data, so its parameters exist at once, and the network is never run to find them: that
+    would move BatchNorm's running statistics. The random state comes back too. A name of its own keeps two
+    guides apart in Pyro's global parameter store.
+    """
+    with (
+        random_state_kept(next(model.net.parameters()).device),
+        pyro.settings.context(module_local_params=True),
+        pyro.poutine.block(),
+    ):
+        start = model.initial()
+        guide = kind(model.latents, init_loc_fn=init_to_value(values=start), **options)
+        if isinstance(guide, AutoNormal):
+            guide.scale_constraint = constraints.positive  # log s is learned; large s take long in Pyro's softplus
+        if isinstance(guide, Local):
+            guide._of = (model,)
+        guide._pyro_name = f"{kind.__name__}{next(_numbers)}"
+        guide()
+        start.clear()  # or the guide would hold these values, too, for as long as it lives
+    return guide
+
+
+def locations(guide: AutoGuide, path: str, vector: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The parts of a vector like the guide's parameter at that path which are where a site's q lies, by site.
+
+    AutoDelta has the site itself, AutoNormal "locs.<site>", the guides of one vector for all sites "loc".
+    """
+    if path == "loc" and isinstance(guide, AutoContinuous):
+        sizes = [shape.numel() for shape in guide._unconstrained_shapes.values()]
+        yield from zip(guide._unconstrained_shapes, vector.split(sizes), strict=True)
+    else:
+        yield path.removeprefix("locs.").removesuffix("_unconstrained"), vector
