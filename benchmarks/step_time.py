@@ -16,7 +16,7 @@ import tyro
 from tqdm import tqdm
 
 from bayesreg.device import choose_device, surroundings
-from benchmarks import contestants, epoch, machine, measure, memory, page, profile
+from benchmarks import contestants, epoch, machine, measure, memory, profile
 from benchmarks.bars import BATCHING
 from benchmarks.cases import Problem
 from benchmarks.contestants import BAYESREG, HAND, Key, Ready, synchronise
@@ -136,7 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(130)
     results.machine["measuring"] = f"{(time.perf_counter() - start) / 60:.1f} minutes"
     written = results.write(options.output)
-    print(page.terminal(results.bars()))
+    held = results.bars().dropna(subset="limit")
+    print(held[held["limit"] != ""].to_string(index=False))
     print(written)
 
 

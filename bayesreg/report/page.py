@@ -91,8 +91,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
     return {
         "scores.svg": style.svg(whole),
         "scores.png": style.png(whole),
-        **{f"{name}.svg": shown.drawn.svg for name, shown in drawn.items()},
-        **{f"{name}.png": shown.drawn.png for name, shown in drawn.items()},
+        **figures.files(drawn),
         "results.csv": csv(results),
         "selected.csv": csv(_placed_runs(selected, root).drop(columns="baselines")),
         "commands.csv": csv(again),
