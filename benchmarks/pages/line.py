@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from bayesreg.report.panels import Group, Panel, Picture
 from bayesreg.report.style import LIGHT, TASKS, seen
@@ -29,3 +30,4 @@ def _draw(ax: Any, own: pd.DataFrame, data: pd.DataFrame) -> None:
     ax.plot(data["x"], data["y"], "o", color=LIGHT["soft"], markersize=2.5)
     ax.plot(own["x"], own["y"], color=seen(TASKS[0], LIGHT), linewidth=2)
     ax.set(xlabel="x", ylabel="y")
+    ax.xaxis.set_major_locator(MaxNLocator(4))

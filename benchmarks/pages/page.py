@@ -18,7 +18,7 @@ from bayesreg.report.tables import Cell, Table, number
 HERE = Path(__file__).parent
 
 
-def write(folder: Path, name: str, pictures: Mapping[str, Picture | None], context: Mapping[str, Any]) -> Path:
+def write(folder: Path, name: str, pictures: Mapping[str, Picture | None], context: dict[str, Any]) -> Path:
     """The page by the template `name` into the folder of its tables, with its pictures; its path."""
     light, dark = style.variables(())
     shown = figures.shown(pictures, ())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesreg.report.tables import NOTHING, Table
+from bayesreg.report.tables import NOTHING, Table, number
 from bayesreg.report.words import several
 from benchmarks.cases import CASES
 from benchmarks.contestants import BAYESREG, COMPILED, HAND, Key
@@ -27,7 +27,7 @@ KINDS = {  # of ratios that have a limit, in words; others are said as they are 
 }
 BESIDE = (f"{BAYESREG} / {HAND} (", ", delta)")  # what stands before and after the prior in the names of ratios
 ADDED = ("", f" / none (delta, {BAYESREG})")
-WORK = {"median_ms": "ms a step", "flop": "FLOP a step", "flop_per_s": "FLOP/s", "share": "of the matrix product"}
+WORK = {"median_ms": "ms a step", "flop": "GFLOP a step", "flop_per_s": "GFLOP/s", "share": "of the matrix product"}
 UNITS = {f"{part}_mib": f"{part}, MiB" for part in PARTS}
 
 
@@ -45,12 +45,12 @@ def write(folder: Path) -> Path:
         "beside": by_prior(ratios, *BESIDE),
         "added": by_prior(ratios, *ADDED),
         "networks": [(name, case.about, case.size) for name, case in CASES.items() if name in set(steps["case"])],
-        "steps": by_contestant(steps, _cells("{:.3g}\n{:.3g}–{:.3g}", steps[["median_ms", "q25_ms", "q75_ms"]])),
-        "prepared": by_contestant(steps, _cells("{:.3g}", steps[["prepare_s"]])),
+        "steps": by_contestant(steps, _cells("{}\n{}–{}", steps[["median_ms", "q25_ms", "q75_ms"]].map(number))),
+        "prepared": by_contestant(steps, [number(seconds) for seconds in steps["prepare_s"]]),
         "unusual": unusual(steps),
         "memory": page.table(memory.rename(columns=UNITS)),
         "epoch": page.table(epoch.rename(columns={"epoch": "epoch, s", "batching": "batching, s"})),
-        "widths": page.table(work.rename(columns=WORK)),
+        "widths": page.table(work.assign(**work[["flop", "flop_per_s"]] / 1e9).rename(columns=WORK)),
         "profile": profile(profiles),
     }
     pictures = {"cost": cost(steps), "widths": widths(work, {int(threads): rate for threads, rate in rates.items()})}
@@ -64,10 +64,12 @@ def answer(steps: pd.DataFrame, ratios: pd.DataFrame) -> list[str]:
     same = _named(ratios[ratios["width"] == 1], *BESIDE)["ratio"]
     found = []
     if len(ours):
+        number_of = ours["case"].nunique()
+        networks = f"over {number_of} network{'s' * (number_of > 1)}"
         each = [f"{prior} {page.from_to(rows['ratio'])}" for prior, rows in ours.groupby("prior", sort=False)]
         found.append(
             f"On this machine a training step of bayesreg takes {page.from_to(ours['ratio'])} times a hand-written "
-            f"PyTorch step without a prior, over {ours['case'].nunique()} networks: {', '.join(each)}."
+            f"PyTorch step without a prior, {networks}: {', '.join(each)}."
         )
     if len(same):
         found.append(f"It takes {page.from_to(same)} times as long as the same prior written by hand.")
@@ -85,7 +87,7 @@ def smoothness(folder: Path) -> str:
 def missed(held: pd.DataFrame) -> list[str]:
     """A line a promise that does not hold: where, how far, and what was promised."""
     rows = held[held["verdict"] == "missed"]
-    rows = rows.assign(kind=rows["bar"].str.partition(" (")[0])
+    rows = rows.assign(kind=[bar.partition(" (")[0] for bar in rows["bar"]])
     lines = []
     for (kind, side, limit), some in rows.groupby(["kind", "limit_is", "limit"], sort=False):
         far = KINDS.get(kind, f"{kind} is {{}}").format(page.from_to(some["ratio"], ".3f"))

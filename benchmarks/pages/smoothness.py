@@ -75,5 +75,6 @@ def moved(fits: pd.DataFrame) -> pd.DataFrame:
 
 def summary(fits: pd.DataFrame) -> pd.DataFrame:
     """A row a data set, strength and setting: mean and standard deviation over seeds."""
+    fits = fits.assign(strength=fits["strength"].map("{:g}".format))
     found = fits.groupby(["dataset", "strength", "setting"], sort=False)[["nll", "d", "seconds"]].agg(["mean", "std"])
     return found.set_axis([f"{name}, {'sd' if what == 'std' else what}" for name, what in found], axis=1).reset_index()
