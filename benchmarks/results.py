@@ -16,7 +16,6 @@ from benchmarks import bars
 from benchmarks.contestants import BAYESREG, HAND, Key, Ready
 from benchmarks.measure import spread
 from benchmarks.memory import PARTS
-from benchmarks.pages import performance
 
 WIDTH_PRIORS = ("none", "l2")
 
@@ -85,8 +84,8 @@ class Results:
         cases = list(dict.fromkeys(row["case"] for row in rows))
         return pd.DataFrame(rows, columns=names).sort_values("case", key=lambda c: c.map(cases.index), kind="stable")
 
-    def write(self, output: Path) -> Path:
-        """The tables, and the page that is made from them; its path."""
+    def write(self, output: Path) -> None:
+        """The tables, from which the page is made."""
         tables = {
             "step_time": pd.DataFrame(self.steps),
             "ratios": self.bars(),
@@ -99,4 +98,3 @@ class Results:
         files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in tables.items()}
         files["machine.json"] = json.dumps(machine, indent=2, ensure_ascii=False).encode() + b"\n"
         replace(output, files)
-        return performance.write(output)

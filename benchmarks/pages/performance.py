@@ -34,14 +34,14 @@ UNITS = {f"{part}_mib": f"{part}, MiB" for part in PARTS}
 def write(folder: Path) -> Path:
     """The page beside its tables; its path."""
     steps, ratios, memory, epoch, profiles, work = (pd.read_csv(folder / f"{name}.csv") for name in TABLES)
-    held = ratios[ratios["limit"].notna()]
+    held = promises(ratios)
     rates = page.machine(folder)["matrix product, FLOP/s by threads"]
     context = {
         "answer": answer(steps, ratios),
         "smoothness": smoothness(folder.parent / "smoothness"),
-        "missed": missed(held),
+        "missed": missed(ratios),
         "met": int((held["verdict"] == "met").sum()),
-        "bars": bars(held),
+        "bars": page.table(held, list(held["verdict"] == "missed")),
         "beside": by_prior(ratios, *BESIDE),
         "added": by_prior(ratios, *ADDED),
         "networks": [(name, case.about, case.size) for name, case in CASES.items() if name in set(steps["case"])],
@@ -84,9 +84,9 @@ def smoothness(folder: Path) -> str:
     return page.from_to(default["ratio"]) if len(default) else ""
 
 
-def missed(held: pd.DataFrame) -> list[str]:
+def missed(ratios: pd.DataFrame) -> list[str]:
     """A line a promise that does not hold: where, how far, and what was promised."""
-    rows = held[held["verdict"] == "missed"]
+    rows = ratios[ratios["verdict"] == "missed"]
     rows = rows.assign(kind=[bar.partition(" (")[0] for bar in rows["bar"]])
     lines = []
     for (kind, side, limit), some in rows.groupby(["kind", "limit_is", "limit"], sort=False):
@@ -95,13 +95,14 @@ def missed(held: pd.DataFrame) -> list[str]:
     return lines
 
 
-def bars(held: pd.DataFrame) -> Table:
-    """Every promise; what was missed comes first."""
+def promises(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Those ratios that have a limit; what was missed comes first."""
+    held = ratios[ratios["verdict"].isin(["met", "missed"])]
     rows = held.sort_values("verdict", key=lambda verdict: verdict != "missed", kind="stable")
-    shown = rows[["bar", "case", "batch", "width", "pair"]].rename(columns={"bar": "ratio"})
     known = [f"{low:.3f}–{high:.3f}" * (low < high) for low, high in zip(rows["q25"], rows["q75"], strict=True)]
+    shown = rows[["bar", "case", "batch", "width", "pair"]].rename(columns={"bar": "ratio"})
     shown = shown.assign(promised=_cells("{} {:g}", rows[["limit_is", "limit"]]), measured=rows["ratio"])
-    return page.table(shown.assign(quartiles=known, verdict=rows["verdict"]), list(rows["verdict"] == "missed"))
+    return shown.assign(quartiles=known, verdict=rows["verdict"])
 
 
 def by_prior(ratios: pd.DataFrame, before: str, after: str) -> Table:

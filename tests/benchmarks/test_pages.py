@@ -110,11 +110,13 @@ def test_what_was_promised_and_missed_is_said():
     rows += [(f"{memory} (l2, delta)", "lstm", 1, "uncompiled", 1.2, 1.1, "at most", "missed")]
     rows += [(f"{memory} (l2, delta)", "mlp", 1, "uncompiled", 1.0, 1.1, "at most", "met")]
     rows += [("another / one (l2)", "mlp", 1, "uncompiled", 5.0, 8.0, "at least", "missed")]
-    assert performance.missed(pd.DataFrame(rows, columns=RATIOS)) == [
+    table = pd.DataFrame(rows, columns=RATIOS)
+    assert performance.missed(table) == [
         "mlp and lstm: peak memory is 1.200 to 2.000 times that of the same step by hand, where at most 1.1 was "
         "promised",
         "mlp: another / one is 5.000, where at least 8 was promised",
     ]
+    assert performance.missed(table[table["verdict"] == "met"]) == []
 
 
 def costs():
@@ -138,10 +140,7 @@ def test_the_answer_about_smoothness_is_that_of_its_tables():
     ]
     fits += [("digits", 1.0, 0, what, 2.0, 1.0) for what in ("default", "exact")]
     table = pd.DataFrame(fits, columns=["dataset", "strength", "seed", "setting", "nll", "d"])
-    spread = (
-        "Its estimate of the curvature, over 8 steps, has a standard deviation of 2 % (mlp) to 150 % (lstm) of the "
-    )
-    spread += "mean."
+    spread = "Its estimate of the curvature, over 8 steps, has a standard deviation of 2 % (mlp) to 150 % (lstm) of the mean."
     assert smoothness.exactness(costs(), table) == (
         f"{spread} Fits end within 0.100 nats of the exact prior’s validation NLL, furthest on digits at strength 0.1, "
         "where d comes out 50 % lower."

@@ -9,6 +9,7 @@ from benchmarks import smoothness
 def test_a_tiny_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(smoothness, "SETTINGS", [smoothness.DEFAULT, smoothness.WHOLE])
     monkeypatch.setattr(smoothness, "STRENGTHS", (1e-3, 1.0))
+    monkeypatch.setattr(smoothness, "EPOCHS", 200)
     options = "--cases housing --widths 1 --seconds 0.02 --draws 4 --seeds 0 --no-memory --device cpu"
     smoothness.main([*options.split(), "--output", str(tmp_path)])
     names = "cost.csv final.csv line.csv machine.json frontier.svg frontier.png line.svg line.png index.html"
