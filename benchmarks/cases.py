@@ -38,6 +38,10 @@ class Case:
     whole: tuple[int, ...] = (1,)
 
     @property
+    def title(self) -> str:
+        return f"{self.name}: {self.about}"
+
+    @property
     def likelihood(self) -> Likelihood:
         return Categorical() if self.classes else Gaussian()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import date
 from pathlib import Path
 
 import pyro
@@ -28,6 +29,7 @@ def describe(device: torch.device) -> dict[str, str]:
         "PyTorch": torch.__version__,
         "Pyro": pyro.__version__,
         "bayesreg": bayesreg.__version__,
+        "measured": date.today().isoformat(),
     }
 
 

@@ -6,14 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bayesreg.files import write_atomically
-from benchmarks import bars, figures, page
+from bayesreg.report.page import replace
+from benchmarks import bars
 from benchmarks.contestants import BAYESREG, HAND, Key, Ready
 from benchmarks.measure import spread
 from benchmarks.memory import PARTS
@@ -85,8 +84,8 @@ class Results:
         cases = list(dict.fromkeys(row["case"] for row in rows))
         return pd.DataFrame(rows, columns=names).sort_values("case", key=lambda c: c.map(cases.index), kind="stable")
 
-    def write(self, output: Path) -> Path:
-        """Every file, each whole at any moment; the page's path."""
+    def write(self, output: Path) -> None:
+        """The tables, from which the page is made."""
         tables = {
             "step_time": pd.DataFrame(self.steps),
             "ratios": self.bars(),
@@ -96,11 +95,6 @@ class Results:
             "widths": self.widths(),
         }
         machine = self.machine | {"matrix product, FLOP/s by threads": self.rates, "command": self.command}
-        pictures = figures.draw(tables["step_time"], tables["widths"], self.rates)
         files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in tables.items()}
         files["machine.json"] = json.dumps(machine, indent=2, ensure_ascii=False).encode() + b"\n"
-        files |= pictures
-        files["index.html"] = page.render(tables, machine, sorted(pictures))
-        for name, content in files.items():
-            write_atomically(output / name, partial(Path.write_bytes, data=content))
-        return output / "index.html"
+        replace(output, files)

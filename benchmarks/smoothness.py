@@ -24,24 +24,17 @@ from bayesreg import guides
 from bayesreg.curvature import curvature, double_backward, outputs_and_curvature
 from bayesreg.device import choose_device
 from bayesreg.files import write_atomically
-from bayesreg.report.style import svg
 from bayesreg.step import Step
 from bayesreg.threads import surroundings
 from benchmarks import machine, measure, memory
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import BAYESREG, LR, STEPS, Key, synchronise
-from benchmarks.curves import frontier, line
-from benchmarks.markdown import table
+from benchmarks.pages.smoothness import FIT, write
+from benchmarks.settings import DEFAULT, DOUBLE_BACKWARD, EXACT, NO_PRIOR, SETTINGS, WHOLE, Setting, text
 
-Setting = tuple[float | None, int, int | None]  # fraction, every, coordinates
-DEFAULT: Setting = (br.Smoothness.fraction, br.Smoothness.every, br.Smoothness.coordinates)
-WHOLE: Setting = (1.0, 1, None)
-SETTINGS: list[Setting] = [DEFAULT, WHOLE]
-SETTINGS += [(f, k, None) for f in (0.0625, 0.25) for k in (1, 2, 4, 8)] + [(None, 4, 2), (None, 4, 8)]
 WINDOW = 8  # steps that a gradient is averaged over: about those that Adam remembers
-EXACT: Setting = (1.0, 1, sys.maxsize)
 FITS = {"synthetic": (0.01, 0.1), "diabetes": (0.1, 1.0), "digits": (0.1, 1.0)}
-STRENGTHS = (1e-4, 1e-2, 1e-1, 1.0, 10.0)  # of the picture
+STRENGTHS, EPOCHS = (1e-4, 1e-2, 1e-1, 1.0, 10.0), 1500  # of the picture
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class SmoothnessCost:
     device: str | None = None
     """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
     output: Path = Path("reports/smoothness")
-    """Where the tables and the pictures go."""
+    """Where the tables, the pictures and the page go."""
 
 
 def cost(case: str, width: int, options: SmoothnessCost, device: torch.device) -> list[dict[str, Any]]:
@@ -74,16 +67,16 @@ def cost(case: str, width: int, options: SmoothnessCost, device: torch.device) -
         plain = _steps(problem, br.Flat())
         turns: dict[Any, Callable[[], object]] = {None: plain} | {s: _steps(problem, _prior(s)) for s in settings}
         if width == 1:
-            turns["double backward"] = partial(_by_reverse_mode, problem)
+            turns[DOUBLE_BACKWARD] = partial(_by_reverse_mode, problem)
         times = measure.interleave(turns, options.seconds, wait=lambda: synchronise(device))
         rows = []
         for setting in turns:
-            each = [time / (1 if setting == "double backward" else WINDOW) for time in times[setting]]
+            each = [time / (1 if setting == DOUBLE_BACKWARD else WINDOW) for time in times[setting]]
             ratios = [a / b * WINDOW for a, b in zip(each, times[None], strict=True)]
             ratio, low, high = measure.spread(ratios)
-            found = {"case": case, "width": width, "batch": problem.batch, "setting": setting or "no prior"}
+            found = {"case": case, "width": width, "batch": problem.batch, "setting": setting or NO_PRIOR}
             if isinstance(setting, tuple):
-                found |= {"setting": _name(setting)} | dict(
+                found |= {"setting": text(setting)} | dict(
                     zip(("fraction", "every", "coordinates"), setting, strict=True)
                 )
                 found["deviation"] = _deviation(problem, setting, options.draws)
@@ -103,15 +96,6 @@ def _above(peak: dict[str, float]) -> float:
 
 def _prior(setting: Setting, strength: float = 1e-2) -> br.Smoothness:
     return br.Smoothness(strength, *setting)
-
-
-def _name(setting: Setting) -> str:
-    fraction, every, coordinates = setting
-    share = "1/16 of the batch, at least 8"
-    if fraction is not None:
-        share = "whole batch" if fraction == 1 else f"1/{round(1 / fraction)} of the batch"
-    steps = "every step" if every == 1 else f"every {every} steps"
-    return f"{share}, {steps}" + ("" if coordinates is None else f", {coordinates} of the coordinates")
 
 
 def _steps(problem: Problem, prior: br.Prior) -> Callable[[], object]:
@@ -182,7 +166,7 @@ def curves() -> pd.DataFrame:
     for strength in STRENGTHS:
         torch.manual_seed(0)
         model = br.Model(br.nets.mlp(1, 1, 64), br.Smoothness(strength), br.Gaussian(scale=0.25), size=60)
-        posterior = br.fit(model, br.Dataset(x, y), epochs=1500, batch_size=60, lr=0.01, progress=False)
+        posterior = br.fit(model, br.Dataset(x, y), epochs=EPOCHS, batch_size=60, lr=0.01, progress=False)
         with torch.no_grad():
             net = posterior.network()
             mean, d = net(grid)[:, 0], curvature(net, x).mean().item()
@@ -191,7 +175,7 @@ def curves() -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, and write the tables and pictures."""
+    """Measure, and write the tables and the page."""
     options = tyro.cli(SmoothnessCost, prog="python -m benchmarks.smoothness", args=arguments)
     unknown = [name for name in options.cases if name not in CASES]
     if unknown:
@@ -204,47 +188,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"{case}, {width}× as wide", file=sys.stderr)
                 rows += cost(case, width, options, device)
                 _write(options.output / "cost.csv", pd.DataFrame(rows).to_csv(index=False))
-    costs = pd.DataFrame(rows)
-    fits, line_data = pd.DataFrame(final(options.seeds)), curves()
-    _write(options.output / "final.csv", fits.to_csv(index=False))
-    _write(options.output / "line.csv", line_data.to_csv(index=False))
+    _write(options.output / "final.csv", pd.DataFrame(final(options.seeds), columns=FIT).to_csv(index=False))
+    _write(options.output / "line.csv", curves().to_csv(index=False))
     _write(options.output / "machine.json", json.dumps(machine.describe(device), indent=2, ensure_ascii=False) + "\n")
-    _write(options.output / "frontier.svg", svg(frontier(costs, _name(DEFAULT))))
-    _write(options.output / "line.svg", svg(line(line_data)))
-    _write(options.output / "README.md", page(costs, fits, line_data))
-    print((options.output / "README.md").read_text())
+    print(write(options.output))
 
 
-def page(costs: pd.DataFrame, fits: pd.DataFrame, line_data: pd.DataFrame) -> str:
-    """The tables and pictures as one page of Markdown."""
-    columns = ["case", "width", "setting", "ms", "ratio", "q25", "q75", "deviation", "memory", "memory above"]
-    shown = costs.reindex(columns=columns)
-    parts = ["# The smoothness prior: cost, exactness, effect", "", INTRODUCTION, "", table(shown), ""]
-    parts += ["![Deviation of the estimate over the cost of a step, a panel a network.](frontier.svg)", ""]
-    if len(fits):
-        grouped = fits.groupby(["dataset", "strength", "setting"], sort=False)[["nll", "d", "seconds"]]
-        summary = grouped.agg(["mean", "std"])
-        summary.columns = [" ".join(names) for names in summary.columns]
-        parts += [
-            "## Validation, default setting beside the exact prior on every step",
-            "",
-            table(summary.reset_index()),
-        ]
-    strengths = line_data.dropna().groupby("strength")["d"].first().reset_index()
-    parts += ["", "## A curve straightens", "", "![Fitted curves, straighter as the strength grows.](line.svg)", ""]
-    return "\n".join([*parts, table(strengths), ""])
-
-
-INTRODUCTION = """`python -m benchmarks.smoothness` wrote this. A step's time is over that of a step without a prior, in
-one process, in turns; medians and quartiles, averaged over 8 steps. *deviation* is the relative standard deviation of
-the mean of 8 steps' estimates at the initial weights. *memory* is the peak of the process over that without a prior,
-*memory above* the same without what the process holds anyway. *double backward* is reverse mode twice, for one
-coordinate of each example and every output, and the gradient of that: no likelihood and no Adam in it."""
-
-
-def _write(path: Path, text: str | bytes) -> None:
-    content = text if isinstance(text, bytes) else text.encode()
-    write_atomically(path, partial(Path.write_bytes, data=content))
+def _write(path: Path, content: str) -> None:
+    write_atomically(path, partial(Path.write_bytes, data=content.encode()))
 
 
 if __name__ == "__main__":

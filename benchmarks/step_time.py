@@ -17,16 +17,17 @@ from tqdm import tqdm
 
 from bayesreg.device import choose_device
 from bayesreg.threads import surroundings
-from benchmarks import contestants, epoch, machine, measure, memory, page, profile
+from benchmarks import contestants, epoch, machine, measure, memory, profile
 from benchmarks.bars import BATCHING
 from benchmarks.cases import Problem
 from benchmarks.contestants import BAYESREG, HAND, Key, Ready, synchronise
+from benchmarks.pages import performance
 from benchmarks.plan import Measurement, StepTime, plan
 from benchmarks.results import WIDTH_PRIORS, Results
 
 
 def run(options: StepTime, results: Results, device: torch.device) -> None:
-    """Measure everything; the files are written after every part of it."""
+    """Measure everything; the tables are written after every part of it."""
     todo = plan(options, device)
     for measurement in todo:
         steps(measurement, options, results, device)
@@ -136,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"interrupted; what was measured is in {options.output}", file=sys.stderr)
             sys.exit(130)
     results.machine["measuring"] = f"{(time.perf_counter() - start) / 60:.1f} minutes"
-    written = results.write(options.output)
-    print(page.terminal(results.bars()))
-    print(written)
+    results.write(options.output)
+    print(performance.promises(results.bars()).to_string(index=False))
+    print(performance.write(options.output))
 
 
 if __name__ == "__main__":

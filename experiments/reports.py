@@ -54,7 +54,7 @@ class Reports(Verbosity):
 
     names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: ["compare"])
     """Which: compare, tasks (40 minutes, with the published data), and on a quiet machine engine, statistics (minutes),
-    performance, smoothness (hours)."""
+    performance, smoothness (hours; their pages again from the tables that are there: python -m benchmarks.pages)."""
     check: bool = False
     """Only say which are older than the code; exit status 1 where one is."""
     output: Path = Path("reports")

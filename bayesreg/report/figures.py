@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -47,13 +48,20 @@ def pictures(
         "reliability": sure,
         "weights": weights(selected),
     }
-    return _shown({name: picture for name, picture in made.items() if picture is not None}, results), unknown
+    return shown(made, results["method"]), unknown
 
 
-def _shown(made: dict[str, Picture], results: pd.DataFrame) -> dict[str, Shown]:
-    variables, shown, room = style.variables(results["method"])[0], {}, MOST
+def shown(made: Mapping[str, Picture | None], methods: Iterable[str]) -> dict[str, Shown]:
+    """The pictures that there are, drawn; methods: those that have colours of their own in them."""
+    variables, found, room = style.variables(methods)[0], {}, MOST
     for name, picture in made.items():
-        own = drawn(picture, name, variables)
-        shown[name] = Shown(own, picture.alt, own.size <= room)
-        room -= own.size * shown[name].inline
-    return shown
+        if picture is not None:
+            own = drawn(picture, name, variables)
+            found[name] = Shown(own, picture.alt, own.size <= room)
+            room -= own.size * found[name].inline
+    return found
+
+
+def files(pictures: Mapping[str, Shown]) -> dict[str, bytes]:
+    """{file name: content} of the pictures."""
+    return {f"{name}.{kind}": getattr(shown.drawn, kind) for name, shown in pictures.items() for kind in ("svg", "png")}

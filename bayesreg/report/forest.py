@@ -116,13 +116,10 @@ def _draw(ax: Any, metric: str, lines: list[Line]) -> None:
     ax.axvline(0, color=LIGHT["soft"], linewidth=0.9)
     for y, line in enumerate(lines):
         _mark(ax, y, line, edges)
-    ax.set(xlim=edges, ylim=(len(lines) - 0.4, -0.6))
-    ax.set_yticks(range(len(lines)), [_short(line.method) for line in lines])
+    ax.set(xlim=edges)
+    rows(ax, [_short(line.method) for line in lines])
     for label, line in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set(fontsize=USUAL, fontweight="bold" if line.recommended else "normal")
-    ax.tick_params(axis="y", length=0)
-    ax.grid(visible=False, axis="y")
-    ax.spines["left"].set_visible(False)
+        label.set(fontweight="bold" if line.recommended else "normal")
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter(lambda value, _: tables.number(round(value, 9), "g", "+"))
     ax.set_xlabel(f"test {metric} − that of none" + (f", {UNITS[metric]}" if metric in UNITS else ""))
@@ -131,12 +128,25 @@ def _draw(ax: Any, metric: str, lines: list[Line]) -> None:
     ax.text(**better, y=1.0, s=arrow, transform=ax.transAxes, va="bottom", fontsize=SMALL, color=LIGHT["soft"])
 
 
+def rows(ax: Any, names: Sequence[str]) -> None:
+    """A line a name, the first at y = 0 on top."""
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), names, fontsize=USUAL)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+    ax.spines["left"].set_visible(False)
+
+
+def beside(ax: Any, y: float, text: str, bold: bool = False) -> None:
+    """What is said of the line at y, right of the axes."""
+    ax.annotate(text, (1, y), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=USUAL,
+                color=LIGHT["ink"], fontweight="bold" if bold else "normal")  # fmt: skip
+
+
 def _mark(ax: Any, y: float, line: Line, edges: tuple[float, float]) -> None:
     verdict = line.said.rpartition(" ")[2]
     colour = FILLED.get(verdict, LIGHT["ink"])
-    bold = "bold" if line.recommended else "normal"
-    ax.annotate(line.said, (1, y), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=USUAL,
-                color=LIGHT["ink"], fontweight=bold)  # fmt: skip
+    beside(ax, y, line.said, line.recommended)
     if not math.isfinite(line.mean):
         return
     if not edges[0] <= line.mean <= edges[1]:

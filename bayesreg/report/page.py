@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import jinja2
 import pandas as pd
 
 from bayesreg import statistics
@@ -18,9 +17,8 @@ from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, left_out, load
 from bayesreg.report.options import options
+from bayesreg.report.render import render
 from bayesreg.report.sheets import csv
-
-HERE = Path(__file__).parent
 
 
 class Said(NamedTuple):
@@ -93,25 +91,13 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
     return {
         "scores.svg": style.svg(whole),
         "scores.png": style.png(whole),
-        **{f"{name}.svg": shown.drawn.svg for name, shown in drawn.items()},
-        **{f"{name}.png": shown.drawn.png for name, shown in drawn.items()},
+        **figures.files(drawn),
         "results.csv": csv(results),
         "selected.csv": csv(_placed_runs(selected, root).drop(columns="baselines")),
         "commands.csv": csv(again),
         **({} if said is None else {"differences.csv": csv(said.table)}),
-        "index.html": _render(context),
+        "index.html": render("page.html", context),
     }
-
-
-def _render(context: dict[str, Any]) -> bytes:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(context).encode()
 
 
 def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bayesreg import guides
 from bayesreg.objective import Objective
 from bayesreg.priors import ARD, L1, L2, Entropic, parse
 from bayesreg.step import Step
-from benchmarks import bars, contestants, measure, memory, page, step_time
+from benchmarks import bars, contestants, measure, memory, step_time
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import BAYESREG, DECAY, HAND, Key
 from benchmarks.naive import naive
@@ -169,7 +169,7 @@ def test_a_tiny_run_leaves_the_tables_the_pictures_and_the_page(tmp_path, monkey
     options = "--cases housing --priors none l2 --guides delta --seconds 0.02 --no-compile --widths 1 --no-memory"
     step_time.main([*options.split(), "--device", "cpu", "--output", str(tmp_path)])
     tables = "step_time.csv ratios.csv memory.csv epoch.csv profile.csv widths.csv machine.json"
-    names = f"{tables} step_time.svg widths.svg index.html".split()
+    names = f"{tables} cost.svg cost.png widths.svg widths.png index.html".split()
     assert {path.name for path in tmp_path.iterdir()} == set(names)
     steps = pd.read_csv(tmp_path / "step_time.csv")
     assert (steps["q25_ms"] <= steps["median_ms"]).all()
@@ -177,12 +177,12 @@ def test_a_tiny_run_leaves_the_tables_the_pictures_and_the_page(tmp_path, monkey
     assert (steps["rounds"] >= measure.FEW).all()
     text = (tmp_path / "index.html").read_text()
     assert json.loads((tmp_path / "machine.json").read_text())["command"].endswith("--no-memory --device cpu")
-    assert set(re.findall(r'(?:src|href)="([^"]+)"', text)) <= {path.name for path in tmp_path.iterdir()}
+    assert set(re.findall(r'href="([^#":]+)"', text)) <= {path.name for path in tmp_path.iterdir()}
     assert str(tmp_path) not in text
     assert "bayesreg / hand-written (l2, delta)" in text
-    first, _, rest = text.partition('<section id="bars">')
-    assert "Under a prior it takes, as a multiple of a step without one: with l2 " in first
-    assert 'src="step_time.svg"' in first
+    first, _, rest = text.partition("<table")
+    assert "over 1 network: none " in first
+    assert 'id="figure-cost"' in first
     assert '<section id="machine">' in rest
     printed = capsys.readouterr().out
     assert "at most 1.05" in printed
@@ -195,14 +195,3 @@ def test_bad_options_are_refused_before_anything_is_measured(tmp_path, capsys, o
         step_time.main([*options.split(), "--output", str(tmp_path / "none")])
     assert "error: " in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
-
-
-def test_the_answer_is_the_range_over_the_networks_at_their_own_width():
-    bars = ["bayesreg / hand-written (none, delta)", "l2 / none (delta, bayesreg)"]
-    rows = [(bar, width, "uncompiled", ratio) for width, ratio in ((1, 0.9), (1, 1.2), (4, 5.0)) for bar in bars]
-    rows += [(bars[1], 1, "compiled", 7.0)]
-    assert page.answer(pd.DataFrame(rows, columns=["bar", "width", "pair", "ratio"])) == [
-        "A step takes 0.90 to 1.20 times one that is written by hand in PyTorch.",
-        "Under a prior it takes, as a multiple of a step without one: with l2 0.90 to 1.20.",
-    ]
-    assert page.answer(pd.DataFrame(columns=["bar", "width", "pair", "ratio"])) == []

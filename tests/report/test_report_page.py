@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayesreg import report, statistics
-from bayesreg.report import figures, page, style
+from bayesreg.report import figures, page, style, wording
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -115,7 +115,7 @@ def test_the_style_sheet_has_both_themes(reported):
 
 
 def test_nothing_on_the_page_is_smaller_than_nine_pixels():
-    sheet = (page.HERE / "page.css").read_text(encoding="utf-8").partition("@media print")[0]
+    sheet = (wording.HERE / "page.css").read_text(encoding="utf-8").partition("@media print")[0]
     sizes = re.findall(r"font(?:-size)?: ([\d.]+)(rem|em|px|pt)", sheet)
     assert sizes
     assert all(float(size) * {"rem": 16, "em": 14, "px": 1, "pt": 4 / 3}[unit] >= 9 for size, unit in sizes)
@@ -255,7 +255,7 @@ def contents(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize("step", ["_render", "csv", "os.replace"])
+@pytest.mark.parametrize("step", ["render", "csv", "os.replace"])
 def test_old_report_survives_a_failure(make, root, output, monkeypatch, step):
     make("none", None, 0)
     report.write(root, output)

@@ -152,7 +152,9 @@ def test_every_file_that_speaks_is_there_and_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(wording.ast, "parse", functools.cache(ast.parse))  # each content once
     before = wording.wording()
     files = sorted(file for file in tmp_path.rglob("*") if file.is_file())
-    assert {"page.html", "page.css", "page.js", "forest.py", "conclusion.py"} <= {file.name for file in files}
+    assert {"base.html", "macros.html", "page.html", "page.css", "page.js", "forest.py", "conclusion.py"} <= {
+        file.name for file in files
+    }
     for file in files:
         text = file.read_text(encoding="utf-8")
         file.write_text(text + ("\nMORE = 'more'\n" if file.suffix == ".py" else "more"), encoding="utf-8")
