@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
 
 from bayesreg import statistics
-from bayesreg.report import style
 from bayesreg.report.cost import cost
 from bayesreg.report.curves import by_method, curves
 from bayesreg.report.forest import forest
 from bayesreg.report.histories import histories
+from bayesreg.report.improvement import improvement
 from bayesreg.report.panels import Drawn, Picture, drawn
+from bayesreg.report.profile import profile
+from bayesreg.report.ranks import ranks
 from bayesreg.report.reliability import reliability
 from bayesreg.report.strengths import strengths
 from bayesreg.report.weights import weights
@@ -29,16 +32,26 @@ class Shown(NamedTuple):
 
 
 def pictures(
-    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, select: str, table: pd.DataFrame | None
+    runs: pd.DataFrame,
+    results: pd.DataFrame,
+    selected: pd.DataFrame,
+    select: str,
+    variables: Mapping[str, str],
+    table: pd.DataFrame | None,
+    across: statistics.Across | None = None,
 ) -> tuple[dict[str, Shown], list[str]]:
     """{file name without its suffix: picture}, and the tasks whose runs did not record how sure they were.
 
-    table: the differences to none of a study; None where the runs are none.
+    variables: the colours on light paper, by name. table: the differences to none of a study; None where the runs are
+    none. across: what holds over its tasks, where it has several.
     """
     epochs = histories(selected)
     sure, unknown = reliability(selected)
     made = {
         "forest": None if table is None else forest(table, results),
+        "improvement": None if across is None else improvement(across.table),
+        "profile": None if across is None else profile(across.profile),
+        "ranks": None if across is None else ranks(across.ranks),
         "curves": curves(epochs),
         "methods": by_method(epochs),
         "strengths": strengths(statistics.candidates(runs, select), results, select),
@@ -47,11 +60,11 @@ def pictures(
         "reliability": sure,
         "weights": weights(selected),
     }
-    return _shown({name: picture for name, picture in made.items() if picture is not None}, results), unknown
+    return _shown({name: picture for name, picture in made.items() if picture is not None}, variables), unknown
 
 
-def _shown(made: dict[str, Picture], results: pd.DataFrame) -> dict[str, Shown]:
-    variables, shown, room = style.variables(results["method"])[0], {}, MOST
+def _shown(made: dict[str, Picture], variables: Mapping[str, str]) -> dict[str, Shown]:
+    shown, room = {}, MOST
     for name, picture in made.items():
         own = drawn(picture, name, variables)
         shown[name] = Shown(own, picture.alt, own.size <= room)
