@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from bayesreg.report.profile import METRIC, ROPE
@@ -11,7 +12,7 @@ from bayesreg.report.words import several
 from bayesreg.statistics import Across, tasks_needed
 from bayesreg.statistics.ranks import FEWEST
 
-HEADER = ["method", "tasks", "missing", "diverged", "better on", "tied on", "worse on"]
+HEADER = ["method", "tasks", "missing", "diverged", "better\non", "tied\non", "worse\non"]
 HEADER += [f"{METRIC} − none", "improvement", "p (Holm)", "verdict"]
 
 
@@ -32,19 +33,19 @@ def _table(found: Across) -> Table:
 
 def _row(row: dict) -> list[Cell]:
     counts = [row[name] for name in ("tasks", "missing", "diverged", "better", "tied", "worse")]
-    difference = _interval(*(row[name] for name in ("difference", "low", "high")), sign="+", form=".3f")
-    chance = _interval(*(row[f"improvement{end}"] for end in ("", "_low", "_high")), form=".2f")
+    difference = _interval([row[name] for name in ("difference", "low", "high")], ".3f", "+")
+    chance = _interval([row[f"improvement{end}"] for end in ("", "_low", "_high")], ".2f")
     p, verdict = (f"{row['p']:.2g}", row["verdict"]) if row["tasks"] else (NOTHING, "not compared")
     texts = [row["method"], *(f"{count:.0f}" for count in counts), difference, chance, p]
     return [*map(Cell, texts), Cell(verdict, marked=verdict == "better")]
 
 
-def _interval(mean: float, low: float, high: float, form: str, sign: str = "") -> str:
+def _interval(ends: Sequence[float], form: str, sign: str = "") -> str:
     """+0.123 [+0.045, +0.201]; of one task the mean alone."""
-    if not math.isfinite(mean):
-        return NOTHING
-    ends = (number(value, form, sign) for value in (low, high))
-    return number(mean, form, sign) + (" [{}, {}]".format(*ends) if math.isfinite(low) else "\nno interval")
+    mean, low, high = (number(value, form, sign) for value in ends)
+    if all(map(math.isfinite, ends)):
+        return f"{mean} [{low}, {high}]"
+    return f"{mean}\nno interval" if math.isfinite(ends[0]) else NOTHING
 
 
 def _ranked(found: Across) -> str:

@@ -63,6 +63,12 @@ def maker(root):
     return make
 
 
+@pytest.fixture(scope="session")
+def making():
+    """`maker` itself, for a folder that several tests share."""
+    return maker
+
+
 @pytest.fixture
 def make(root):
     """See `maker`: it writes run directories below `root`."""

@@ -32,7 +32,8 @@ const before = column();
 table.querySelector("th button").click();
 table.querySelector("th button").click();
 parent.postMessage(JSON.stringify({
-  page: location.href, errors, large, before, after: column(), least: Math.min(...sizes), cut: cut.map(svg => svg.textContent.trim()),
+  page: location.href, errors, large, before, after: column(), least: Math.min(...sizes),
+  cut: cut.map(svg => svg.textContent.trim()),
   beyond: document.documentElement.scrollWidth - document.documentElement.clientWidth, width: innerWidth,
   paper: getComputedStyle(document.body).backgroundColor,
   pictures: [...document.querySelectorAll(".panel svg")].map(svg => svg.getBoundingClientRect().height),
