@@ -36,7 +36,7 @@ def ranks(found: Ranks | None) -> Picture | None:
 
 def _draw(ax: Any, found: Ranks, bars: list[tuple[str, ...]]) -> None:
     first = LEVEL * len(bars) + 1  # where the rows of methods begin, in rows below the line of ranks
-    over = 0.02 * len(found.mean)  # what a bar juts out, so that it is seen where ranks are equal
+    over = 0.01 * len(found.mean)  # what a bar juts out, so that it is seen where ranks are equal
     places = [first + i for i in range(len(found.mean))]
     for y, (method, rank) in zip(places, found.mean.items(), strict=True):
         colour, marker, _ = look(str(method))
@@ -47,7 +47,7 @@ def _draw(ax: Any, found: Ranks, bars: list[tuple[str, ...]]) -> None:
     for level, group in enumerate(bars, start=1):
         ends = [found.mean[group[0]] - over, found.mean[group[-1]] + over]
         ax.plot(ends, [LEVEL * level] * 2, color=LIGHT["ink"], linewidth=4, solid_capstyle="butt")
-    ax.set(xlim=(1 - 2 * over, len(places) + 2 * over), ylim=(places[-1] + 0.5, 0))
+    ax.set(xlim=(1 - 4 * over, len(places) + 4 * over), ylim=(places[-1] + 0.5, 0))
     ax.set_xticks(range(1, len(places) + 1))
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
