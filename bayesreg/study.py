@@ -237,7 +237,7 @@ class Study:
             raise ValueError(f"no complete run in {self.path}: there is nothing to report yet")
         sentences = {name: found.sentence for name, found in self._conclusions.items()}
         missing = self.settings.get("missing", "")
-        said = report.Said(sentences, self.results, self.settings["select"], missing)
+        said = report.Said(sentences, self.results, self.settings["select"], missing, self.across)
         return report.write(self.path, output, self.runs, said)
 
     def __repr__(self) -> str:

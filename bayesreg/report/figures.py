@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
 
 from bayesreg import statistics
-from bayesreg.report import style
 from bayesreg.report.cost import cost
 from bayesreg.report.curves import by_method, curves
 from bayesreg.report.forest import forest
 from bayesreg.report.histories import histories
+from bayesreg.report.improvement import improvement
 from bayesreg.report.panels import Drawn, Picture, drawn
+from bayesreg.report.profile import profile
+from bayesreg.report.ranks import ranks
 from bayesreg.report.reliability import reliability
 from bayesreg.report.strengths import strengths
 from bayesreg.report.weights import weights
@@ -30,16 +32,26 @@ class Shown(NamedTuple):
 
 
 def pictures(
-    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, select: str, table: pd.DataFrame | None
+    runs: pd.DataFrame,
+    results: pd.DataFrame,
+    selected: pd.DataFrame,
+    select: str,
+    variables: Mapping[str, str],
+    table: pd.DataFrame | None,
+    across: statistics.Across | None = None,
 ) -> tuple[dict[str, Shown], list[str]]:
     """{file name without its suffix: picture}, and the tasks whose runs did not record how sure they were.
 
-    table: the differences to none of a study; None where the runs are none.
+    variables: the colours on light paper, by name. table: the differences to none of a study; None where the runs are
+    none. across: what holds over its tasks, where it has several.
     """
     epochs = histories(selected)
     sure, unknown = reliability(selected)
     made = {
         "forest": None if table is None else forest(table, results),
+        "improvement": None if across is None else improvement(across.table),
+        "profile": None if across is None else profile(across.profile),
+        "ranks": None if across is None else ranks(across.ranks),
         "curves": curves(epochs),
         "methods": by_method(epochs),
         "strengths": strengths(statistics.candidates(runs, select), results, select),
@@ -48,12 +60,12 @@ def pictures(
         "reliability": sure,
         "weights": weights(selected),
     }
-    return shown(made, results["method"]), unknown
+    return shown(made, variables), unknown
 
 
-def shown(made: Mapping[str, Picture | None], methods: Iterable[str]) -> dict[str, Shown]:
-    """The pictures that there are, drawn; methods: those that have colours of their own in them."""
-    variables, found, room = style.variables(methods)[0], {}, MOST
+def shown(made: Mapping[str, Picture | None], variables: Mapping[str, str]) -> dict[str, Shown]:
+    """The pictures that there are, drawn; variables: the colours on light paper, by name."""
+    found, room = {}, MOST
     for name, picture in made.items():
         if picture is not None:
             own = drawn(picture, name, variables)

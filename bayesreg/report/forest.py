@@ -7,7 +7,7 @@ chance; shaded, what is too small to matter (the region of practical equivalence
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,9 +19,10 @@ from bayesreg import statistics
 from bayesreg.metrics import METRICS
 from bayesreg.report import tables
 from bayesreg.report.panels import LETTER, WIDTH, Group, Panel, Picture
-from bayesreg.report.style import LIGHT, SMALL, USUAL, seen
+from bayesreg.report.style import LIGHT, SMALL, USUAL, letters, seen, shortened
 
 ROW, ROOM = 19, 62  # pixels of a line, and of what stands above and below them
+LONGEST = 20  # letters of a method's name
 FILLED = {"better": seen("#0072B2", LIGHT), "worse": seen("#D55E00", LIGHT)}  # Okabe & Ito (2008)
 FAR = 4.0  # times the median reach: what is further is drawn at the edge, with its number
 UNITS = {"nll": "nats"}
@@ -79,18 +80,26 @@ def _number(value: float) -> str:
 
 
 def _panel(metric: str, lines: list[Line]) -> Panel:
-    names = max(len(line.method) for line in lines)
-    said = max(len(line.said) for line in lines)
     alt = f"Test {metric} of each method minus that of none: " + "; ".join(map(_words, lines)) + "."
+    return panel(partial(_draw, metric=metric, lines=lines), alt, lines)
+
+
+def panel(draw: Callable[[Any], None], alt: str, lines: Sequence[Line]) -> Panel:
+    """A panel with room for the lines, for their names and for what is said of them."""
     return Panel(
-        partial(_draw, metric=metric, lines=lines),
+        draw,
         alt,
         height=ROW * len(lines) + ROOM,
-        left=int(min(14 + LETTER * names, WIDTH * 0.4)),
-        right=int(14 + 1.08 * LETTER * said),
+        left=names([line.method for line in lines]),
+        right=int(14 + 1.08 * LETTER * max(len(line.said) for line in lines)),
         bottom=44,
         top=18,
     )
+
+
+def names(methods: Sequence[str]) -> int:
+    """Pixels that the names of methods take to the left of a panel."""
+    return int(min(14 + LETTER * max(map(letters, methods)), WIDTH * 0.4))
 
 
 def _words(line: Line) -> str:
@@ -114,21 +123,30 @@ def _draw(ax: Any, metric: str, lines: list[Line]) -> None:
     edges = frame(lines, rope)
     ax.axvspan(-rope, rope, color=LIGHT["rope"], linewidth=0)
     ax.axvline(0, color=LIGHT["soft"], linewidth=0.9)
-    for y, line in enumerate(lines):
-        _mark(ax, y, line, edges)
-    ax.set(xlim=edges)
-    rows(ax, [_short(line.method) for line in lines])
-    for label, line in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set(fontweight="bold" if line.recommended else "normal")
+    rows(ax, lines, edges)
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter(lambda value, _: tables.number(round(value, 9), "g", "+"))
     ax.set_xlabel(f"test {metric} − that of none" + (f", {UNITS[metric]}" if metric in UNITS else ""))
-    better = {"ha": "left", "x": 0.0} if sense < 0 else {"ha": "right", "x": 1.0}
-    arrow = "← better" if sense < 0 else "better →"
-    ax.text(**better, y=1.0, s=arrow, transform=ax.transAxes, va="bottom", fontsize=SMALL, color=LIGHT["soft"])
+    better(ax, rightwards=sense > 0)
 
 
-def rows(ax: Any, names: Sequence[str]) -> None:
+def better(ax: Any, rightwards: bool) -> None:
+    """In which direction it is better, above the axes."""
+    text, place = ("better →", {"ha": "right", "x": 1.0}) if rightwards else ("← better", {"ha": "left", "x": 0.0})
+    ax.text(**place, y=1.0, s=text, transform=ax.transAxes, va="bottom", fontsize=SMALL, color=LIGHT["soft"])
+
+
+def rows(ax: Any, lines: Sequence[Line], edges: tuple[float, float]) -> None:
+    """A row a line, in a frame from edge to edge."""
+    for y, line in enumerate(lines):
+        _mark(ax, y, line, edges)
+    ax.set(xlim=edges)
+    named(ax, [shortened(line.method, LONGEST) for line in lines])
+    for label, line in zip(ax.get_yticklabels(), lines, strict=True):
+        label.set(fontweight="bold" if line.recommended else "normal")
+
+
+def named(ax: Any, names: Sequence[str]) -> None:
     """A line a name, the first at y = 0 on top."""
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=USUAL)
@@ -156,7 +174,3 @@ def _mark(ax: Any, y: float, line: Line, edges: tuple[float, float]) -> None:
         ax.plot([line.low, line.high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
     face = colour if verdict in FILLED else LIGHT["paper"]
     ax.plot(line.mean, y, "o", markersize=5.5, markerfacecolor=face, markeredgecolor=colour, markeredgewidth=1.3)
-
-
-def _short(method: str) -> str:
-    return method if len(method) <= 20 else f"{method[:19]}…"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
-from bayesreg.report import answer, figures, heatmap, outside, paper, style, tables, words
+from bayesreg.report import across, answer, figures, heatmap, outside, paper, style, tables, words
 from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, left_out, load
@@ -26,12 +26,14 @@ class Said(NamedTuple):
 
     sentences: {task: what to use}. table: a row a task and method, with the differences to none, as `Study.results`.
     select: the metric on validation that strengths were chosen by. missing: what did not fit in a budget, in words.
+    across: what holds over all tasks.
     """
 
     sentences: Mapping[str, str]
     table: pd.DataFrame
     select: str
     missing: str = ""
+    across: statistics.Across | None = None
 
 
 def write(
@@ -69,11 +71,17 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
     table = None if said is None else said.table
     results, selected = against(statistics.results(runs, by), rivals), statistics.select(runs, by)
     needed = answer.needed(results)
-    drawn, unsure = figures.pictures(runs, results, selected, by, None if needed else table)
+    methods = [*results["method"], *(() if table is None else table["method"])]
+    light, dark = style.variables(methods)
+    together = across.told(None if said is None else said.across)
+    drawn, unsure = figures.pictures(runs, results, selected, by, light, None if needed else table, together)
     scores = _scores(results, heatmap.tints(results, selected, table))
     again = commands(selected, by)
     context = {
         **_led(results, selected, said),
+        "light": light,
+        "dark": dark,
+        "together": across.section(together) if together else None,
         "needed": needed,
         "instead": instead(selected) if needed else None,
         **_content(runs, results, selected, rivals),
@@ -96,6 +104,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         "selected.csv": csv(_placed_runs(selected, root).drop(columns="baselines")),
         "commands.csv": csv(again),
         **({} if said is None else {"differences.csv": csv(said.table)}),
+        **({"across.csv": csv(together.table)} if together else {}),
         "index.html": render("page.html", context),
     }
 
@@ -129,10 +138,7 @@ def _averaged(results: pd.DataFrame) -> bool:
 
 
 def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, rivals: pd.DataFrame) -> dict[str, Any]:
-    light, dark = style.variables(results["method"])
     return {
-        "light": light,
-        "dark": dark,
         "averaged": _averaged(results),
         "seeds": tables.seeds(results),
         "staged": bool(runs["stage"].notna().any()),

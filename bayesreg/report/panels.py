@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from bayesreg.priors import Look
-from bayesreg.report.style import LIGHT, SMALL, USUAL, lines, png, svg, verbatim
+from bayesreg.report.style import LIGHT, SMALL, USUAL, letters, lines, png, shortened, svg, verbatim
 
 WIDTH = 340  # pixels of a panel: what a telephone shows beside margins
 GAP, TITLE, ENTRY = 12, 24, 18  # pixels between panels, of a title, of a line of the legend
@@ -149,7 +149,7 @@ def _axes(figure: Figure, place: Place) -> Any:
 
 
 def _width(text: str) -> float:
-    return 48 + LETTER * min(len(text), 40)
+    return 48 + LETTER * min(letters(text), 40)
 
 
 def _entry(axes: Any, number: int, text: str, look: Look, x: float, y: float) -> None:
@@ -163,9 +163,8 @@ def _entry(axes: Any, number: int, text: str, look: Look, x: float, y: float) ->
     }
     middle = y + ENTRY / 2
     axes.plot([x + 2, x + 17, x + 32], [middle] * 3, markevery=[1], gid=f"entry{number}-line", clip_on=False, **style)
-    short = text if len(text) <= 40 else f"{text[:39]}…"
     written: dict[str, Any] = {"va": "center", "fontsize": USUAL, "color": LIGHT["ink"]}
-    axes.text(x + 38, middle, short, gid=f"entry{number}-text", **written)
+    axes.text(x + 38, middle, shortened(text, 40), gid=f"entry{number}-text", **written)
 
 
 def _cut(picture: bytes, name: str, rooms: Mapping[str, Place], variables: Mapping[str, str]) -> Iterator[str]:

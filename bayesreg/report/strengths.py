@@ -39,6 +39,9 @@ def _draw(ax: Any, rows: pd.DataFrame, chosen: list[dict], select: str) -> None:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="strength", ylabel=f"validation {select}")
+    tried = rows["strength"].dropna()
+    if tried.nunique() == 1:  # to which Matplotlib would fit a frame without width
+        ax.set_xlim(tried.iloc[0] / 10, tried.iloc[0] * 10)
     for method in statistics.ordered(rows["method"]):
         _method(ax, method, rows[rows["method"] == method].sort_values("strength"))
     _frame(ax, rows, chosen, statistics.sense(select))

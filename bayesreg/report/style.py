@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,21 @@ verbatim = matplotlib.rc_context({"text.parse_math": False})
 def lines(text: str, width: int = 28) -> str:
     """A name in three lines at most, so that a long one leaves room for the picture."""
     return "\n".join(textwrap.wrap(text, width, max_lines=3, placeholder=" …"))
+
+
+def letters(text: str) -> int:
+    """How long a text is, in Latin letters: those of Chinese, and emoji, are about twice as wide."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text where it has at most so many letters, or else the first ones and …"""
+    if len(text) <= most and letters(text) <= most:
+        return text
+    text = text[: most - 1]
+    while letters(text) >= most:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def look(method: str) -> Look:

@@ -123,6 +123,8 @@ def _sentence(table: pd.DataFrame, tasks: int, none: bool, metric: str) -> str:
 
 
 def _told(row: Mapping[str, object], metric: str) -> str:
-    ends = [f"{row[name]:+.3f}".replace("-", "−") for name in ("difference", "low", "high")]
-    how = f"on {row[str(row['verdict'])]} of {row['tasks']}, {metric} {ends[0]} [{ends[1]}, {ends[2]}] on average"
+    ends = [float(str(row[name])) for name in ("difference", "low", "high")]
+    mean, low, high = (f"{value:+.3f}".replace("-", "−") for value in ends)
+    between = f", {metric} {mean} [{low}, {high}] on average" * all(map(math.isfinite, ends))
+    how = f"on {row[str(row['verdict'])]} of {row['tasks']}{between}"
     return f"{row['method']} is {row['verdict']} than none {how} (p = {row['p']:.2g})"

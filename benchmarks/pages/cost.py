@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bayesreg.priors import Look
-from bayesreg.report.forest import beside, rows
+from bayesreg.report.forest import beside, named
 from bayesreg.report.panels import Group, Panel, Picture
 from bayesreg.report.style import LIGHT, TASKS, seen
 from benchmarks.cases import CASES
@@ -65,5 +65,5 @@ def _draw(ax: Any, own: pd.DataFrame, edges: tuple[float, float]) -> None:
         ax.plot(row["ratio"], y, marker, color=colour, markersize=6 if ours else 4.5)
         if ours:
             beside(ax, priors.index(row["prior"]), f"{row['ratio']:.2f}")
-    rows(ax, priors)
+    named(ax, priors)
     ax.set(xlim=edges, xlabel="× the hand-written step without a prior")

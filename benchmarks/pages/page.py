@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 def write(folder: Path, name: str, pictures: Mapping[str, Picture | None], context: dict[str, Any]) -> Path:
     """The page by the template `name` into the folder of its tables, with its pictures; its path."""
     light, dark = style.variables(())
-    shown = figures.shown(pictures, ())
+    shown = figures.shown(pictures, light)
     known = {"light": light, "dark": dark, "pictures": shown, "machine": machine(folder)}
     page = render(name, known | context, HERE)
     replace(folder, figures.files(shown) | {"index.html": page})

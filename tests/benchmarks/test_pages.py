@@ -8,7 +8,7 @@ import browser
 import pandas as pd
 import pytest
 
-from bayesreg.report import figures
+from bayesreg.report import figures, style
 from benchmarks.contestants import BAYESREG, HAND
 from benchmarks.pages import __main__ as pages
 from benchmarks.pages import performance, smoothness
@@ -152,5 +152,5 @@ def test_the_frontier_rings_the_default():
     picture = frontier(costs(), text(DEFAULT))
     assert [group.title.partition(":")[0] for group in picture.groups] == ["mlp", "lstm"]
     assert picture.groups[1].panels[0].alt.endswith(f"The default is {text(DEFAULT)}.")
-    [shown] = figures.shown({"frontier": picture, "none": None}, ()).values()
+    [shown] = figures.shown({"frontier": picture, "none": None}, style.variables(())[0]).values()
     assert shown.drawn.svg.count(b">default<") == 2

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bayesreg import report, runs
 from bayesreg.metrics import METRICS
+from bayesreg.study import Study
 
 
 @pytest.fixture
@@ -61,6 +63,12 @@ def maker(root):
     return make
 
 
+@pytest.fixture(scope="session")
+def making():
+    """`maker` itself, for a folder that several tests share."""
+    return maker
+
+
 @pytest.fixture
 def make(root):
     """See `maker`: it writes run directories below `root`."""
@@ -99,3 +107,46 @@ def reported(tmp_path_factory):
     write_comparison(maker(root))
     runs = report.load(root)
     return root, runs, report.write(root, folder / "out", runs)
+
+
+GAINS = {"none": 0.0, "l2": 0.1, "l1": 0.004, "dropout": -0.2}  # in NLL
+TROUBLES = ("smoothness", "entropic", "ard")  # diverged everywhere, refused on the first task, missing on the second
+TASKS = [*(f"t{t}" for t in range(7)), "<b>$x_1$</b>", "=1+1", "日" * 40]
+
+
+def write_tasks(root, make, tasks, seeds=2, rows=30):
+    """A study in which l2 is better on every task, l1 is not told from none, dropout is worse; see TROUBLES."""
+    rng = np.random.default_rng(0)
+    for t, task in enumerate(tasks):
+        easy, level = rng.normal(0, 0.3, rows), 0.5 + 0.1 * t
+        for seed in range(seeds):
+            for method in (*GAINS, *TROUBLES):
+                lost = method == "smoothness"
+                if (method, t) == ("ard", 1):
+                    continue
+                gain = GAINS.get(method, 0.05) * (1 + 0.1 * t) * (-1 if method == "l1" and t % 2 else 1)
+                score = None if lost else level - gain
+                folder = make(method, None, seed, score, score, task, repeat={"stage": "test"}, metric="nll")
+                (folder / "history.csv").write_text("epoch,seconds,validation_nll\n")  # no curves: they take time
+                if (method, t) == ("entropic", 0):
+                    refused = {"status": "refused", "message": "it does nothing", "metrics": {}, "seconds": {}}
+                    (folder / "result.json").write_text(json.dumps(refused))
+                elif not lost:
+                    nll = level - gain + easy + 0.02 * rng.normal(size=rows)
+                    np.savez(folder / "scores.npz", row=np.arange(rows), nll=nll)
+    configs = {str(file.parent.relative_to(root)): json.loads(file.read_text()) for file in root.rglob("config.json")}
+    known = {config["task"]["dataset"]: config["task"] for config in configs.values()}
+    settings = {"format": 1, "version": "0", "methods": [*GAINS, *TROUBLES], "select": "nll", "complete": True}
+    settings |= {"tasks": known, "seeds": dict.fromkeys(known, seeds), "folds": dict.fromkeys(known, 1)}
+    (root / "study.json").write_text(json.dumps(settings | {"runs": list(configs)}))
+    return Study.open(root)
+
+
+@pytest.fixture(scope="session")
+def over_tasks(tmp_path_factory):
+    """(study, page) of ten tasks with every kind of trouble, to be read only."""
+    folder = tmp_path_factory.mktemp("over_tasks")
+    root = folder / "runs"
+    root.mkdir()
+    study = write_tasks(root, maker(root), TASKS)
+    return study, study.report(folder / "out")

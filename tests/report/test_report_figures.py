@@ -74,6 +74,14 @@ def test_looks_are_fixed_and_distinct():
         assert style.look(a).marker != style.look(b).marker
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"), [("l2", "l2"), ("x" * 8, "x" * 8), ("x" * 9, "x" * 7 + "…"), ("日" * 9, "日日日…"), ("", "")]
+)
+def test_a_name_is_cut_to_the_room_that_there_is(text, expected):
+    assert style.shortened(text, 8) == expected
+    assert style.letters(expected) <= 8
+
+
 # --- The heatmap ---
 
 
@@ -238,6 +246,15 @@ def test_no_strength_no_picture(make, root):
     make("none", None, 0)
     runs = report.load(root)
     assert strengths.strengths(statistics.candidates(runs), statistics.results(runs)) is None
+
+
+def test_one_strength_has_a_frame_about_it(make, root):
+    for seed in (0, 1):
+        make("none", None, seed, 0.8 + 0.1 * seed)
+        make("l2", 0.1, seed, 0.7 + 0.1 * seed)
+    runs = report.load(root)
+    axes = axes_of(strengths.strengths(statistics.candidates(runs), statistics.results(runs)), "digits")
+    assert axes.get_xlim() == pytest.approx((0.01, 1.0))
 
 
 # --- Calibration and weights ---

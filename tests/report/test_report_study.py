@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import html
 import itertools
 import json
 
@@ -18,50 +19,60 @@ ROWS, FOLDS, SEEDS = 40, 2, 4
 GAINS = {"none": 0.0, "l2": 0.2, "dropout": 0.0}  # in NLL on test
 
 
+def write_study(root, make, seeds=SEEDS, gains=GAINS):
+    """Three methods on one task, 4 seeds × 2 folds: l2 is ahead of none, dropout is not told from it."""
+    noise = np.random.default_rng(0).normal(size=(3, seeds, ROWS))
+    for m, (method, gain) in enumerate(gains.items()):
+        strengths = [] if method == "none" else [0.01, 0.1]
+        for seed, fold in itertools.product(range(seeds), range(FOLDS)):
+            where = {"partition": seed, "fold": fold, "folds": FOLDS}
+            chosen = strengths[fold] if strengths else None
+            for strength in strengths:
+                value = 0.6 + gain + 0.01 * (strength == chosen)
+                make(method, strength, FIRST_TUNING + seed, value, 0.999, repeat={"stage": "tune"} | where)
+            folder = make(method, chosen, seed, 0.6 + gain, 0.5 + gain, repeat={"stage": "test"} | where)
+            rows = np.arange(fold, ROWS, FOLDS)
+            nll = 0.5 - gain + 0.3 * noise[0, 0, rows] + 0.02 * noise[m, seed, rows]
+            np.savez(folder / "scores.npz", row=rows, nll=nll, accuracy=np.ones(len(rows)), constant=nll + 1)
+    known = {"tasks": {"digits": json.loads((folder / "config.json").read_text())["task"]}, "complete": True}
+    known |= {"seeds": {"digits": seeds}, "runs": [str(c.parent.relative_to(root)) for c in root.rglob("config.json")]}
+    known |= {"format": 1, "version": "0", "methods": list(gains), "folds": {"digits": FOLDS}, "select": "nll"}
+    (root / "study.json").write_text(json.dumps(known))
+    return Study.open(root)
+
+
 @pytest.fixture
 def study(make, root):
-    """Three methods on one task, 4 seeds × 2 folds: l2 is ahead of none, dropout is not told from it."""
-
-    def write(seeds=SEEDS, gains=GAINS):
-        noise = np.random.default_rng(0).normal(size=(3, seeds, ROWS))
-        for m, (method, gain) in enumerate(gains.items()):
-            strengths = [] if method == "none" else [0.01, 0.1]
-            for seed, fold in itertools.product(range(seeds), range(FOLDS)):
-                where = {"partition": seed, "fold": fold, "folds": FOLDS}
-                chosen = strengths[fold] if strengths else None
-                for strength in strengths:
-                    value = 0.6 + gain + 0.01 * (strength == chosen)
-                    make(method, strength, FIRST_TUNING + seed, value, 0.999, repeat={"stage": "tune"} | where)
-                folder = make(method, chosen, seed, 0.6 + gain, 0.5 + gain, repeat={"stage": "test"} | where)
-                rows = np.arange(fold, ROWS, FOLDS)
-                nll = 0.5 - gain + 0.3 * noise[0, 0, rows] + 0.02 * noise[m, seed, rows]
-                np.savez(folder / "scores.npz", row=rows, nll=nll, accuracy=np.ones(len(rows)), constant=nll + 1)
-        known = {"tasks": {"digits": json.loads((folder / "config.json").read_text())["task"]}, "complete": True}
-        known |= {
-            "seeds": {"digits": seeds},
-            "runs": [str(c.parent.relative_to(root)) for c in root.rglob("config.json")],
-        }
-        known |= {"format": 1, "version": "0", "methods": list(gains), "folds": {"digits": FOLDS}, "select": "nll"}
-        (root / "study.json").write_text(json.dumps(known))
-        return Study.open(root)
-
-    return write
+    """See `write_study`."""
+    return functools.partial(write_study, root, make)
 
 
-def test_the_page_leads_with_the_recommendation(study, tmp_path):
-    study = study()
+@pytest.fixture(scope="module")
+def usual(making, tmp_path_factory):
+    """(study, page) as `write_study` writes it, to be read only."""
+    folder = tmp_path_factory.mktemp("usual")
+    (folder / "runs").mkdir()
+    study = write_study(folder / "runs", making(folder / "runs"))
+    return study, study.report(folder / "out")
+
+
+def test_the_page_leads_with_the_recommendation(usual):
+    study, path = usual
     assert study.recommendation.startswith("Use l2 at strength 0.01 (0.01 to 0.1 by fold)")
-    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
     assert study.recommendation.removesuffix(".") in page.partition("</ul>")[0]
     for said in ("4 seeds × 2 folds", "within each fold", "(0.01 to 0.1)", "<h1>Which method to use</h1>"):
         assert said in page
     for said in ("best test score", "came first", "normalised score, ", "larger than its own", "0.999"):
         assert said not in page
+    assert study.across.sentence not in page
+    assert 'id="across"' not in page
+    assert not (path.parent / "across.csv").exists()
 
 
-def test_the_first_screen_has_the_differences_in_one_picture(study, tmp_path):
-    study = study()
-    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
+def test_the_first_screen_has_the_differences_in_one_picture(usual):
+    study, path = usual
+    page = path.read_text(encoding="utf-8")
     first, _, rest = page.partition("<nav")
     assert 'id="figure-forest"' in first
     assert 'id="figure-cost"' in rest
@@ -78,6 +89,10 @@ def test_a_task_without_a_run_yet_is_told_and_the_others_are_shown(study, tmp_pa
     page = study.report(tmp_path / "out").read_text(encoding="utf-8")
     assert "<strong>wine</strong>: Nothing to recommend" in page
     assert "Use l2 on digits; on wine nothing is shown to help." in page
+    assert f"<p>{html.escape(study.across.sentence)}</p>" in page.replace("&#39;", "&#x27;")
+    assert "Over 2 tasks nothing can be shown: with 2 methods beside none it takes 7" in study.across.sentence
+    assert "no critical-difference picture: it takes 10 tasks, and these are 2." in page
+    assert 'id="figure-ranks"' not in page
 
 
 def test_one_seed_says_what_it_takes_and_shows_no_winner(study, tmp_path):
@@ -97,8 +112,8 @@ def test_nothing_is_recommended_for_a_higher_mean_alone(study, tmp_path):
     assert "best test score" not in page
 
 
-def test_differences_are_those_of_the_study(study, tmp_path):
-    study = study()
+def test_differences_are_those_of_the_study(usual):
+    study, path = usual
     table = tables.verdicts(study.results)
     assert table.header == ["", "metric", "l2", "dropout"]
     assert [[cell.text for cell in row[:2]] for row in table.rows] == [["digits", "nll"], ["digits", "accuracy"]]
@@ -107,9 +122,8 @@ def test_differences_are_those_of_the_study(study, tmp_path):
     assert table.rows[0][2] == tables.Cell("{} [{}, {}]\nbetter".format(*numbers), marked=True)
     assert not table.rows[0][3].marked
     assert table.rows[1][3].text == "0.000 [0.000, 0.000]\nequal"
-    page = study.report(tmp_path / "out").read_text(encoding="utf-8")
-    assert table.rows[0][2].text in page
-    kept = pd.read_csv(tmp_path / "out/differences.csv").set_index("method")
+    assert table.rows[0][2].text in path.read_text(encoding="utf-8")
+    kept = pd.read_csv(path.parent / "differences.csv").set_index("method")
     assert kept.loc["l2", "nll_difference"] == pytest.approx(row["nll_difference"])
 
 

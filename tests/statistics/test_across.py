@@ -69,6 +69,15 @@ def test_divergence_is_a_loss_and_is_said():
     assert found.profile.query("method == 'l2'")["share"].max() == 9 / 12
 
 
+def test_what_diverged_everywhere_is_worse_and_has_no_mean():
+    scores, status = made({"l2": 0.1})
+    for task, own in scores.items():
+        del own["l2"]
+        status[task]["l2"] = "diverged"
+    said = "Over 12 tasks l2 is worse than none on 12 of 12 (p = 0.00049); l2 diverged on 12, which counts as lost."
+    assert across(scores, status).sentence == said
+
+
 def test_where_none_diverged_what_did_not_has_won_and_both_are_a_tie():
     scores, status = made({"l2": 0.0, "l1": 0.0}, tasks=2)
     for method in ("none", "l1"):
