@@ -1,4 +1,4 @@
-"""The pictures of a page, in its order; one file a picture: forest, heatmap, curves, strengths, cost, …"""
+"""The pictures of a page, in its order; one file a picture: forest, heatmap, curves, strengths, cost, landscape, …"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bayesreg.report.cost import cost
 from bayesreg.report.curves import by_method, curves
 from bayesreg.report.forest import forest
 from bayesreg.report.histories import histories
+from bayesreg.report.landscape import landscape
 from bayesreg.report.panels import Drawn, Picture, drawn
 from bayesreg.report.reliability import reliability
 from bayesreg.report.strengths import strengths
@@ -46,6 +47,7 @@ def pictures(
         "seconds": curves(epochs, over="seconds"),
         "reliability": sure,
         "weights": weights(selected),
+        "landscape": landscape(results["method"]),
     }
     return _shown({name: picture for name, picture in made.items() if picture is not None}, results), unknown
 

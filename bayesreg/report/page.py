@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
-from bayesreg.report import answer, figures, heatmap, outside, paper, style, tables, words
+from bayesreg.report import answer, figures, heatmap, landscape, outside, paper, style, tables, words
 from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, left_out, load
@@ -82,6 +82,9 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         **_failed(runs, root),
         "scores": paper.beside(scores),
         "cited": paper.CITED if paper.beside(scores) != scores else None,
+        "figure_3": paper.figure_3(results["method"]),
+        "figure_4": paper.figure_4(results["metric"]),
+        "landscape": landscape.CAPTION,
         "select": by,
         "pictures": drawn,
         "unsure": unsure,

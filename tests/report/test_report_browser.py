@@ -35,6 +35,7 @@ parent.postMessage(JSON.stringify({
   errors, large, before, after: column(), least: Math.min(...sizes), cut: cut.map(svg => svg.textContent.trim()),
   beyond: document.documentElement.scrollWidth - document.documentElement.clientWidth, width: innerWidth,
   paper: getComputedStyle(document.body).backgroundColor,
+  figures: [...document.querySelectorAll("figure")].map(figure => figure.id),
   pictures: [...document.querySelectorAll(".panel svg")].map(svg => svg.getBoundingClientRect().height),
 }), "*");
 }</script></body>"""
@@ -64,6 +65,7 @@ def test_the_page_in_a_browser(reported, tmp_path, width, dark):
     assert found["cut"] == []
     assert found["least"] >= 9
     assert min(found["pictures"]) > 100
+    assert "figure-landscape" in found["figures"]
     assert found["paper"] == ("rgb(22, 22, 22)" if dark else "rgb(255, 255, 255)")
     assert found["large"]
     assert found["after"] == sorted(found["before"], reverse=True)
