@@ -30,11 +30,17 @@ class Shown(NamedTuple):
 
 
 def pictures(
-    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, select: str, table: pd.DataFrame | None
+    runs: pd.DataFrame,
+    results: pd.DataFrame,
+    selected: pd.DataFrame,
+    select: str,
+    table: pd.DataFrame | None,
+    short: bool = False,
 ) -> tuple[dict[str, Shown], list[str]]:
     """{file name without its suffix: picture}, and the tasks whose runs did not record how sure they were.
 
-    table: the differences to none of a study; None where the runs are none.
+    table: the differences to none of a study; None where the runs are none. short: without what explains a
+    comparison, where there is none.
     """
     epochs = histories(selected)
     sure, unknown = reliability(selected)
@@ -47,7 +53,7 @@ def pictures(
         "seconds": curves(epochs, over="seconds"),
         "reliability": sure,
         "weights": weights(selected),
-        "landscape": landscape(results["method"]),
+        "landscape": None if short else landscape(results["method"]),
     }
     return _shown({name: picture for name, picture in made.items() if picture is not None}, results), unknown
 

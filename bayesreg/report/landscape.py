@@ -31,16 +31,8 @@ STEP = 0.025  # between the points of the lattice whose contours are drawn
 FRAME = ((-24, 112), (-56, 32))  # of w₁ and of w₂, in steps
 FINER, NEAR, TIMES = 8, (-12, 12), 3  # the minimum is looked for on lattices from 8 STEP down to STEP/64
 BETWEEN = 3  # points of the path from one strength of the grid to the next
-HEIGHT = 233  # pixels of a panel, with axes of one unit
+HEIGHT = 233  # pixels of a panel whose axes have one scale
 LEVELS = (0.01, 0.04, 0.16, 0.64)  # nats per datum above the minimum
-CAPTION = (
-    "An illustration, not of the networks above: −log p(y, θ | x)/N by two weights, in nats per datum, of a logistic "
-    "regression with logit w₁x + w₂x² on 20 made-up examples, for which every prior here has a meaning. In colour: "
-    f"contours {', '.join(f'{level:g}' for level in LEVELS)} above the minimum, at the strongest strength of the "
-    "prior’s default grid, which stands in the title; grey: the same without a prior. The line leads from the weakest "
-    "strength of that grid to the strongest, a dot each. A density with a kink at 0 takes a weight to exactly 0; a "
-    "smooth one only makes it smaller; one whose term is not convex makes large weights smaller by less."
-)
 LEGEND = {
     "without a prior": Look(LIGHT["soft"], "", "-"),
     "maximum likelihood": Look(LIGHT["ink"], "x", ""),
@@ -92,7 +84,7 @@ def landscape(methods: Iterable[str]) -> Picture | None:
     return Picture([_group(kinds[name]) for name in statistics.ordered(kinds)], LEGEND)
 
 
-def _kinds(method: str) -> list[type[Any]]:
+def _kinds(method: str) -> list[type[Prior]]:
     """The classes of a method's priors; of one of the user's own, which no text says, none."""
     try:
         terms = Method.parse(method).terms
@@ -101,14 +93,15 @@ def _kinds(method: str) -> list[type[Any]]:
     return [term.kind for term in terms if term.is_prior] if terms else [Flat]
 
 
-def _group(kind: type[Any]) -> Group:
+def _group(kind: type[Prior]) -> Group:
     try:
         found = of(kind)
-    except ValueError as error:
-        return Group(kind.name, [Panel(partial(_refused, why=str(error)), f"Not drawn: {error}.")])
+    except (ValueError, TypeError, RuntimeError) as error:  # of a prior of the user's own, whatever it does
+        why = str(error).partition("\n")[0]
+        return Group(kind.name, [Panel(partial(_refused, why=why), f"Not drawn: {why}")])
     none = of(Flat)
     ends = f"Maximum likelihood at {_place(none.path[-1])}" + f", MAP at {_place(found.path[-1])}" * (kind is not Flat)
-    alt = f"Contours of the loss by w₁ and w₂. {ends}." + " The prior’s term is not convex." * (not found.convex)
+    alt = f"Contours of the loss by w₁ and w₂. {ends}." + " The −log of the prior is not convex." * (not found.convex)
     return Group(found.text, [Panel(partial(_draw, kind=kind, found=found, none=none), alt, height=HEIGHT, top=20)])
 
 
@@ -121,7 +114,7 @@ def _place(weights: np.ndarray) -> str:
 
 
 @cache
-def of(kind: type[Any]) -> Found:
+def of(kind: type[Prior]) -> Found:
     """The landscape of a registered prior. ValueError where it has none, as under a prior without a MAP estimate."""
     data = example()
     made = [kind.from_strength(strength, len(data.x)) for strength in path(kind)]
@@ -131,13 +124,13 @@ def of(kind: type[Any]) -> Found:
     return Found(priors.text(made[-1], len(data.x)), surface, np.array([lowest(loss) for loss in losses]), convex)
 
 
-def path(kind: type[Any]) -> list[float | None]:
-    """The strengths of a prior's default grid, weakest first, with some between them; its default one without a grid."""
+def path(kind: type[Prior]) -> list[float | None]:
+    """The strengths of a prior's grid, weakest first, with some between them; its default one where it has no grid."""
     grid = sorted(strength for strength in kind.grid if strength is not None)
     if not grid:
         return [kind.default_strength]
     steps = np.linspace(0, len(grid) - 1, BETWEEN * (len(grid) - 1) + 1)
-    return [float(np.exp(s)) for s in np.interp(steps[:-1], range(len(grid)), np.log(grid))] + grid[-1:]
+    return [*np.exp(np.interp(steps[:-1], range(len(grid)), np.log(grid))).tolist(), grid[-1]]
 
 
 def loss_of(prior: Prior, data: Example) -> Loss:
@@ -189,7 +182,7 @@ def _convex(surface: np.ndarray) -> bool:
 # --- The picture ---
 
 
-def _draw(ax: Any, kind: type[Any], found: Found, none: Found) -> None:
+def _draw(ax: Any, kind: type[Prior], found: Found, none: Found) -> None:
     style: dict[str, Any] = {"levels": LEVELS, "linestyles": "solid"}
     axes = [STEP * _steps(*bounds) for bounds in FRAME]
     colour = seen(kind.look.colour, LIGHT)

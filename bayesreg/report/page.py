@@ -71,7 +71,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
     table = None if said is None else said.table
     results, selected = against(statistics.results(runs, by), rivals), statistics.select(runs, by)
     needed = answer.needed(results)
-    drawn, unsure = figures.pictures(runs, results, selected, by, None if needed else table)
+    drawn, unsure = figures.pictures(runs, results, selected, by, None if needed else table, short=bool(needed))
     scores = _scores(results, heatmap.tints(results, selected, table))
     again = commands(selected, by)
     context = {
@@ -84,7 +84,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         "cited": paper.CITED if paper.beside(scores) != scores else None,
         "figure_3": paper.figure_3(results["method"]),
         "figure_4": paper.figure_4(results["metric"]),
-        "landscape": landscape.CAPTION,
+        "levels": landscape.LEVELS,
         "select": by,
         "pictures": drawn,
         "unsure": unsure,

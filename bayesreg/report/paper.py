@@ -24,8 +24,8 @@ def figure_3(methods: Iterable[str]) -> str | None:
     if len(ours) < 2:
         return None
     return (
-        f"The paper ({CITED}, figure 3) sets ARD under MAP beside ARD under mean field and sparse variational dropout; "
-        f"of these, {' and '.join(ours)} are here, at the means of their weights. Its numbers are not stated here."
+        f"The paper ({CITED}, figure 3) sets ARD under MAP beside ARD under mean field and sparse variational dropout. "
+        f"Of these, {' and '.join(ours)} are in the histograms above. Its numbers are not stated here."
     )
 
 
@@ -34,6 +34,7 @@ def figure_4(metrics: Iterable[str]) -> str | None:
     if "macro_f1" not in set(metrics):
         return None
     return (
-        "Macro F1 is the mean of F1 over the classes, in which a rare class counts as much as a frequent one. The paper "
-        f"({CITED}, figure 4) shows it by prior on CIFAR-100 with unequal classes; its numbers are not stated here."
+        "Macro F1 is the mean of F1 over the classes, in which a rare class counts as much as a frequent one. "
+        f"The paper ({CITED}, figure 4) shows it by prior on CIFAR-100 with unequal classes. "
+        "Its numbers are not stated here."
     )

@@ -89,6 +89,16 @@ def test_the_path_leads_from_near_the_maximum_of_likelihood_along_the_grid():
     assert np.all(np.diff(np.linalg.norm(path, axis=1)) < 0)  # it shrinks
 
 
+def test_latents_without_a_closed_form_are_refused_in_words():
+    class Open(br.ARD):
+        @property
+        def latents(self):
+            return tuple(latent._replace(profile=None) for latent in super().latents)
+
+    with pytest.raises(ValueError, match=r"the maximum of precision\.weights given the weights has no closed form"):
+        landscape.loss_of(Open(), landscape.example())
+
+
 # --- The picture ---
 
 
@@ -99,10 +109,10 @@ def test_every_registered_prior_has_a_panel_at_its_strongest():
     for name, kind in PRIORS.items():
         numbers = [strength for strength in kind.grid if strength is not None]
         assert titles[name] == (f"{name}:{max(numbers):g}" if numbers else name)
-    assert "l1:0.1: Contours of the loss by w₁ and w₂. Maximum likelihood at (1.89, −0.48), MAP at (0.88, 0)." in picture.alt
+    assert "w₁ and w₂. Maximum likelihood at (1.89, −0.48), MAP at (0.88, 0)." in picture.groups[1].panels[0].alt
 
 
-def test_a_prior_of_the_users_own_has_a_panel_and_one_without_map_says_why(monkeypatch):
+def test_a_prior_of_the_users_own_has_a_panel_or_says_why_not(monkeypatch):
     class Wide(br.L2):
         name, grid = "wide", (None,)
         default_strength = 0.01
@@ -113,13 +123,20 @@ def test_a_prior_of_the_users_own_has_a_panel_and_one_without_map_says_why(monke
         def check_map(self):
             raise ValueError("it has no MAP estimate")
 
-    monkeypatch.setitem(PRIORS, "wide", Wide)
-    monkeypatch.setitem(PRIORS, "mapless", Mapless)
-    wide, mapless = sorted(landscape.landscape(["wide", "mapless"]).groups, reverse=True)
-    assert wide.title == "wide:0.01"
-    assert (mapless.title, mapless.panels[0].alt) == ("mapless", "Not drawn: it has no MAP estimate.")
+    class Undecided(br.Entropic):
+        name = "undecided"
+
+        def log_factor(self, batch):
+            raise RuntimeError("this depends on the values\nof a tensor")
+
+    for own in (Wide, Mapless, Undecided):
+        monkeypatch.setitem(PRIORS, own.name, own)
+    groups = {group.title: group for group in landscape.landscape(["wide", "mapless", "undecided"]).groups}
+    assert groups.keys() == {"wide:0.01", "mapless", "undecided"}
+    assert groups["mapless"].panels[0].alt == "Not drawn: it has no MAP estimate"
+    assert groups["undecided"].panels[0].alt == "Not drawn: this depends on the values"
     axes = Figure().add_subplot()
-    mapless.panels[0].draw(axes)
+    groups["mapless"].panels[0].draw(axes)
     assert [text.get_text() for text in axes.texts] == ["it has no MAP estimate"]
 
 
