@@ -37,6 +37,7 @@ parent.postMessage(JSON.stringify({
   paper: getComputedStyle(document.body).backgroundColor,
   headings: [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(heading => Number(heading.tagName[1])),
   unnamed: [...document.querySelectorAll(".panel, .legend li, .wide")].filter(node => !node.ariaLabel).length,
+  figures: [...document.querySelectorAll("figure")].map(figure => figure.id),
   pictures: [...document.querySelectorAll(".panel svg")].map(svg => svg.getBoundingClientRect().height),
 }), "*");
 }</script></body>"""

@@ -1,4 +1,4 @@
-"""The pictures of a page, in its order; one file a picture: forest, heatmap, curves, strengths, cost, …"""
+"""The pictures of a page, in its order; one file a picture: forest, heatmap, curves, strengths, cost, landscape, …"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bayesreg.report.curves import by_method, curves
 from bayesreg.report.forest import forest
 from bayesreg.report.histories import histories
 from bayesreg.report.improvement import improvement
+from bayesreg.report.landscape import landscape
 from bayesreg.report.panels import Drawn, Picture, drawn
 from bayesreg.report.profile import profile
 from bayesreg.report.ranks import ranks
@@ -39,11 +40,13 @@ def pictures(
     variables: Mapping[str, str],
     table: pd.DataFrame | None,
     across: statistics.Across | None = None,
+    short: bool = False,
 ) -> tuple[dict[str, Shown], list[str]]:
     """{file name without its suffix: picture}, and the tasks whose runs did not record how sure they were.
 
     variables: the colours on light paper, by name. table: the differences to none of a study; None where the runs are
-    none. across: what holds over its tasks, where it has several.
+    none. across: what holds over its tasks, where it has several. short: without what explains a comparison, where
+    there is none.
     """
     epochs = histories(selected)
     sure, unknown = reliability(selected)
@@ -59,6 +62,7 @@ def pictures(
         "seconds": curves(epochs, over="seconds"),
         "reliability": sure,
         "weights": weights(selected),
+        "landscape": None if short else landscape(results["method"]),
     }
     return shown(made, variables), unknown
 

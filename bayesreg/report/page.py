@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
-from bayesreg.report import across, answer, figures, heatmap, outside, paper, style, tables, words
+from bayesreg.report import across, answer, figures, heatmap, landscape, outside, paper, style, tables, words
 from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, left_out, load
@@ -73,8 +73,8 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
     needed = answer.needed(results)
     methods = [*results["method"], *(() if table is None else table["method"])]
     light, dark = style.variables(methods)
-    together = across.told(None if said is None else said.across)
-    drawn, unsure = figures.pictures(runs, results, selected, by, light, None if needed else table, together)
+    together, alone = across.told(None if said is None else said.across), None if needed else table
+    drawn, unsure = figures.pictures(runs, results, selected, by, light, alone, together, short=bool(needed))
     scores = _scores(results, heatmap.tints(results, selected, table))
     again = commands(selected, by)
     context = {
@@ -88,6 +88,9 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         **_failed(runs, root),
         "scores": paper.beside(scores),
         "cited": paper.CITED if paper.beside(scores) != scores else None,
+        "figure_3": paper.figure_3(results["method"]),
+        "figure_4": paper.figure_4(results["metric"]),
+        "levels": landscape.LEVELS,
         "select": by,
         "pictures": drawn,
         "unsure": unsure,

@@ -78,6 +78,14 @@ def _look(method: str) -> Look:
         return Technique.look
 
 
+def _colours(method: str) -> list[str]:
+    """Of a method, and of each of its terms, as the prior in a sum."""
+    try:
+        return [_look(method).colour, *(term.kind.look.colour for term in Method.parse(method).terms)]
+    except ValueError:
+        return [_look(method).colour]
+
+
 def seen(colour: str | tuple, theme: Mapping[str, str]) -> str:
     """The colour, brought as near to the ink as it must be to stand out from the paper; black is the ink itself."""
     if to_hex(colour) == "#000000":
@@ -93,7 +101,7 @@ def mix(one: str | tuple, other: str | tuple, share: float) -> str:
 
 def colours(methods: Iterable[str]) -> dict[str, str]:
     """{colour as it is drawn: the same on dark paper} of the methods and of tasks."""
-    every = [*(_look(method).colour for method in methods), *TASKS]
+    every = [*(colour for method in methods for colour in _colours(method)), *TASKS]
     own = {seen(colour, LIGHT): seen(colour, DARK) for colour in every}
     return {light: dark for light, dark in own.items() if light not in LIGHT.values()}
 

@@ -288,9 +288,9 @@ def test_the_bins_give_the_ece():
 def test_weights_are_those_of_the_posterior_without_biases(tmp_path):
     import bayesreg as br
 
-    for guide in ("delta", "normal"):
+    for prior, guide in ((br.L2(), "delta"), (br.ARD(), "normal")):
         net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(), torch.nn.Linear(8, 3))
-        model = br.Model(net, br.L2(), br.Categorical(), size=32)
+        model = br.Model(net, prior, br.Categorical(), size=32)
         posterior = br.fit(model, br.Dataset(torch.randn(32, 4), torch.arange(32) % 3), guide=guide, epochs=1)
         posterior.save(tmp_path / "posterior.pt")
         found = weights.of_posterior(weights.load_tensors(tmp_path / "posterior.pt", "posterior"))

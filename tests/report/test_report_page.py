@@ -81,15 +81,15 @@ def test_page_is_whole_and_needs_nothing_else(reported, reader):
 def test_every_picture_is_there_with_words_and_as_files(reported, reader):
     output = reported[2].parent
     shown = [attrs["id"].removeprefix("figure-") for attrs in reader.all("figure")]
-    assert shown == ["curves", "methods", "strengths", "seconds"]
+    assert shown == ["curves", "methods", "strengths", "seconds", "landscape"]
     for name in [*shown, "scores"]:
         assert (output / f"{name}.svg").read_bytes().startswith(b"<?xml")
         assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     panels = [attrs for _, attrs in reader.elements if attrs.get("class") == "panel"]
-    assert len(panels) == 2 + 2 + 2 + 2  # two tasks, and two methods beside none
+    assert len(panels) == 2 + 2 + 2 + 2 + 3  # two tasks, two methods beside none, and three priors
     assert all(panel["role"] == "img" and len(panel["aria-label"]) > 40 for panel in panels)
     drawings = reader.all("svg")
-    assert len(drawings) == len(panels) + sum(len(legend) for legend in (("none", "l2", "smoothness"),) * 3) + 2
+    assert len(drawings) == len(panels) + sum(len(legend) for legend in (("none", "l2", "smoothness"),) * 4) + 2
     assert all(drawing["aria-hidden"] == "true" for drawing in drawings)
 
 
@@ -237,6 +237,7 @@ def test_where_nothing_can_be_compared_the_page_says_what_it_takes(make, root, o
     assert needed in reader.text
     assert not {"differences"} & {attrs["id"] for attrs in reader.all("section")}
     assert "Kretsinger" not in reader.text
+    assert "figure-landscape" not in {attrs.get("id") for attrs in reader.all("figure")}
 
 
 def test_how_sure_predictions_were_is_drawn_where_it_is_recorded(make, root, output):
