@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 compare: $(READY)
 	$(BIN)/python -m experiments.compare
 
-# What is committed in reports/: make reports NAME=tasks makes another than reports/compare
+# What is committed in reports/: says what is older than the code and makes it again, hours of it; NAME=tasks only that
 reports: $(READY)
 	$(BIN)/python -m experiments.reports $(NAME)
 

@@ -108,8 +108,8 @@ def page(asked: Options, long: dict[str, float], short: dict[str, float]) -> str
     table = "".join(f"| {what} | {found} | {most} | {MET[met]} |\n" for what, found, most, met in rows)
     about = "".join(f"- {name}: {value}\n" for name, value in machine.describe(torch.device("cpu")).items())
     answer = (
-        f"**Beside the runs themselves it takes {short['overhead'] * 1e3:.0f} ms a short run, and {long['share']:.2%} of "
-        f"a grid of runs of {LONG:g} s.**"
+        f"**Beside the runs themselves it takes {short['overhead'] * 1e3:.0f} ms a short run, and {long['share']:.2%} "
+        f"of a grid of runs of {LONG:g} s.**"
     )
     return (
         f"# What the {asked.engine} engine costs\n\n{answer}\n\n`python -m benchmarks.engine {command}`\n\n"

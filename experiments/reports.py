@@ -13,14 +13,29 @@ import tyro
 
 from bayesreg.cli.command import Verbosity, command, read, refused
 from bayesreg.cli.compare import Compare, run
+from experiments.compare import PRIORS
 
 CIFAR = "--width 16 --augment --train-size 10000 --epochs 10"
 TASKS = ["housing", "synthetic", "mnist", "flowers", "imdb", "beijing", "beijing --net transformer"]
 TASKS += [f"cifar {CIFAR}", f"cifar --dataset cifar100 --imbalance 10 {CIFAR}"]
 
+REPORTS = Path(__file__).parents[1] / "reports"
+TECHNIQUES = ["dropout", "early_stopping", "label_smoothing", "adamw"]
+IMBALANCED = "cifar --dataset cifar100 --imbalance 10 --metric macro_f1"
+IMBALANCED += " --train-size 10000 --width 8 --epochs 10 --batch-size 64 --lr 5e-3"
+PAPER = Compare(tasks=[str(REPORTS / "paper/tasks.py")], methods=PRIORS, seeds=5, folds=1, threads=1)
+
 COMPARISONS = {
     "compare": Compare(),
     "tasks": Compare(tasks=TASKS, methods=["none"], seeds=1, folds=1, threads=1),
+    "paper": PAPER,
+    "imbalance": replace(PAPER, tasks=[IMBALANCED], select="macro_f1"),
+    "tables": Compare(
+        tasks=[str(REPORTS / "tables/tasks.py")],
+        methods=[*PRIORS, "elastic_net", *TECHNIQUES, "l2@normal", "ard@normal"],
+        seeds=8,
+        threads=1,
+    ),
 }
 MEASUREMENTS = {"performance": "benchmarks.step_time", "smoothness": "benchmarks.smoothness"}  # on a quiet machine
 MEASUREMENTS |= {"engine": "benchmarks.engine", "statistics": "benchmarks.statistics"}
@@ -40,21 +55,38 @@ def made(compare: Compare) -> dict[str, Any]:
 
 def stale(name: str, folder: Path) -> list[str]:
     """In what the report in a folder is older than the code; nothing where it is not."""
-    now = json.loads(json.dumps(made(COMPARISONS[name])))
     try:
         then = json.loads((folder / MADE).read_text())
     except (FileNotFoundError, ValueError):
         return [f"it has no {MADE} that can be read"]
+    now = json.loads(json.dumps(made(COMPARISONS[name])))
     return [part for part in now if then.get(part) != now[part]]
+
+
+def older(output: Path) -> list[str]:
+    """Which reports are older than the code, or were never made; says why, and which cannot be judged here."""
+    found = []
+    for name in COMPARISONS:
+        try:
+            parts = stale(name, output / name)
+        except FileNotFoundError as error:
+            print(f"{output / name}: whether it is older than the code cannot be said without its data: {error}")
+            continue
+        if parts:
+            found.append(name)
+            print(f"{output / name} is older than the code ({', '.join(parts)}): make reports NAME={name}")
+    return found
 
 
 @dataclass(frozen=True)
 class Reports(Verbosity):
-    """Make the committed reports again, from runs of their own. An interrupted one goes on where it was."""
+    """Say which of the committed reports are older than the code, and make these again, from runs of their own, or
+    those that are named. What was interrupted goes on where it was."""
 
-    names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: ["compare"])
-    """Which: compare, tasks (40 minutes, with the published data), and on a quiet machine engine, statistics (minutes),
-    performance, smoothness (hours; their pages again from the tables that are there: python -m benchmarks.pages)."""
+    names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=list)
+    """Which: compare (6 minutes on two cores); with the published data tasks (40 minutes), paper (5 hours), imbalance
+    (2 hours) and tables (3 hours); and on a quiet machine engine, statistics (minutes), performance, smoothness
+    (hours; their pages alone: python -m benchmarks.pages). None: every comparison, the first five, that is older than the code."""
     check: bool = False
     """Only say which are older than the code; exit status 1 where one is."""
     output: Path = Path("reports")
@@ -81,14 +113,15 @@ def make(name: str, output: Path, runs: Path) -> int:
 
 @command
 def main() -> None:
-    """Make what is asked for, then say what is older than the code."""
+    """Say what is older than the code, make it or what is asked for, and say what still is."""
     asked = read(Reports, "python -m experiments.reports")
     with refused((ValueError,)):
-        status = 0 if asked.check else max([make(name, asked.output, asked.runs) for name in asked.names])
-    old = {name: parts for name in COMPARISONS if (parts := stale(name, asked.output / name))}
-    for name, parts in old.items():
-        print(f"{asked.output / name} is older than the code ({', '.join(parts)}): make reports NAME={name}")
-    sys.exit(1 if asked.check and old else status)
+        old = older(asked.output)
+        if asked.check:
+            sys.exit(1 if old else 0)
+        status = max([make(name, asked.output, asked.runs) for name in asked.names or old], default=0)
+    older(asked.output)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

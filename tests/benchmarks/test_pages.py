@@ -140,7 +140,8 @@ def test_the_answer_about_smoothness_is_that_of_its_tables():
     ]
     fits += [("digits", 1.0, 0, what, 2.0, 1.0) for what in ("default", "exact")]
     table = pd.DataFrame(fits, columns=["dataset", "strength", "seed", "setting", "nll", "d"])
-    spread = "Its estimate of the curvature, over 8 steps, has a standard deviation of 2 % (mlp) to 150 % (lstm) of the mean."
+    spread = "Its estimate of the curvature, over 8 steps, has a standard deviation of 2 % (mlp) to 150 % (lstm) of the"
+    spread += " mean."
     assert smoothness.exactness(costs(), table) == (
         f"{spread} Fits end within 0.100 nats of the exact prior’s validation NLL, furthest on digits at strength 0.1, "
         "where d comes out 50 % lower."
