@@ -86,7 +86,8 @@ class Reports(Verbosity):
     names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=list)
     """Which: compare (6 minutes on two cores); with the published data tasks (40 minutes), paper (5 hours), imbalance
     (2 hours) and tables (3 hours); and on a quiet machine engine, statistics (minutes), performance, smoothness
-    (hours; their pages alone: python -m benchmarks.pages). None: every comparison, the first five, that is older than the code."""
+    (hours; their pages alone: python -m benchmarks.pages). None: every comparison, the first five, that is older than
+    the code."""
     check: bool = False
     """Only say which are older than the code; exit status 1 where one is."""
     output: Path = Path("reports")
