@@ -40,10 +40,17 @@ class Objective(nn.Module):
     For a Delta guide log q is 0 and this is the negative log joint per datum, the MAP objective. Latents z of each
     example are drawn too, from q(z | x, θ); their terms are scaled by N/B as the likelihood is. The same numbers as
     Pyro's `Trace_ELBO`, divided by N.
+
+    warms_up: `kl_weight`, a tensor that is written to, weights all terms but the likelihood's in the gradient; the
+    terms themselves are those of the ELBO, whatever it is.
     """
 
-    def __init__(self, model: Model, guide: AutoGuide) -> None:
+    kl_weight: Tensor
+
+    def __init__(self, model: Model, guide: AutoGuide, warms_up: bool = False) -> None:
         super().__init__()
+        if warms_up:
+            self.register_buffer("kl_weight", next(guide.parameters()).detach().new_ones(()))
         self.model = model
         self.guide = guide
         self.step: int | None = None  # of training, at which the terms of the prior take turns; None: all in full
@@ -72,6 +79,10 @@ class Objective(nn.Module):
         if densities:
             terms["guide"] = -sum(densities)
         return {name: term * (-1 / self.model.size) for name, term in terms.items()}
+
+    def loss(self, terms: Tensor, kl_weight: Tensor | None) -> Tensor:
+        """What is minimised, of the terms [T]: their sum, −ELBO / N, but for the weight."""
+        return terms.sum() if kl_weight is None else terms[0] + kl_weight * terms[1:].sum()
 
 
 def _global(guide: poutine.Trace) -> list[Tensor]:
@@ -157,7 +168,8 @@ class Gradient:
             terms = functional_call(self.objective, named | theta, (x, y))
         self.names = list(terms)
         stacked = torch.stack(list(terms.values()))
-        return [stacked.detach(), *torch.autograd.grad(stacked.sum(), list(theta.values()))]
+        loss = self.objective.loss(stacked, named.get("kl_weight"))
+        return [stacked.detach(), *torch.autograd.grad(loss, list(theta.values()))]
 
     def prepare(self, x: X, y: Tensor, compile: bool = False) -> str:
         """Capture the graph for batches shaped like x and y, and compile it where asked; says what came of it.

@@ -14,6 +14,9 @@ from torch import nn
 import bayesreg as br
 from bayesreg import memory
 from bayesreg.guides import Guide, Normal, Own, as_guide
+from bayesreg.guides.base import local_parameters
+from bayesreg.objective import Gradient, Objective
+from bayesreg.step import Step
 from bayesreg.testing import TARGETS, TINY_NETS, check
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
@@ -230,3 +233,71 @@ def test_a_class_of_ones_own_is_a_guide_with_hooks(monkeypatch):
         assert torch.equal(ours.parameters()["weight"], theirs.parameters()["weight"])
         assert torch.equal(ours.predict(train.x).mean, 2 * theirs.predict(train.x).mean)
     assert posterior.seen == N
+
+
+# --- The KL warm-up ---
+
+
+def stepped(warm_up, steps=8, captured=False):
+    """A step of the normal guide, and each term's own gradient for the draw of every seed, by plain autograd."""
+    torch.manual_seed(0)
+    built = br.Model(br.nets.mlp(2, 1, hidden=3).double(), "ard", br.Gaussian(), size=N)
+    step = Step(built, br.guides.normal(built), lr=0.01, steps=steps, warm_up=warm_up)
+    x, y = data().x[:8], data().y[:8]
+    if captured:
+        assert step.prepare(x, y, 1000, 1.0, "never").startswith("captured")
+    return step, x, y
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_the_weight_of_the_kl_term_rises_and_the_terms_are_those_of_the_elbo(captured, monkeypatch):
+    """8 steps, half of them warm-up: 0, ¼, ½, ¾, then 1; the gradient is Σ of those of the terms, so weighted."""
+    step, x, y = stepped(0.5, captured=captured)
+    called, found = step.gradient.__call__, []
+    monkeypatch.setattr(Gradient, "__call__", lambda self, *batch: found.append(called(*batch)) or found[-1])
+    for number in range(8):
+        weight = [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0][number]
+        assert step.kl_weight(number) == weight
+        torch.manual_seed(number)
+        with local_parameters():
+            terms = list(Objective(step.model, step.gradient.objective.guide)(x, y).values())
+        parameters = [p for _, p in step.gradient.objective.guide.named_parameters()]
+        loss = terms[0] + weight * sum(terms[1:])
+        slopes = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        torch.manual_seed(number)
+        reported = step(x, y)
+        torch.testing.assert_close(reported, torch.stack(terms).detach(), rtol=1e-10, atol=1e-12)
+        for mine, theirs in zip(found[-1][1:], slopes, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_convergence_is_judged_by_the_elbo_alone():
+    """From the midst of a warm-up, the gradient and the losses are those of a fit without one."""
+    (one, x, y), (other, _, _) = stepped(0.5), stepped(0.0)
+    for _ in range(2):
+        torch.manual_seed(0)
+        one(x, y)
+    other.put(one.clone())
+    for measure in ("mean_gradient", "losses"):
+        found = []
+        for step in (one, other):
+            torch.manual_seed(1)
+            found.append(getattr(step, measure)([(x, y)]))
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_the_history_says_the_weight_and_the_elbo():
+    """Its loss is the sum of its terms in every epoch; the second half of training has the weight 1."""
+    posterior = br.fit(model(), data(), guide="normal", epochs=8, batch_size=20, **QUIET)
+    history = posterior.history
+    assert history["kl_weight"].tolist() == [1 / 16, 5 / 16, 9 / 16, 13 / 16, 1, 1, 1, 1]
+    terms = history[[name for name in history if name.startswith("loss_")]]
+    assert terms.sum(axis=1).to_numpy() == pytest.approx(history["loss"].to_numpy(), rel=1e-12)
+    assert "kl_weight" not in br.fit(model(), data(), epochs=1, **QUIET).history
+    assert "kl_weight" not in br.fit(model(), data(), guide=Normal(warm_up=0.0), epochs=1, **QUIET).history
+
+
+def test_a_checkpoint_of_another_warm_up_is_of_another_fit():
+    assert Normal().record() != Normal(warm_up=0.25).record()
+    with pytest.raises(ValueError, match=r"Normal\(warm_up=0.75\): a share of training from 0 to 0.5"):
+        Normal(warm_up=0.75)

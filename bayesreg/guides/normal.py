@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,8 @@ from pyro.infer.autoguide import AutoNormal
 from bayesreg.guides.base import Guide, positive
 from bayesreg.guides.start import Local, at_own_weights
 from bayesreg.model import Model
+
+MOST = 0.5  # the rest of training is on the true ELBO
 
 
 class LocalNormal(Local, AutoNormal):
@@ -31,9 +34,12 @@ class Normal(Guide):
     line: ClassVar[Any] = (0, (1, 1.5))
 
     init_scale: float = 0.01
+    warm_up: float = 0.5
 
     def __post_init__(self) -> None:
         positive(self, "init_scale")
+        if isinstance(self.warm_up, bool) or not isinstance(self.warm_up, Real) or not 0 <= float(self.warm_up) <= MOST:
+            raise ValueError(f"Normal(warm_up={self.warm_up!r}): a share of training from 0 to {MOST}")
 
     def create(self, model: Model) -> AutoNormal:
         guide = at_own_weights(LocalNormal if model.local else AutoNormal, model, init_scale=float(self.init_scale))
