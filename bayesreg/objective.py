@@ -80,9 +80,11 @@ class Objective(nn.Module):
             terms["guide"] = -sum(densities)
         return {name: term * (-1 / self.model.size) for name, term in terms.items()}
 
-    def loss(self, terms: Tensor, kl_weight: Tensor | None) -> Tensor:
-        """What is minimised, of the terms [T]: their sum, −ELBO / N, but for the weight."""
-        return terms.sum() if kl_weight is None else terms[0] + kl_weight * terms[1:].sum()
+
+def _weighted(terms: dict[str, Tensor], kl_weight: Tensor) -> Tensor:
+    """−ELBO / N but for the weight of the KL term: of all terms but the likelihood."""
+    likelihood, *others = terms.values()
+    return likelihood + kl_weight * sum(others)
 
 
 def _global(guide: poutine.Trace) -> list[Tensor]:
@@ -168,7 +170,7 @@ class Gradient:
             terms = functional_call(self.objective, named | theta, (x, y))
         self.names = list(terms)
         stacked = torch.stack(list(terms.values()))
-        loss = self.objective.loss(stacked, named.get("kl_weight"))
+        loss = stacked.sum() if (weight := named.get("kl_weight")) is None else _weighted(terms, weight)
         return [stacked.detach(), *torch.autograd.grad(loss, list(theta.values()))]
 
     def prepare(self, x: X, y: Tensor, compile: bool = False) -> str:
@@ -236,7 +238,7 @@ class Gradient:
         state = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
         inputs = [*self.objective.parameters(), *self.objective.buffers()]
         with suppress(Exception), self._numbers().as_inputs():
-            function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state))
+            function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state, [*self.buffers]))
             return identity(function, inputs, unheeded=(model.start, model.units))  # where inference starts
         return None
 

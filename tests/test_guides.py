@@ -12,9 +12,9 @@ from pyro.nn import PyroModule, PyroParam
 from torch import nn
 
 import bayesreg as br
-from bayesreg import memory
+from bayesreg import memory, schedule
 from bayesreg.guides import Guide, Normal, Own, as_guide
-from bayesreg.guides.base import local_parameters
+from bayesreg.guides.start import local_parameters
 from bayesreg.objective import Gradient, Objective
 from bayesreg.step import Step
 from bayesreg.testing import TARGETS, TINY_NETS, check
@@ -252,6 +252,7 @@ def stepped(warm_up, steps=8, captured=False):
 @pytest.mark.parametrize("captured", [False, True])
 def test_the_weight_of_the_kl_term_rises_and_the_terms_are_those_of_the_elbo(captured, monkeypatch):
     """8 steps, half of them warm-up: 0, ¼, ½, ¾, then 1; the gradient is Σ of those of the terms, so weighted."""
+    stepped(0.0, captured=captured)  # its graph is not taken for the other's
     step, x, y = stepped(0.5, captured=captured)
     called, found = step.gradient.__call__, []
     monkeypatch.setattr(Gradient, "__call__", lambda self, *batch: found.append(called(*batch)) or found[-1])
@@ -301,3 +302,51 @@ def test_a_checkpoint_of_another_warm_up_is_of_another_fit():
     assert Normal().record() != Normal(warm_up=0.25).record()
     with pytest.raises(ValueError, match=r"Normal\(warm_up=0.75\): a share of training from 0 to 0.5"):
         Normal(warm_up=0.75)
+
+
+# --- BatchNorm ---
+
+
+class Normed(nn.Module):
+    """BatchNorm after a layer whose outputs have a known distribution under q; a second one that stays frozen."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, momentum=0.1)
+        self.frozen, self.last = nn.BatchNorm1d(1), nn.Linear(1, 1)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    def forward(self, x):
+        return self.last(self.frozen(self.norm(self.first(x))))
+
+
+def test_the_statistics_of_batch_norm_are_those_of_the_posterior():
+    """w ~ Normal(m, s) and x of variance v: the mean variance of w x over draws is (m² + s²) v, by E[w²]."""
+    x = torch.randn(1600, 1, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    built = br.Model(Normed(), br.L2(scale=0.5), br.Gaussian(scale=1.0), size=1600)
+    posterior = br.fit(built, (x, torch.zeros(1600)), guide=Normal(init_scale=2.0), epochs=1, lr=1e-9, **QUIET)
+    net = posterior.model.net
+    mean = built.net.first.weight.item()
+    draws, number = (mean**2 + 4) * x.var().item(), 1600 / 100  # batches, each with a draw
+    assert net.norm.num_batches_tracked == 1600 // schedule.batch_size(1600)
+    assert net.norm.running_var.item() == pytest.approx(draws, abs=4 * 4 * 2**0.5 / number**0.5)
+    assert (net.norm.momentum, net.frozen.num_batches_tracked.item()) == (0.1, 0)
+    point = br.fit(built, (x, torch.zeros(1600)), epochs=2, batch_size=400, **QUIET).model.net
+    assert point.norm.num_batches_tracked == 8  # as training has made them
+
+
+def test_statistics_of_batch_norm_by_hand():
+    """With draws that hardly differ: the plain means over the batches of that order."""
+    x = torch.randn(70, 1, generator=torch.Generator().manual_seed(0)).sort(0).values
+    torch.manual_seed(0)
+    built = br.Model(Normed(), br.L2(scale=0.5), br.Gaussian(scale=1.0), size=70)
+    posterior = br.fit(built, (x, torch.zeros(70)), guide=Normal(init_scale=1e-9), epochs=1, lr=1e-9, **QUIET)
+    order = torch.randperm(70, generator=torch.Generator().manual_seed(0))
+    f = built.net.first.weight.item() * x[order[:64]].reshape(2, 32)  # the rest makes no full batch
+    assert posterior.model.net.norm.running_mean.item() == pytest.approx(f.mean().item(), rel=1e-4, abs=1e-6)
+    assert posterior.model.net.norm.running_var.item() == pytest.approx(f.var(1).mean().item(), rel=1e-4)

@@ -14,8 +14,8 @@ from torch import nn
 
 from bayesreg.device import random_state_kept
 from bayesreg.files import sha256_of
-from bayesreg.guides.base import Guide, local_parameters
-from bayesreg.guides.start import at_own_weights
+from bayesreg.guides.base import Guide
+from bayesreg.guides.start import at_own_weights, local_parameters
 from bayesreg.model import Model, Parameters
 
 CENTRE = 100  # draws, of a guide that knows no median
