@@ -164,7 +164,7 @@ def _fit(
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
         q = guide.create(model)
-        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update), seed, augment)
+        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(kept)  # Adam's moments are the last to take memory
         posterior = Posterior(model, run.guide, guide, run.history)
@@ -250,7 +250,9 @@ class _Run:
         means = dict(zip(self.step.names, every.double().mean(0).tolist(), strict=True))
         moving = {"nll": means["likelihood"], "penalty": self.step.penalty(means)}  # no constants of densities
         terms_of_loss = {f"loss_{name}": value for name, value in means.items()}
-        return {"seconds": seconds, "loss": sum(means.values()), **moving, **terms_of_loss}
+        weights = [self.step.kl_weight(self.step.done - back) for back in range(len(terms), 0, -1)]
+        weight = {"kl_weight": sum(weights) / len(weights)} if self.step.warm_up else {}
+        return {"seconds": seconds, "loss": sum(means.values()), **moving, **terms_of_loss, **weight}
 
     def best_epoch(self, row: dict[str, float]) -> int:
         """The epoch with the least NLL on validation as yet, whose parameters and buffers are kept aside."""

@@ -41,10 +41,17 @@ class Objective(nn.Module):
     For a Delta guide log q is 0 and this is the negative log joint per datum, the MAP objective. Latents z of each
     example are drawn too, from q(z | x, θ); their terms are scaled by N/B as the likelihood is. The same numbers as
     Pyro's `Trace_ELBO`, divided by N.
+
+    warms_up: `kl_weight`, a tensor that is written to, weights all terms but the likelihood's in the gradient; the
+    terms themselves are those of the ELBO, whatever it is.
     """
 
-    def __init__(self, model: Model, guide: AutoGuide) -> None:
+    kl_weight: Tensor
+
+    def __init__(self, model: Model, guide: AutoGuide, warms_up: bool = False) -> None:
         super().__init__()
+        if warms_up:
+            self.register_buffer("kl_weight", next(guide.parameters()).detach().new_ones(()))
         self.model = model
         self.guide = guide
         self.step: int | None = None  # of training, at which the terms of the prior take turns; None: all in full
@@ -73,6 +80,12 @@ class Objective(nn.Module):
         if densities:
             terms["guide"] = -sum(densities)
         return {name: term * (-1 / self.model.size) for name, term in terms.items()}
+
+
+def _weighted(terms: dict[str, Tensor], kl_weight: Tensor) -> Tensor:
+    """−ELBO / N but for the weight of the KL term: of all terms but the likelihood."""
+    likelihood, *others = terms.values()
+    return likelihood + kl_weight * sum(others)
 
 
 def _global(guide: poutine.Trace) -> list[Tensor]:
@@ -158,7 +171,8 @@ class Gradient:
             terms = functional_call(self.objective, named | theta, (x, y))
         self.names = list(terms)
         stacked = torch.stack(list(terms.values()))
-        return [stacked.detach(), *torch.autograd.grad(stacked.sum(), list(theta.values()))]
+        loss = stacked.sum() if (weight := named.get("kl_weight")) is None else _weighted(terms, weight)
+        return [stacked.detach(), *torch.autograd.grad(loss, list(theta.values()))]
 
     def prepare(self, x: X, y: Tensor, compile: bool = False) -> str:
         """Capture the graph for batches shaped like x and y, and compile it where asked; says what came of it.
@@ -225,7 +239,7 @@ class Gradient:
         state = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
         inputs = [*self.objective.parameters(), *self.objective.buffers()]
         with suppress(Exception), self._numbers().as_inputs():
-            function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state))
+            function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state, [*self.buffers]))
             return identity(function, inputs, unheeded=(model.start, model.units))  # where inference starts
         return None
 

@@ -22,7 +22,7 @@ from bayesreg.convergence import Convergence
 from bayesreg.datasets import as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
 from bayesreg.files import Unusable, load_tensors, save_tensors
-from bayesreg.guides.base import local_parameters
+from bayesreg.guides.start import local_parameters
 from bayesreg.likelihoods import LIKELIHOODS, Likelihood
 from bayesreg.metrics import Judged, surprisals
 from bayesreg.model import Model, Parameters

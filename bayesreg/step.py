@@ -35,7 +35,8 @@ class Step:
     Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
     from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by name of a parameter of
     the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update:
-    what is done to the weights beside it.
+    what is done to the weights beside it. warm_up: the share of the steps in which the weight of the KL term in the
+    gradient, of all terms but the likelihood's, rises linearly from 0 to 1; the terms are those of the ELBO throughout.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Step:
         steps: int,
         rates: Mapping[str, Tensor] | None = None,
         update: Update | None = None,
+        warm_up: float = 0.0,
     ) -> None:
-        self.model, self.gradient = model, Gradient(Objective(model, guide))
+        self.model, self.gradient = model, Gradient(Objective(model, guide, warms_up=warm_up > 0))
+        self.warm_up = warm_up
         self.parameters = list(self.gradient.parameters.values())
         self.lr, self.steps, self.done = lr, steps, 0
         self.prepare_seconds = 0.0
@@ -110,6 +113,7 @@ class Step:
         else:
             group["lr"] = rate
         self.gradient.objective.step = self.done
+        self._weigh(self.kl_weight(self.done))
         self.done += 1
         return self._recorded.get(self.gradient.kind(x, y), self._update)(x, y)
 
@@ -129,6 +133,14 @@ class Step:
         if self.update:
             self.update.after()
         return terms
+
+    def kl_weight(self, done: int) -> float:
+        """The weight of the KL term in the gradient after so many steps."""
+        return min(1.0, done / (self.warm_up * self.steps)) if self.warm_up else 1.0
+
+    def _weigh(self, weight: float) -> None:
+        if self.warm_up:
+            self.gradient.objective.kl_weight.fill_(weight)
 
     @property
     def names(self) -> list[str]:
@@ -166,6 +178,7 @@ class Step:
 
     def mean_gradient(self, batches: Iterable[tuple[X, Tensor]]) -> list[Tensor]:
         """The gradient of the objective at the parameters as they are, in float64: its mean over the batches' data."""
+        self._weigh(1.0)
         sums = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
         data = 0
         for self.gradient.objective.step, (x, y) in enumerate(batches):

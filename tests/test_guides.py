@@ -12,8 +12,11 @@ from pyro.nn import PyroModule, PyroParam
 from torch import nn
 
 import bayesreg as br
-from bayesreg import memory
+from bayesreg import memory, schedule
 from bayesreg.guides import Guide, Normal, Own, as_guide
+from bayesreg.guides.start import local_parameters
+from bayesreg.objective import Gradient, Objective
+from bayesreg.step import Step
 from bayesreg.testing import TARGETS, TINY_NETS, check
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
@@ -230,3 +233,120 @@ def test_a_class_of_ones_own_is_a_guide_with_hooks(monkeypatch):
         assert torch.equal(ours.parameters()["weight"], theirs.parameters()["weight"])
         assert torch.equal(ours.predict(train.x).mean, 2 * theirs.predict(train.x).mean)
     assert posterior.seen == N
+
+
+# --- The KL warm-up ---
+
+
+def stepped(warm_up, steps=8, captured=False):
+    """A step of the normal guide, and each term's own gradient for the draw of every seed, by plain autograd."""
+    torch.manual_seed(0)
+    built = br.Model(br.nets.mlp(2, 1, hidden=3).double(), "ard", br.Gaussian(), size=N)
+    step = Step(built, br.guides.normal(built), lr=0.01, steps=steps, warm_up=warm_up)
+    x, y = data().x[:8], data().y[:8]
+    if captured:
+        assert step.prepare(x, y, 1000, 1.0, "never").startswith("captured")
+    return step, x, y
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_the_weight_of_the_kl_term_rises_and_the_terms_are_those_of_the_elbo(captured, monkeypatch):
+    """8 steps, half of them warm-up: 0, ¼, ½, ¾, then 1; the gradient is Σ of those of the terms, so weighted."""
+    stepped(0.0, captured=captured)  # its graph is not taken for the other's
+    step, x, y = stepped(0.5, captured=captured)
+    called, found = step.gradient.__call__, []
+    monkeypatch.setattr(Gradient, "__call__", lambda self, *batch: found.append(called(*batch)) or found[-1])
+    for number in range(8):
+        weight = [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0][number]
+        assert step.kl_weight(number) == weight
+        torch.manual_seed(number)
+        with local_parameters():
+            terms = list(Objective(step.model, step.gradient.objective.guide)(x, y).values())
+        parameters = [p for _, p in step.gradient.objective.guide.named_parameters()]
+        loss = terms[0] + weight * sum(terms[1:])
+        slopes = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        torch.manual_seed(number)
+        reported = step(x, y)
+        torch.testing.assert_close(reported, torch.stack(terms).detach(), rtol=1e-10, atol=1e-12)
+        for mine, theirs in zip(found[-1][1:], slopes, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_convergence_is_judged_by_the_elbo_alone():
+    """From the midst of a warm-up, the gradient and the losses are those of a fit without one."""
+    (one, x, y), (other, _, _) = stepped(0.5), stepped(0.0)
+    for _ in range(2):
+        torch.manual_seed(0)
+        one(x, y)
+    other.put(one.clone())
+    for measure in ("mean_gradient", "losses"):
+        found = []
+        for step in (one, other):
+            torch.manual_seed(1)
+            found.append(getattr(step, measure)([(x, y)]))
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_the_history_says_the_weight_and_the_elbo():
+    """Its loss is the sum of its terms in every epoch; the second half of training has the weight 1."""
+    posterior = br.fit(model(), data(), guide="normal", epochs=8, batch_size=20, **QUIET)
+    history = posterior.history
+    assert history["kl_weight"].tolist() == [1 / 16, 5 / 16, 9 / 16, 13 / 16, 1, 1, 1, 1]
+    terms = history[[name for name in history if name.startswith("loss_")]]
+    assert terms.sum(axis=1).to_numpy() == pytest.approx(history["loss"].to_numpy(), rel=1e-12)
+    assert "kl_weight" not in br.fit(model(), data(), epochs=1, **QUIET).history
+    assert "kl_weight" not in br.fit(model(), data(), guide=Normal(warm_up=0.0), epochs=1, **QUIET).history
+
+
+def test_a_checkpoint_of_another_warm_up_is_of_another_fit():
+    assert Normal().record() != Normal(warm_up=0.25).record()
+    with pytest.raises(ValueError, match=r"Normal\(warm_up=0.75\): a share of training from 0 to 0.5"):
+        Normal(warm_up=0.75)
+
+
+# --- BatchNorm ---
+
+
+class Normed(nn.Module):
+    """BatchNorm after a layer whose outputs have a known distribution under q; a second one that stays frozen."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, momentum=0.1)
+        self.frozen, self.last = nn.BatchNorm1d(1), nn.Linear(1, 1)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    def forward(self, x):
+        return self.last(self.frozen(self.norm(self.first(x))))
+
+
+def test_the_statistics_of_batch_norm_are_those_of_the_posterior():
+    """w ~ Normal(m, s) and x of variance v: the mean variance of w x over draws is (m² + s²) v, by E[w²]."""
+    x = torch.randn(1600, 1, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    built = br.Model(Normed(), br.L2(scale=0.5), br.Gaussian(scale=1.0), size=1600)
+    posterior = br.fit(built, (x, torch.zeros(1600)), guide=Normal(init_scale=2.0), epochs=1, lr=1e-9, **QUIET)
+    net = posterior.model.net
+    mean = built.net.first.weight.item()
+    draws, number = (mean**2 + 4) * x.var().item(), 1600 / 100  # batches, each with a draw
+    assert net.norm.num_batches_tracked == 1600 // schedule.batch_size(1600)
+    assert net.norm.running_var.item() == pytest.approx(draws, abs=4 * 4 * 2**0.5 / number**0.5)
+    assert (net.norm.momentum, net.frozen.num_batches_tracked.item()) == (0.1, 0)
+    point = br.fit(built, (x, torch.zeros(1600)), epochs=2, batch_size=400, **QUIET).model.net
+    assert point.norm.num_batches_tracked == 8  # as training has made them
+
+
+def test_statistics_of_batch_norm_by_hand():
+    """With draws that hardly differ: the plain means over the batches of that order."""
+    x = torch.randn(70, 1, generator=torch.Generator().manual_seed(0)).sort(0).values
+    torch.manual_seed(0)
+    built = br.Model(Normed(), br.L2(scale=0.5), br.Gaussian(scale=1.0), size=70)
+    posterior = br.fit(built, (x, torch.zeros(70)), guide=Normal(init_scale=1e-9), epochs=1, lr=1e-9, **QUIET)
+    order = torch.randperm(70, generator=torch.Generator().manual_seed(0))
+    f = built.net.first.weight.item() * x[order[:64]].reshape(2, 32)  # the rest makes no full batch
+    assert posterior.model.net.norm.running_mean.item() == pytest.approx(f.mean().item(), rel=1e-4, abs=1e-6)
+    assert posterior.model.net.norm.running_var.item() == pytest.approx(f.var(1).mean().item(), rel=1e-4)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import pyro
 import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
 from bayesreg import memory
+from bayesreg.guides.batchnorm import reestimate
 from bayesreg.model import Model, Parameters
 from bayesreg.structure import X
 
@@ -111,7 +111,12 @@ class Guide:
         return once()
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
-        """What is done in place after the last step of training, with all its data on the device."""
+        """What is done in place after the last step of training, with all its data on the device.
+
+        The statistics of BatchNorm are estimated anew, unless q is a point.
+        """
+        if not self.point:
+            reestimate(posterior, train)
 
     # --- The posterior ---
 
@@ -135,11 +140,6 @@ class Guide:
         q = self.create(model)
         q.load_state_dict(state)
         return q
-
-
-def local_parameters() -> Any:
-    """Within, a guide of Pyro's has its parameters to itself, and none in the global store."""
-    return pyro.settings.context(module_local_params=True)
 
 
 def positive(guide: Guide, *names: str, most: float = math.inf) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pyro
 import torch
 from pyro.infer.autoguide import AutoDelta
 from pyro.infer.autoguide.utils import deep_setattr
 from torch import Tensor
 
 from bayesreg.guides.base import Guide
-from bayesreg.guides.start import Local, at_own_weights
+from bayesreg.guides.start import Local, at_own_weights, local_parameters
 from bayesreg.model import Model, Parameters
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Delta(Guide):
         has latents z of each example it is left: its maximum is that of an expectation over z.
         """
         model, guide = posterior.model, posterior.guide
-        with pyro.settings.context(module_local_params=True), torch.no_grad():
+        with local_parameters(), torch.no_grad():
             sites = guide.median()
             found: Parameters = {}
             for block in model.blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,8 @@ from pyro.infer.autoguide import AutoNormal
 from bayesreg.guides.base import Guide, positive
 from bayesreg.guides.start import Local, at_own_weights
 from bayesreg.model import Model
+
+MOST = 0.5  # the rest of training is on the true ELBO
 
 
 class LocalNormal(Local, AutoNormal):
@@ -24,16 +27,25 @@ class Normal(Guide):
     A positive latent such as a precision is Normal in its logarithm. init_scale: s_j at the start, small
     beside a network's own weights; in the unit of those parameters that y has given one. What is learned is log s_j,
     of which a step is the same in every unit.
+
+    warm_up: the share of training, at most half, in which the weight of the KL term rises linearly from 0 to 1. From
+    plain draws alone mean field falls early into a solution where most weights keep their prior, and leaves it slowly.
+    The history's loss is −ELBO/N all the same, with the weight beside it as `kl_weight`. log s_j has a long way to go,
+    so the rate is six times that of a point.
     """
 
     name: ClassVar[str] = "normal"
     aliases: ClassVar[tuple[str, ...]] = ("vi", "mean_field")
+    rate: ClassVar[float] = 6.0
     line: ClassVar[Any] = (0, (1, 1.5))
 
     init_scale: float = 0.01
+    warm_up: float = 0.5
 
     def __post_init__(self) -> None:
         positive(self, "init_scale")
+        if isinstance(self.warm_up, bool) or not isinstance(self.warm_up, Real) or not 0 <= float(self.warm_up) <= MOST:
+            raise ValueError(f"Normal(warm_up={self.warm_up!r}): a share of training from 0 to {MOST}")
 
     def create(self, model: Model) -> AutoNormal:
         guide = at_own_weights(LocalNormal if model.local else AutoNormal, model, init_scale=float(self.init_scale))

@@ -13,8 +13,8 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from bayesreg.files import sha256_of
-from bayesreg.guides.base import Guide, local_parameters
-from bayesreg.guides.start import at_own_weights
+from bayesreg.guides.base import Guide
+from bayesreg.guides.start import at_own_weights, local_parameters
 from bayesreg.model import Model, Parameters
 from bayesreg.randomness import random_state_kept
 

@@ -33,6 +33,11 @@ class Local:
         return sites
 
 
+def local_parameters() -> Any:
+    """Within, a guide of Pyro's has its parameters to itself, and none in the global store."""
+    return pyro.settings.context(module_local_params=True)
+
+
 def at_own_weights(kind: type[AutoGuide], model: Model, **options: Any) -> Any:
     """A guide of that class of Pyro's, of the model's latents alone, as AutoMultivariateNormal.
 
@@ -42,7 +47,7 @@ def at_own_weights(kind: type[AutoGuide], model: Model, **options: Any) -> Any:
     """
     with (
         random_state_kept(next(model.net.parameters()).device),
-        pyro.settings.context(module_local_params=True),
+        local_parameters(),
         pyro.poutine.block(),
     ):
         start = model.initial()
