@@ -36,5 +36,7 @@ from .priors import WeightPrior as WeightPrior
 from .study import Study as Study
 from .study import compare as compare
 from .tasks import Task as Task
+from .uncertainty import Uncertainty as Uncertainty
+from .uncertainty import ood as ood
 
 __version__: str

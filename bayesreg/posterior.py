@@ -32,6 +32,7 @@ from bayesreg.priors.base import whole
 from bayesreg.progress import bar
 from bayesreg.randomness import random_state_kept, random_stream
 from bayesreg.structure import X
+from bayesreg.uncertainty import Uncertainty
 
 Done = Callable[[int], Any]  # told how many examples have been predicted
 SHOWN = ("epoch", "loss", "nll", "penalty", "validation_nll")
@@ -111,11 +112,27 @@ class Posterior:
         of each example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
         seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        x = self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_inputs(x)
-        thetas = self._passes(draws, seed)
+        x, thetas = self._inputs(x), self._passes(draws, seed)
         total = _number(thetas) * structure.size(x)
         with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed):
             return prediction.of(self._predictive(thetas, x, shown.update))
+
+    @torch.no_grad()
+    def uncertainty(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Uncertainty:
+        """The mean of y for inputs x [n, ...], its total uncertainty, and the aleatoric and epistemic parts of that.
+
+        Variances of numbers, entropies of classes in nats: see `Uncertainty`. Of a guide that is a point the epistemic
+        part is 0, unless the network itself draws: one θ agrees with itself. Arguments and errors as of `predict`.
+        """
+        x, thetas = self._inputs(x), self._passes(draws, seed)
+        number, some = _number(thetas), max(1, JUDGED // (_number(thetas) * _numel(x)))
+        total, likelihood = number * structure.size(x), self.model.likelihood
+        with bar(total=total, desc="uncertainty", show=progress, **BAR) as shown, random_stream(self.device, seed):
+            parts = (self._finite(thetas, part, shown.update) for part in structure.split(x, some))
+            return Uncertainty.joined(Uncertainty.of(likelihood, f, thetas) for f in parts)
+
+    def _inputs(self, x: Any) -> X:
+        return self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_inputs(x)
 
     def _passes(self, number: int, seed: int) -> Parameters:
         """θ of each pass through the network: a draw, or the one point for each draw of the network's own."""
@@ -126,14 +143,18 @@ class Posterior:
 
     def _predictive(self, thetas: Parameters, x: X, done: Done, y: Tensor | None = None) -> Distribution:
         number, likelihood = _number(thetas), self.model.likelihood
-        outputs = self._outputs(thetas, x, done)
-        if not bool(outputs.isfinite().all()):
-            raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
+        outputs = self._finite(thetas, x, done)
         if y is not None:
             likelihood.check(outputs[0], y)
         if number == 1:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
         return likelihood.mixture(outputs, thetas)
+
+    def _finite(self, thetas: Parameters, x: X, done: Done) -> Tensor:
+        outputs = self._outputs(thetas, x, done)
+        if not bool(outputs.isfinite().all()):
+            raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
+        return outputs
 
     def evaluate(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, float]:
         """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}.
