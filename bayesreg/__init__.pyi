@@ -12,6 +12,8 @@ from .datasets import Dataset as Dataset
 from .diagnostics import to_arviz as to_arviz
 from .fit import Diverged as Diverged
 from .fit import fit as fit
+from .leave_one_out import Loo as Loo
+from .leave_one_out import loo as loo
 from .likelihoods import Bernoulli as Bernoulli
 from .likelihoods import Categorical as Categorical
 from .likelihoods import Gaussian as Gaussian

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch.distributions import Distribution
 from bayesreg import diagnostics, guides, network, prediction, priors, structure
 from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
-from bayesreg.datasets import as_dataset, to_inputs
+from bayesreg.datasets import Dataset, as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS, Likelihood
@@ -150,7 +150,7 @@ class Posterior:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
         return likelihood.mixture(outputs, thetas)
 
-    def _finite(self, thetas: Parameters, x: X, done: Done) -> Tensor:
+    def _finite(self, thetas: Parameters, x: X, done: Done = lambda examples: None) -> Tensor:
         outputs = self._outputs(thetas, x, done)
         if not bool(outputs.isfinite().all()):
             raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
@@ -204,9 +204,23 @@ class Posterior:
         net.load_state_dict({k: v for k, v in self.parameters().items() if k in own}, strict=False)
         return net
 
-    def to_arviz(self, *others: Posterior, draws: int = 200) -> Any:
-        """The draws for ArviZ, chain = seed: this posterior and others of the same model, trained apart."""
-        return diagnostics.to_arviz([self, *others], draws=draws)
+    def to_arviz(self, *others: Posterior, draws: int | None = None, data: Any = None) -> Any:
+        """The draws for ArviZ, chain = seed: this posterior and others of the same model, trained apart.
+
+        With data, also what they predict of them: see `diagnostics.to_arviz`.
+        """
+        return diagnostics.to_arviz([self, *others], draws, data)
+
+    def by_draw(self, thetas: Parameters, dataset: Dataset, seed: int = 0) -> Iterator[tuple[Distribution, Tensor]]:
+        """p(y | x, θ_s), of batch shape [n, S], and y [n, ...] beside it, of some examples after the other."""
+        likelihood, first = self.model.likelihood, {name: value[0] for name, value in thetas.items()}
+        some = max(1, JUDGED // (_number(thetas) * _numel(dataset.x)))
+        with random_stream(self.device, seed):
+            for x, y in dataset.batches(some):
+                f = self._finite(thetas, x)
+                likelihood.check(f[0], y)
+                target = likelihood.target(y.to(self.device), likelihood(f[0], first))
+                yield likelihood(f.transpose(0, 1), thetas, batch_dims=2), target
 
     def save(self, path: str | Path) -> Path:
         """Write the posterior to one file, atomically; `load` needs the network again, not the data."""
