@@ -19,6 +19,7 @@ from .likelihoods import Categorical as Categorical
 from .likelihoods import Gaussian as Gaussian
 from .likelihoods import Heteroscedastic as Heteroscedastic
 from .likelihoods import Likelihood as Likelihood
+from .mcmc import nuts as nuts
 from .methods import Method as Method
 from .methods import Technique as Technique
 from .model import Model as Model

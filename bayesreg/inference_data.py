@@ -30,6 +30,9 @@ def groups(posteriors: Sequence[Posterior], draws: int | None, data: Any) -> Any
     """See `diagnostics.to_arviz`."""
     chains = [(one, theta) for seed, one in enumerate(posteriors) for theta in _chains(one, draws, seed)]
     values = {"posterior": _stacked([theta for _, theta in chains])}
+    if markov(posteriors[0]):
+        stats: Any = [one.guide.stats for one in posteriors]
+        values["sample_stats"] = {name: torch.cat([one[name] for one in stats]).numpy() for name in stats[0]}
     named = dims(posteriors[0].model)
     if data is not None:
         data = as_dataset(data, "train")

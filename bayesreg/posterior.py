@@ -23,6 +23,7 @@ from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
 from bayesreg.datasets import Dataset, as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
+from bayesreg.draws import Draws
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.likelihoods import LIKELIHOODS, Likelihood
 from bayesreg.metrics import Judged, surprisals
@@ -63,7 +64,7 @@ class Posterior:
     """
 
     def __init__(
-        self, model: Model, guide: AutoGuide, guide_name: str, history: list[dict[str, float]] | None = None
+        self, model: Model, guide: AutoGuide | Draws, guide_name: str, history: list[dict[str, float]] | None = None
     ) -> None:
         self.model, self.guide, self.guide_name = model, guide, guide_name
         self._history = [] if history is None else history
@@ -283,8 +284,11 @@ class Posterior:
                 f"{path} was saved from another network: one of the two stays random in prediction, as with Monte "
                 'Carlo dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
             )
-        guide = guides.create(state["guide"], model)
-        guide.load_state_dict(state["parameters"])
+        if state["guide"] == "nuts":
+            guide: Any = Draws.of(state["parameters"])
+        else:
+            guide = guides.create(state["guide"], model)
+            guide.load_state_dict(state["parameters"])
         posterior = cls(model, guide, state["guide"], state["history"])
         posterior.warmup_seconds = state["warmup_seconds"]
         posterior.convergence = state["convergence"] and Convergence(**state["convergence"])
