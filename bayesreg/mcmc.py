@@ -77,7 +77,8 @@ def nuts(
     _warn(energies, diverging)
     dtype = next(kept.net.parameters()).dtype
     sites = {site: value.to(dtype) for site, value in potential.sites(vectors).items()}
-    return Posterior(kept, Draws(sites, {"lp": -energies, "diverging": diverging}), "nuts")
+    held: Any = Draws(sites, {"lp": -energies, "diverging": diverging})
+    return Posterior(kept, held, "nuts")
 
 
 def _chain(potential: Potential, draws: int, warmup: int, shown: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -64,7 +64,7 @@ class Posterior:
     """
 
     def __init__(
-        self, model: Model, guide: AutoGuide | Draws, guide_name: str, history: list[dict[str, float]] | None = None
+        self, model: Model, guide: AutoGuide, guide_name: str, history: list[dict[str, float]] | None = None
     ) -> None:
         self.model, self.guide, self.guide_name = model, guide, guide_name
         self._history = [] if history is None else history
