@@ -37,6 +37,7 @@ class Uncertainty(NamedTuple):
         mixture, each = likelihood.mixture(f, latents), likelihood(f.transpose(0, 1), latents, batch_dims=2)
         aleatoric = likelihood.spread(each).mean(1)
         epistemic = (likelihood.spread(mixture) - aleatoric).clamp_min(0)  # of a rounding error below 0
+        epistemic = epistemic * (len(f) > 1)  # or one draw, which agrees with itself, would leave another
         return cls(likelihood.point(mixture), aleatoric + epistemic, aleatoric, epistemic)
 
     @classmethod
