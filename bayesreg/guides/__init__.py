@@ -13,6 +13,7 @@ from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal
 from bayesreg.guides.base import Guide
 from bayesreg.guides.delta import Delta
 from bayesreg.guides.normal import Normal
+from bayesreg.guides.nuts import Nuts
 from bayesreg.guides.own import Own
 from bayesreg.guides.start import at_own_weights
 from bayesreg.model import Model
@@ -21,6 +22,7 @@ __all__ = ["DEFAULT", "GUIDES", "Delta", "Guide", "Normal", "Own", "as_guide", "
 __all__ += ["delta", "normal"]
 
 GUIDES: dict[str, type[Guide]] = {"delta": Delta, "normal": Normal}
+HELD: dict[str, type[Guide]] = {"nuts": Nuts}  # what no fit makes: `bayesreg.nuts` does
 DEFAULT: Guide = Delta()
 
 
@@ -36,7 +38,7 @@ def as_guide(value: Any) -> Guide:
     if not isinstance(value, str) and callable(value):
         return Own(value)
     name, _, options = str(value).partition(":")
-    known = {alias: kind for kind in GUIDES.values() for alias in kind.aliases} | GUIDES
+    known = {alias: kind for kind in GUIDES.values() for alias in kind.aliases} | GUIDES | HELD
     kind = known.get(name.strip().lower())
     if kind is None:
         near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4) if isinstance(value, str) else []
