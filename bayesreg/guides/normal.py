@@ -32,8 +32,9 @@ class Normal(Guide):
     history's loss is −ELBO/N all the same, with the weight beside it as `kl_weight`.
 
     log s_j has a long way to go: in the epochs that suffice for a point, at its rate, it stays near the start, so that
-    the ELBO is far from its maximum and predictions are those of a point, nearly. A warm-up and six times the rate bring
-    the ELBO much nearer, and made predictions worse on the small tables where that was tried; so neither is the default.
+    the ELBO is far from its maximum, and predictions are nearly those of a point. A warm-up and six times the rate
+    bring the ELBO much nearer, and made predictions worse on the small tables where that was tried; so neither is the
+    default.
     """
 
     name: ClassVar[str] = "normal"
