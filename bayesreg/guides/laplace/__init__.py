@@ -16,7 +16,7 @@ from bayesreg.guides.base import choice
 from bayesreg.guides.delta import Delta
 from bayesreg.guides.laplace.ggn import at_some, ggn
 from bayesreg.guides.laplace.jacobian import linearised
-from bayesreg.guides.laplace.precision import gaussian, log_evidence, of_prior
+from bayesreg.guides.laplace.precision import gaussian, of_prior
 from bayesreg.guides.start import local_parameters
 from bayesreg.model import Model, Parameters
 from bayesreg.priors import Flat, WeightPrior
@@ -46,10 +46,11 @@ class Laplace(Delta):
     last_layer where that has no more, then diagonal.
 
     precision: "prior" takes the prior's own −∂² log p/∂θ², where its strength is chosen as under any guide, by the
-    user or a comparison. Parameters under no prior, as biases, have none, and H may have no inverse: all these have
-    Normal(0, δ^−½) instead, of the δ with the largest marginal likelihood, log Z = log p(D, θ̂) − ½ log |H/2π|, at this
-    θ̂. "evidence" does so for all parameters, whatever their prior. `posterior.guide.log_evidence` is log Z, and
-    `posterior.guide.isotropic_precision` δ, NaN where all have a prior.
+    user or a comparison. Parameters under no prior, as biases, have none. Where H then has no inverse, as the biases of
+    a softmax have a common shift that no data tell, and for the diagonal, all these have Normal(0, δ^−½), of the δ with
+    the largest marginal likelihood, log Z = log p(D, θ̂) − ½ log |H/2π|, at this θ̂; in the unit of those parameters
+    that y has given one. "evidence" does so for all parameters, in the place of their prior.
+    `posterior.guide.log_evidence` is log Z, and `posterior.guide.isotropic_precision` δ, NaN where there is none.
 
     Refused: L1, whose second derivative is 0; priors on the function, whose curvature is not a GGN matrix; networks
     with latents of each example, or that draw in prediction.
@@ -125,18 +126,17 @@ class Laplace(Delta):
         theta, prior = model.unpack(sites), of_prior(model, sites)
         curvature, log_joint = ggn(model, theta, names, train, diagonal=structure == "diagonal")
         own, centre = (_joined(named, names).to(curvature) for named in (prior.bends, theta))
-        if self.precision == "evidence":
-            own = torch.zeros_like(own)
-        else:
-            log_joint += prior.log_density
-        free = own <= 0
-        found = gaussian(curvature, own, free, centre)
-        numbers = curvature.new_tensor([log_evidence(log_joint, found, free, centre), found.isotropic])
-        made = _positions(model, sites, names), found.factor, *numbers.unbind()
+        always = self.precision == "evidence"
+        free = torch.ones_like(own, dtype=torch.bool) if always else own <= 0
+        ones = {name: torch.ones_like(theta[name]) for name in names}
+        unit = _joined({name: one * model.units.get(name, 1.0) for name, one in ones.items()}, names).to(curvature)
+        found = gaussian(curvature, own, free, centre, unit, always)
+        evidence = found.log_evidence(log_joint if always else log_joint + prior.log_density)
+        made = _positions(model, sites, names), found.factor, *curvature.new_tensor([evidence, found.isotropic])
         for name, value in zip(MADE, made, strict=True):
             q.register_buffer(name, value)
         chosen = f"; precision {found.isotropic:.3g} of {int(free.sum()):,} of them by marginal likelihood"
-        log.info("laplace: %s, of %s parameters%s", structure, f"{len(own):,}", chosen * bool(free.any()))
+        log.info("laplace: %s, of %s parameters%s", structure, f"{len(own):,}", chosen * (found.isotropic > 0))
 
     # --- The posterior ---
 

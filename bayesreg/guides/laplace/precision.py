@@ -65,42 +65,61 @@ def _bends(slopes: tuple[Tensor, ...], vectors: list[Tensor], random: bool) -> l
 class Gaussian(NamedTuple):
     """q(θ) = Normal(θ̂, H⁻¹): the Cholesky factor of H [P, P], or its diagonal [P], and how it was found.
 
-    isotropic: the precision of the Gaussian prior of those parameters that have none; NaN where all have one.
-    log_determinant: log |H|.
+    isotropic: δ, the precision of the Gaussian prior of those parameters that have no other; NaN where H has an inverse
+    without it. log_prior: its log density at θ̂; 0 without it. log_determinant: log |H|.
     """
 
     factor: Tensor
     isotropic: float
+    log_prior: float
     log_determinant: float
 
+    def log_evidence(self, log_joint: float) -> float:
+        """log Z = log p(D, θ̂) − ½ log |H/2π|; log_joint: without the isotropic Gaussian."""
+        return log_joint + self.log_prior - (self.log_determinant - len(self.factor) * math.log(2 * math.pi)) / 2
 
-def gaussian(ggn: Tensor, own: Tensor, free: Tensor, centre: Tensor) -> Gaussian:
-    """H = GGN + diag(own), and δ on the diagonal of the `free` parameters, of centre θ̂: all [P], GGN [P, P] or [P].
 
-    δ maximises log Z as a function of it, −½ [δ ‖θ̂_free‖² − n log δ + log |H|], with θ̂ held (MacKay, 1992; Immer et
-    al., 2021): by the eigenvalues of what H is of the free ones given the others, once.
+def gaussian(ggn: Tensor, own: Tensor, free: Tensor, centre: Tensor, unit: Tensor, always: bool = False) -> Gaussian:
+    """H = GGN + diag(own), with θ_j ~ Normal(0, u_j δ^−½) for the `free` parameters if it has no inverse, or `always`.
+
+    own, free, centre θ̂, unit u: [P]; ggn: [P, P], or its diagonal [P], which does not tell, so that it is as `always`.
+    δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the free ones, with θ̂ held (MacKay,
+    1992; Immer et al., 2021): by the eigenvalues of what H is of them given the others, once.
     """
-    H, delta = ggn.clone(), math.nan
+    H, delta, log_prior = ggn.clone(), math.nan, 0.0
     diagonal = H if H.dim() == 1 else H.diagonal()
-    diagonal += torch.where(free, 0.0, own)
+    diagonal += own.where(~free, torch.zeros_like(own))
     if bool(free.any()):
-        delta = _best(_eigenvalues(H, free), float(centre[free].square().sum()))
-        diagonal += delta * free.to(H)
+        u, given_rest = unit[free], _given_the_rest(H, free)
+        if always or H.dim() == 1 or _is_singular(given_rest):
+            eigenvalues = given_rest * u**2 if H.dim() == 1 else torch.linalg.eigvalsh(u[:, None] * given_rest * u)
+            square = float((centre[free] / u).square().sum())
+            delta = _best(eigenvalues.clamp_min(0.0), square)
+            diagonal += delta * free.to(H) / unit**2
+            log_prior = (len(u) * math.log(delta / (2 * math.pi)) - delta * square) / 2 - float(u.log().sum())
     factor = H if H.dim() == 1 else torch.linalg.cholesky(H)
     logs = factor.log().sum() if H.dim() == 1 else 2 * factor.diagonal().log().sum()
-    return Gaussian(factor, delta, float(logs))
+    return Gaussian(factor, delta, log_prior, float(logs))
 
 
-def _eigenvalues(H: Tensor, free: Tensor) -> Tensor:
-    """Of the Schur complement H_ff − H_fo H_oo⁻¹ H_of: |H + δ on f| = |H_oo| Π (λ + δ)."""
+def _given_the_rest(H: Tensor, free: Tensor) -> Tensor:
+    """The Schur complement H_ff − H_fo H_oo⁻¹ H_of, whose determinant times |H_oo| is |H|; or its diagonal."""
     if H.dim() == 1:
         return H[free]
     of_free = H[free][:, free]
-    if not bool(free.all()):
-        root = torch.linalg.cholesky(H[~free][:, ~free])
-        across = torch.linalg.solve_triangular(root, H[~free][:, free], upper=False)
-        of_free = of_free - across.T @ across
-    return torch.linalg.eigvalsh(of_free).clamp_min(0.0)
+    if bool(free.all()):
+        return of_free
+    root = torch.linalg.cholesky(H[~free][:, ~free])
+    across = torch.linalg.solve_triangular(root, H[~free][:, free], upper=False)
+    return of_free - across.T @ across
+
+
+def _is_singular(S: Tensor) -> bool:
+    """Up to rounding of J in single precision, whatever the units of the parameters are."""
+    scale = S.diagonal().clamp_min(0.0).sqrt()
+    if bool((scale == 0).any()):
+        return True
+    return bool(torch.linalg.eigvalsh(S / scale[:, None] / scale)[0] < len(S) * torch.finfo(torch.float32).eps)
 
 
 def _best(eigenvalues: Tensor, square: float) -> float:
@@ -116,11 +135,3 @@ def _best(eigenvalues: Tensor, square: float) -> float:
     start = min((most - width * step for step in range(DECADES * STEPS + 1)), key=loss)
     found = minimize_scalar(loss, bounds=(start - width, start + width), method="bounded", options={"xatol": 1e-6})
     return math.exp(found.x)
-
-
-def log_evidence(log_joint: float, found: Gaussian, free: Tensor, centre: Tensor) -> float:
-    """log Z = log p(D, θ̂) − ½ log |H/2π|, with the density of the isotropic Gaussian where that was chosen."""
-    if bool(free.any()):
-        n, square = int(free.sum()), float(centre[free].square().sum())
-        log_joint += (n * math.log(found.isotropic / (2 * math.pi)) - found.isotropic * square) / 2
-    return log_joint - (found.log_determinant - len(centre) * math.log(2 * math.pi)) / 2
