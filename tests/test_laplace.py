@@ -19,7 +19,7 @@ from bayesreg.guides.laplace.ggn import fisher, ggn
 from bayesreg.guides.laplace.jacobian import jacobian, linearised
 from bayesreg.guides.laplace.precision import gaussian, of_prior
 from bayesreg.guides.start import local_parameters
-from bayesreg.testing import TARGETS, TINY_NETS, build, check_fit, check_guide
+from bayesreg.testing import TARGETS, TINY_NETS, build, check, check_fit
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
 N, NOISE, SCALE = 40, 0.5, 0.8
@@ -327,10 +327,17 @@ def test_structures():
 # --- Under every likelihood, from a file, and what is refused ---
 
 
-@pytest.mark.parametrize("guide", ["laplace", Laplace("last_layer", "evidence"), "laplace:structure=diagonal"])
-def test_it_conforms(guide, tmp_path):
-    """The last two under fewer priors: what differs is made by the same training."""
-    check_guide(guide, tmp_path, priors=("none", "l2", "ard") if guide == "laplace" else ("ard",))
+def test_it_conforms(tmp_path):
+    check(TINY_NETS["mlp"], "ard", TARGETS["gaussian"], "laplace", tmp_path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("prior", ["none", "l2", "elastic_net", "ard"])
+def test_fits_under_every_likelihood(prior, target, tmp_path):
+    """Its training is delta's, whose conformance is tested under every prior."""
+    others = [Laplace("last_layer", "evidence"), "laplace:structure=diagonal"] if prior == "l2" else []
+    for guide in ["laplace", *others]:
+        check_fit(*build(TINY_NETS["mlp"], prior, TARGETS[target], torch.float32), guide, tmp_path)
 
 
 @pytest.mark.parametrize("net", ["resnet18", "lstm", "bilstm", "transformer"])
