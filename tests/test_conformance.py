@@ -13,7 +13,7 @@ import bayesreg as br
 from bayesreg import testing
 from bayesreg.likelihoods import LIKELIHOODS
 from bayesreg.nets import NETS
-from bayesreg.testing import TARGETS, TINY_NETS, N
+from bayesreg.testing import FAMILIES, TARGETS, TINY_NETS, N
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
 # Strengths at which a factor's sum over the data matters beside the likelihood's; the others take the default.
@@ -45,7 +45,7 @@ def test_every_likelihood_has_targets(name):
 every_combination = [
     pytest.mark.parametrize("likelihood", TARGETS),
     pytest.mark.parametrize("prior", [*br.priors.PRIORS, *SUMS]),
-    pytest.mark.parametrize("guide", br.guides.GUIDES),
+    pytest.mark.parametrize("guide", FAMILIES),
     pytest.mark.parametrize("net", [name for name in NETS if name in TINY_NETS]),
 ]
 
@@ -81,7 +81,7 @@ TO_CAPTURE += [("l2", likelihood) for likelihood in TARGETS if likelihood != "ga
 
 
 @pytest.mark.parametrize(("prior", "likelihood"), TO_CAPTURE)
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", FAMILIES)
 @pytest.mark.parametrize(
     ("net", "dtype", "tolerance"),
     [(net, torch.float64, 1e-12) for net in NETS if net in TINY_NETS]
