@@ -44,42 +44,47 @@ __all__ = [
 __all__ += ["as_prior", "from_records", "made", "parse", "split", "text"]
 
 
-def split(text: str) -> list[tuple[str, float | None]]:
-    """[(name, strength or None), ...] of "l2:1e-4+entropic:0.1".
+def split(text: str) -> list[tuple[str, float | str | None]]:
+    """[(name, strength, word or None), ...] of "l2:1e-4+ard:sparse".
 
     ValueError for an unknown name, with the nearest known one, and for a strength that is not a number.
     """
     return [_term(part.strip(), text) for part in re.split(r"(?<![\d.][eE])\+", text)]
 
 
-def _term(part: str, text: str) -> tuple[str, float | None]:
+def _term(part: str, text: str) -> tuple[str, float | str | None]:
     name, colon, number = part.partition(":")
     if name not in PRIORS:
         near = difflib.get_close_matches(name.lower(), PRIORS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown prior {name!r} in {text!r}{hint} Priors: {', '.join(PRIORS)}")
+    if number in PRIORS[name].named:
+        return name, number
     try:
         return name, float(number) if colon else None
     except ValueError:
-        raise ValueError(f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4") from None
+        words = "".join(f" or {name}:{word}" for word in PRIORS[name].named)
+        raise ValueError(f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4{words}") from None
 
 
 def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:
     """The prior of a text such as "l2:1e-4+entropic:0.1" for N = size data.
 
-    A number is the strength, per datum; without one the prior's default strength holds (ARD: untempered).
-    options: further arguments by prior name, as ard={"a": 2.0}.
+    A number is the strength, per datum; without one the prior's default strength holds (ARD: untempered). A word is one
+    of the prior's own, `named`. options: further arguments by prior name, as ard={"a": 2.0}.
     """
     return made(split(text), size, **options)
 
 
-def made(terms: Iterable[tuple[str, float | None]], size: int, **options: dict[str, Any]) -> Prior:
-    """The prior of terms (name, strength), as `split` reads them from a text, for N = size data."""
+def made(terms: Iterable[tuple[str, float | str | None]], size: int, **options: dict[str, Any]) -> Prior:
+    """The prior of terms (name, strength or word), as `split` reads them from a text, for N = size data."""
     prior: Prior = Flat()
     for name, strength in terms:
-        kind = PRIORS[name]
-        number = kind.default_strength if strength is None else strength
-        prior = prior + kind.from_strength(number, size, **options.get(name, {}))
+        kind, own = PRIORS[name], options.get(name, {})
+        if isinstance(strength, str):
+            prior = prior + kind(**kind.named[strength] | own)
+        else:
+            prior = prior + kind.from_strength(kind.default_strength if strength is None else strength, size, **own)
     return prior
 
 
@@ -96,12 +101,15 @@ def as_prior(value: Prior | str, size: int) -> Prior:
 
 def text(prior: Prior, size: int) -> str:
     """The text of a prior, from which `parse` makes the very same; options that are no strength are not in it."""
-    return "+".join(map(_written, (term.name for term in prior.terms), (t.per_datum(size) for t in prior.terms)))
+    return "+".join(_written(term, size) for term in prior.terms)
 
 
-def _written(name: str, strength: float | None) -> str:
+def _written(term: Prior, size: int) -> str:
     """With every digit that tells the strength from its neighbours."""
-    return name if strength is None else f"{name}:{strength!r}".removesuffix(".0")
+    if term.choice:
+        return f"{term.name}:{term.choice}"
+    strength = term.per_datum(size)
+    return term.name if strength is None else f"{term.name}:{strength!r}".removesuffix(".0")
 
 
 def from_records(records: Iterable[dict[str, Any]]) -> Prior:
