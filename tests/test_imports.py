@@ -2,11 +2,11 @@
 
 device, files, interrupts, labels, memory, progress, randomness, schedule, structure → likelihoods, local, curvature,
 graph, nets, network, datasets, metrics, prediction → baselines → baseline_cache → priors → model → threads, units →
-guides → objective, update → step → checks, convergence → posterior, diagnostics, checkpoint → fit, claims → methods,
-tasks → runs, testing → grid → engine → statistics, report → comparison, costs, recommendation → conclusion → study →
-cli → experiments. The design lists fit before posterior; but fit returns a
-Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
-package but files, interrupts, progress and structure: a cache and a download must not leave half a file, nor be silent.
+guides → objective, update → step → checks, convergence → posterior, diagnostics, relevance, checkpoint → fit, claims →
+methods, tasks → runs, testing → grid → engine → statistics, report → comparison, costs, recommendation → conclusion →
+study → cli → experiments. The design lists fit before posterior; but fit returns a Posterior, and so imports it,
+while a Posterior needs no fit. nets, datasets and metrics import nothing else of the package but files, interrupts,
+progress and structure: a cache and a download must not leave half a file, nor be silent.
 """
 
 import ast
@@ -27,7 +27,7 @@ LAYERS = [
     {"objective", "update"},
     {"step"},
     {"checks", "convergence"},
-    {"posterior", "diagnostics", "checkpoint"},
+    {"posterior", "diagnostics", "relevance", "checkpoint"},
     {"fit", "claims"},
     {"methods", "tasks"},
     {"runs", "testing"},
