@@ -12,6 +12,7 @@ from bayesreg.priors.elastic_net import ElasticNet
 from bayesreg.priors.entropic import Entropic
 from bayesreg.priors.l1 import L1
 from bayesreg.priors.l2 import L2
+from bayesreg.priors.log_uniform import LogUniform
 from bayesreg.priors.smoothness import Smoothness
 
 PRIORS: dict[str, type[Any]] = {
@@ -23,11 +24,13 @@ PRIORS: dict[str, type[Any]] = {
     "entropic": Entropic,
     "ard": ARD,
 }
+PAIRED: dict[str, type[Any]] = {"log_uniform": LogUniform}  # with no MAP estimate: for a guide of their own
 
 __all__ = [
     "ARD",
     "L1",
     "L2",
+    "PAIRED",
     "PRIORS",
     "Batch",
     "ElasticNet",
@@ -35,13 +38,19 @@ __all__ = [
     "Flat",
     "FunctionPrior",
     "Latent",
+    "LogUniform",
     "Look",
     "Prior",
     "Smoothness",
     "Sum",
     "WeightPrior",
 ]
-__all__ += ["as_prior", "from_records", "made", "parse", "split", "text"]
+__all__ += ["as_prior", "from_records", "known", "made", "parse", "split", "text"]
+
+
+def known() -> dict[str, type[Any]]:
+    """Every prior by name: PRIORS, which go with any guide, and PAIRED."""
+    return PRIORS | PAIRED
 
 
 def split(text: str) -> list[tuple[str, float | str | None]]:
@@ -54,16 +63,16 @@ def split(text: str) -> list[tuple[str, float | str | None]]:
 
 def _term(part: str, text: str) -> tuple[str, float | str | None]:
     name, colon, number = part.partition(":")
-    if name not in PRIORS:
-        near = difflib.get_close_matches(name.lower(), PRIORS, n=1, cutoff=0.4)
+    if name not in known():
+        near = difflib.get_close_matches(name.lower(), known(), n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"unknown prior {name!r} in {text!r}{hint} Priors: {', '.join(PRIORS)}")
-    if number in PRIORS[name].named:
+        raise ValueError(f"unknown prior {name!r} in {text!r}{hint} Priors: {', '.join(known())}")
+    if number in known()[name].named:
         return name, number
     try:
         return name, float(number) if colon else None
     except ValueError:
-        words = "".join(f" or {name}:{word}" for word in PRIORS[name].named)
+        words = "".join(f" or {name}:{word}" for word in known()[name].named)
         raise ValueError(f"prior {part!r}: the strength {number!r} is not a number, as in {name}:1e-4{words}") from None
 
 
@@ -80,7 +89,7 @@ def made(terms: Iterable[tuple[str, float | str | None]], size: int, **options: 
     """The prior of terms (name, strength or word), as `split` reads them from a text, for N = size data."""
     prior: Prior = Flat()
     for name, strength in terms:
-        kind, own = PRIORS[name], options.get(name, {})
+        kind, own = known()[name], options.get(name, {})
         if isinstance(strength, str):
             prior = prior + kind(**kind.named[strength] | own)
         else:
@@ -116,5 +125,5 @@ def from_records(records: Iterable[dict[str, Any]]) -> Prior:
     """The sum of the priors that `Prior.describe` recorded."""
     prior: Prior = Flat()
     for record in records:
-        prior = prior + from_natural(PRIORS, record)
+        prior = prior + from_natural(known(), record)
     return prior
