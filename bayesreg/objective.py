@@ -102,8 +102,9 @@ def _normals(guide: poutine.Trace) -> dict[str, Normal]:
 
 
 def _closed(model: poutine.Trace, normals: Mapping[str, Normal]) -> list[tuple[str, Any]]:
-    """The sites, and their densities, whose KL term has a closed form."""
-    return [(site, model.nodes[site]["fn"]) for site in normals if hasattr(model.nodes.get(site, {}).get("fn"), "kl")]
+    """The sites, and their densities, whose KL term has a closed form; of a density to a power it has none."""
+    nodes = {site: model.nodes[site] for site in normals if site in model.nodes}
+    return [(site, node["fn"]) for site, node in nodes.items() if hasattr(node["fn"], "kl") and node["scale"] == 1]
 
 
 def _global(guide: poutine.Trace, done: Collection[str] = ()) -> list[Tensor]:
