@@ -33,6 +33,7 @@ from .priors import Entropic as Entropic
 from .priors import Flat as Flat
 from .priors import FunctionPrior as FunctionPrior
 from .priors import Latent as Latent
+from .priors import LogUniform as LogUniform
 from .priors import Prior as Prior
 from .priors import Smoothness as Smoothness
 from .priors import WeightPrior as WeightPrior

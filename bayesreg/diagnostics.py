@@ -63,6 +63,16 @@ def draw(posteriors: Sequence[Posterior], directory: str | Path, draws: int = 50
     ]
 
 
+def draw_rows(values: np.ndarray, names: list[str], path: Path, what: str, how: str, label: str) -> Path:
+    """Write points, with intervals where there are draws, of [seed, draw, row] as a PNG picture: a row a name."""
+    seeds, draws, rows = values.shape
+    axes = _axes(1.2 + rows * (0.2 + 0.07 * seeds))
+    _forest(axes, values, names, COLOURS[1], interval=draws > 1)
+    axes.set_yticks(axes.get_yticks(), names[::-1])
+    axes.set_xlabel(label)
+    return _save(_finish(axes, what, how), path)
+
+
 def _check(posteriors: Sequence[Posterior], draws: int | None) -> None:
     if not posteriors or (draws is not None and draws < 1):
         raise ValueError(f"{len(posteriors)} posteriors, draws={draws}: give at least one of each")

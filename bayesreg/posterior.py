@@ -317,13 +317,12 @@ class Posterior:
 def _inference(path: str | Path, state: dict[str, Any], given: Any) -> guides.Guide:
     """The guide that the posterior was saved with, or the one that is given for it."""
     name, options = state["guide"], state.get("options of the guide", {})
-    known = guides.GUIDES | guides.HELD
-    if given is None and name not in known:
+    if given is None and name not in guides.known():
         raise ValueError(
             f"{path} has the guide {name!r}, which is not registered: pass guide=..., the one that it was saved with, "
             "or add it to GUIDES"
         )
-    inference = known[name](**options) if given is None else guides.as_guide(given)
+    inference = guides.known()[name](**options) if given is None else guides.as_guide(given)
     _refuse_another(path, "guide", (name, options), (inference.name, inference.options()))
     return inference
 

@@ -3,7 +3,7 @@
 device, files, interrupts, labels, memory, progress, randomness, schedule, structure → likelihoods, local, curvature,
 graph, nets, network, datasets, metrics, prediction → baselines, uncertainty → baseline_cache → priors → model →
 inference_data, threads, units → guides → objective, update → step, potential → checks, convergence, proper → posterior,
-diagnostics, checkpoint → fit, claims, leave_one_out, mcmc → methods, tasks → runs, testing → grid → engine →
+diagnostics, relevance, checkpoint → fit, claims, leave_one_out, mcmc → methods, tasks → runs, testing → grid → engine →
 statistics, report → comparison, costs, recommendation → conclusion → study → cli → experiments. The design lists fit
 before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and
 metrics import nothing else of the package but files, interrupts, progress and structure: a cache and a download must
@@ -28,7 +28,7 @@ LAYERS = [
     {"objective", "update"},
     {"step", "potential"},
     {"checks", "convergence", "proper"},
-    {"posterior", "diagnostics", "checkpoint"},
+    {"posterior", "diagnostics", "relevance", "checkpoint"},
     {"fit", "claims", "leave_one_out", "mcmc"},
     {"methods", "tasks"},
     {"runs", "testing"},
