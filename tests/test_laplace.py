@@ -367,6 +367,15 @@ def test_free_parameters_may_come_first():
     assert q.index.tolist() == sorted(q.index.tolist())  # the site of the bias is first
 
 
+def test_a_prior_of_hardly_any_precision_loses_no_fit():
+    """10⁻²⁰ on a softmax, whose GGN matrix has eigenvalues 0: rounding would leave H without a factor."""
+    for dtype in (torch.float32, torch.float64):
+        model, data = build(TINY_NETS["mlp"], br.L2(scale=1e10, on="all"), TARGETS["categorical"], dtype)
+        posterior = br.fit(model, data, guide="laplace", epochs=2, **QUIET)
+        assert posterior.guide.isotropic_precision > 0
+        assert posterior.predict(data.x).probs.isfinite().all()
+
+
 def test_auto_is_full_then_last_layer_then_diagonal():
     sizes = {64: "full", 100: "last_layer", 7000: "diagonal"}
     for hidden, structure in sizes.items():

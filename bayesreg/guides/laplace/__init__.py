@@ -127,7 +127,8 @@ class Laplace(Delta):
         curvature, log_joint = ggn(model, theta, names, train, diagonal=structure == "diagonal")
         own, centre = (_joined(named, names).to(curvature) for named in (prior.bends, theta))
         always = self.precision == "evidence"
-        free = torch.ones_like(own, dtype=torch.bool) if always else own <= 0
+        none = len(own) * torch.finfo(own.dtype).eps * curvature.abs().max()  # less would be lost in rounding
+        free = torch.ones_like(own, dtype=torch.bool) if always else own <= none
         ones = {name: torch.ones_like(theta[name]) for name in names}
         unit = _joined({name: one * model.units.get(name, 1.0) for name, one in ones.items()}, names).to(curvature)
         last = free.int().argsort(stable=True)
