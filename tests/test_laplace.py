@@ -356,6 +356,26 @@ def test_its_options_in_text():
         Laplace(precision=3)
 
 
+def test_free_parameters_may_come_first():
+    """The weights of the last layer under no prior, its bias under one: H = GGN + diag(1/s², δ, δ, δ, δ)."""
+    data, posterior = small("laplace:structure=last_layer,precision=prior", br.L2(scale=0.5, on="head.bias"))
+    q, model = posterior.guide, posterior.model
+    expected, _ = ggn(model.eval(), posterior.parameters(), ["head.bias", "head.weight"], data, diagonal=False)
+    delta = torch.nan_to_num(q.isotropic_precision)
+    expected += torch.diag(torch.cat([delta.new_tensor([4.0]), delta.expand(4)]))
+    torch.testing.assert_close(q.factor @ q.factor.T, expected, rtol=1e-9, atol=1e-9)
+    assert q.index.tolist() == sorted(q.index.tolist())  # the site of the bias is first
+
+
+def test_a_prior_of_hardly_any_precision_loses_no_fit():
+    """10⁻²⁰ on a softmax, whose GGN matrix has eigenvalues 0: rounding would leave H without a factor."""
+    for dtype in (torch.float32, torch.float64):
+        model, data = build(TINY_NETS["mlp"], br.L2(scale=1e10, on="all"), TARGETS["categorical"], dtype)
+        posterior = br.fit(model, data, guide="laplace", epochs=2, **QUIET)
+        assert posterior.guide.isotropic_precision > 0
+        assert posterior.predict(data.x).probs.isfinite().all()
+
+
 def test_auto_is_full_then_last_layer_then_diagonal():
     sizes = {64: "full", 100: "last_layer", 7000: "diagonal"}
     for hidden, structure in sizes.items():
@@ -413,7 +433,7 @@ def test_l1_under_evidence_and_precisions_of_ard():
 def test_too_large_for_memory_says_the_number(monkeypatch):
     model = br.Model(br.nets.mlp(1000, 10, hidden=200), "l2", br.Categorical(), size=5)
     monkeypatch.setattr(memory, "total", lambda: memory.Memory(2**33))
-    with pytest.raises(ValueError, match=r"laplace:structure=full of 242,410 unknowns takes 1,313\.. GB .*last_layer"):
+    with pytest.raises(ValueError, match=r"laplace:structure=full of 242,410 unknowns takes 1,751\.. GB .*last_layer"):
         br.guides.create("laplace:structure=full", model)
     assert br.guides.create("laplace", model)
 

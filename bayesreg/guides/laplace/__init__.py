@@ -94,7 +94,7 @@ class Laplace(Delta):
 
     def memory(self, model: Model) -> int:
         size = _size(model, self._names(model))
-        return super().memory(model) + (8 * size if self._structure(model) == "diagonal" else 3 * 8 * size**2)
+        return super().memory(model) + (8 * size if self._structure(model) == "diagonal" else 4 * 8 * size**2)
 
     def _structure(self, model: Model) -> str:
         if self.structure != "auto":
@@ -127,12 +127,15 @@ class Laplace(Delta):
         curvature, log_joint = ggn(model, theta, names, train, diagonal=structure == "diagonal")
         own, centre = (_joined(named, names).to(curvature) for named in (prior.bends, theta))
         always = self.precision == "evidence"
-        free = torch.ones_like(own, dtype=torch.bool) if always else own <= 0
+        none = len(own) * torch.finfo(own.dtype).eps * curvature.abs().max()  # less would be lost in rounding
+        free = torch.ones_like(own, dtype=torch.bool) if always else own <= none
         ones = {name: torch.ones_like(theta[name]) for name in names}
         unit = _joined({name: one * model.units.get(name, 1.0) for name, one in ones.items()}, names).to(curvature)
-        found = gaussian(curvature, own, free, centre, unit, always)
+        last = free.int().argsort(stable=True)
+        curvature = curvature[last] if curvature.dim() == 1 else curvature[last][:, last]
+        found = gaussian(curvature, own[last], free[last], centre[last], unit[last], always)
         evidence = found.log_evidence(log_joint if always else log_joint + prior.log_density)
-        made = _positions(model, sites, names), found.factor, *curvature.new_tensor([evidence, found.isotropic])
+        made = _positions(model, sites, names)[last], found.factor, *curvature.new_tensor([evidence, found.isotropic])
         for name, value in zip(MADE, made, strict=True):
             q.register_buffer(name, value)
         chosen = f"; precision {found.isotropic:.3g} of {int(free.sum()):,} of them by marginal likelihood"

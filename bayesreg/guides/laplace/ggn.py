@@ -53,7 +53,7 @@ def ggn(model: Model, theta: Parameters, names: list[str], train: Dataset, diago
         observed = model.likelihood.target(y, predictive)
         log_likelihood += float(model.likelihood.observation(predictive).log_prob(observed).double().sum())
         J = jacobian(network, at, x).double()
-        FJ = fisher(model.likelihood, theta, f).double() @ J
+        FJ = fisher(model.likelihood, theta, f.double()) @ J  # in single precision F could have eigenvalues below 0
         total += (J * FJ).sum((0, 1)) if diagonal else J.flatten(0, 1).T @ FJ.flatten(0, 1)
     return total if diagonal else (total + total.T) / 2, log_likelihood
 

@@ -11,6 +11,7 @@ from pyro import poutine
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.autograd import grad
+from torch.linalg import cholesky
 
 from bayesreg.model import Model, Parameters
 
@@ -82,36 +83,34 @@ class Gaussian(NamedTuple):
 def gaussian(ggn: Tensor, own: Tensor, free: Tensor, centre: Tensor, unit: Tensor, always: bool = False) -> Gaussian:
     """H = GGN + diag(own), with θ_j ~ Normal(0, u_j δ^−½) for the `free` parameters if it has no inverse, or `always`.
 
-    own, free, centre θ̂, unit u: [P]; ggn: [P, P], or its diagonal [P], which does not tell, so that it is as `always`.
-    δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the free ones, with θ̂ held (MacKay,
-    1992; Immer et al., 2021): by the eigenvalues of what H is of them given the others, once.
+    own, free, centre θ̂, unit u: [P], the free ones last; ggn: [P, P], or its diagonal [P], which does not tell, so that
+    it is as `always`. δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the n free ones,
+    with θ̂ held (MacKay, 1992; Immer et al., 2021). |H| = |H_oo| |S + δ/u²|, with S of the free ones given the others,
+    so that its eigenvalues are found once.
     """
-    H, delta, log_prior = ggn.clone(), math.nan, 0.0
-    diagonal = H if H.dim() == 1 else H.diagonal()
-    diagonal += own.where(~free, torch.zeros_like(own))
-    if bool(free.any()):
-        u, given_rest = unit[free], _given_the_rest(H, free)
-        if always or H.dim() == 1 or _is_singular(given_rest):
-            eigenvalues = given_rest * u**2 if H.dim() == 1 else torch.linalg.eigvalsh(u[:, None] * given_rest * u)
-            square = float((centre[free] / u).square().sum())
-            delta = _best(eigenvalues.clamp_min(0.0), square)
-            diagonal += delta * free.to(H) / unit**2
-            log_prior = (len(u) * math.log(delta / (2 * math.pi)) - delta * square) / 2 - float(u.log().sum())
-    factor = H if H.dim() == 1 else torch.linalg.cholesky(H)
-    logs = factor.log().sum() if H.dim() == 1 else 2 * factor.diagonal().log().sum()
-    return Gaussian(factor, delta, log_prior, float(logs))
+    others, diagonal = int((~free).sum()), ggn.dim() == 1
+    H_oo, S, root, across = _given_the_others(ggn, own, others)
+    u, square, delta, log_prior = unit[others:], float((centre / unit)[others:].square().sum()), math.nan, 0.0
+    if len(u) and (always or diagonal or _is_singular(S)):
+        delta = _best((S * u**2 if diagonal else torch.linalg.eigvalsh(u[:, None] * S * u)).clamp_min(0.0), square)
+        log_prior = (len(u) * math.log(delta / (2 * math.pi)) - delta * square) / 2 - float(u.log().sum())
+        S = S + (delta / u**2 if diagonal else torch.diag(delta / u**2))
+    if diagonal:
+        factor = torch.cat([H_oo, S])
+        return Gaussian(factor, delta, log_prior, float(factor.log().sum()))
+    factor = torch.zeros_like(ggn)
+    factor[:others, :others], factor[others:, :others], factor[others:, others:] = root, across.T, cholesky(S)
+    return Gaussian(factor, delta, log_prior, float(2 * factor.diagonal().log().sum()))
 
 
-def _given_the_rest(H: Tensor, free: Tensor) -> Tensor:
-    """The Schur complement H_ff − H_fo H_oo⁻¹ H_of, whose determinant times |H_oo| is |H|; or its diagonal."""
-    if H.dim() == 1:
-        return H[free]
-    of_free = H[free][:, free]
-    if bool(free.all()):
-        return of_free
-    root = torch.linalg.cholesky(H[~free][:, ~free])
-    across = torch.linalg.solve_triangular(root, H[~free][:, free], upper=False)
-    return of_free - across.T @ across
+def _given_the_others(ggn: Tensor, own: Tensor, others: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """H_oo = L Lᵀ, the Schur complement S = H_ff − H_fo H_oo⁻¹ H_of, L, and L⁻¹ H_of; of a diagonal the first two."""
+    if ggn.dim() == 1:
+        return ggn[:others] + own[:others], ggn[others:], ggn, ggn
+    H_oo = ggn[:others, :others] + torch.diag(own[:others])
+    root = cholesky(H_oo)
+    across = torch.linalg.solve_triangular(root, ggn[:others, others:], upper=False)
+    return H_oo, ggn[others:, others:] - across.T @ across, root, across
 
 
 def _is_singular(S: Tensor) -> bool:
