@@ -22,7 +22,7 @@ class Ard(Verbosity):
 
     task: str = "diabetes"
     """With options of its own where wanted, as --task "housing --epochs 100"."""
-    method: str = "ard:sparse@normal"
+    method: str = "ard:sparse@normal:warm_up=0.5"
     """ard with a guide and other terms, as ard or ard+early_stopping@normal."""
     seeds: int = 5
     """How many, from 0 on."""

@@ -147,7 +147,7 @@ def test_sparse_ard_selects_the_relevant_inputs(seed):
     for prior in ("ard:sparse", "ard") if seed == 0 else ("ard:sparse",):
         torch.manual_seed(seed)
         model = br.Model(nn.Linear(50, 1).double(), prior, br.Gaussian(), size=100)
-        options = {"guide": "normal", "epochs": 500, "batch_size": 100, "seed": seed}
+        options = {"guide": "normal:warm_up=0.5", "epochs": 500, "batch_size": 100, "lr": 0.03, "seed": seed}
         posterior = br.fit(model, (x, y), **options, device="cpu", progress=False)
         alpha[prior] = posterior.parameters()["precision.weight"].ravel().numpy()
     relevant, ours = true != 0, alpha["ard:sparse"]
