@@ -334,7 +334,7 @@ def test_the_gradient_in_the_parameters_against_finite_differences(name):
 
 @pytest.mark.parametrize("m", [0, 1, 2])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
-def test_the_way_back_through_the_steps_of_a_recurrent_layer(cell, m, monkeypatch):
+def test_the_backward_pass_through_the_steps_of_a_recurrent_layer(cell, m, monkeypatch):
     """In every argument, for the levels of every state, with the coefficients in several spans."""
     width = {"lstm": 8, "gru": 6, "rnn_tanh": 2}[cell]
     state = torch.randn(2, 2)
