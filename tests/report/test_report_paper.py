@@ -1,4 +1,4 @@
-"""The paper's figures 3 and 4 beside ours, where our runs have what they show."""
+"""The paper's table 1, figures 3 and 4 beside ours, where our runs have what they show."""
 
 import html
 import itertools
@@ -21,6 +21,7 @@ def test_figures_are_mentioned_where_they_can_be_set_beside_ours(make, root, tmp
     text = html.unescape(report.write(root, tmp_path / "out").read_text(encoding="utf-8"))
     assert paper.figure_3(["ard@normal", "ard"]) in text
     assert paper.figure_4(["macro_f1"]) in text
+    assert "table 1), over the seconds without a prior: ard 2.00." in text
     assert "Within ±0.001 of 0: none 0.0%; ard 0.0%; ard@normal 0.0%" in text
     assert "ard:1. Contours of the loss" in text  # once, whatever the guide
     assert text.count("Contours of the loss") == 2
@@ -32,6 +33,7 @@ def test_figures_are_mentioned_where_they_can_be_set_beside_ours(make, root, tmp
 def test_figures_are_not_mentioned_where_nothing_is_beside_them(methods, metrics):
     assert paper.figure_3(methods) is None
     assert paper.figure_4(metrics) is None
+    assert paper.table_1(["none", "dropout"]) is None
 
 
 def test_unequal_classes_may_be_judged_by_macro_f1():
