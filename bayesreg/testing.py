@@ -108,16 +108,15 @@ def check_guide(guide: Any, directory: Path, priors: Iterable[str] = ("none", "l
 
 def check(net: TinyNet, prior: Prior | str, target: Target, guide: Any, directory: Path) -> None:
     """AssertionError unless one of each works together: all that is below."""
-    check_fit(*build(net, prior, target, torch.float32), guide, directory)
+    check_arviz(check_fit(*build(net, prior, target, torch.float32), guide, directory))
     check_objective(*build(net, prior, target), guide)
     check_capture(*build(net, prior, target), guide)
-    if (
-        as_guide(guide) == DEFAULT and not target.y.is_floating_point()
-    ):  # in the unit of other y the weights start elsewhere
+    whole = not target.y.is_floating_point()  # in the unit of other y the weights start elsewhere
+    if as_guide(guide) == DEFAULT and whole:
         check_first_loss(*build(net, prior, target))
 
 
-def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> None:
+def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> Posterior:
     """It is fitted; what it predicts and how that is judged is finite, of the right shape, and the same from a file."""
     posterior = fit(model, data, validation=data, guide=guide, epochs=2, batch_size=BATCH, lr=1e-3, **QUIET)
     history = posterior.history
@@ -142,9 +141,14 @@ def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> None:
     assert thetas.keys() == loaded.keys()
     assert all(torch.equal(value, loaded[name]) for name, value in thetas.items())
     assert all(value.isfinite().all() for value in thetas.values())
+    return posterior
 
+
+def check_arviz(posterior: Posterior) -> None:
+    """ArviZ is handed every parameter, in the shape of the draws."""
+    draws = posterior.draws(3)
     group = posterior.to_arviz(draws=3)["posterior"]
-    assert set(group.data_vars) == set(thetas) == set(draws)
+    assert set(group.data_vars) == set(posterior.parameters()) == set(draws)
     assert all(group[name].shape == (1, *value.shape) for name, value in draws.items())
 
 
