@@ -88,7 +88,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         **_failed(runs, root),
         "scores": paper.beside(scores),
         "cited": paper.CITED if paper.beside(scores) != scores else None,
-        "table_1": paper.table_1(results["method"]),
+        "table_1": None if needed else paper.table_1(results["method"]),
         "figure_3": paper.figure_3(results["method"]),
         "figure_4": paper.figure_4(results["metric"]),
         "levels": landscape.LEVELS,

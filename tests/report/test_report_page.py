@@ -151,7 +151,7 @@ def test_what_the_paper_says_stands_below_where_two_of_its_priors_are(reader, ro
     for seed in (0, 1):
         make("none", None, seed, dataset="a")
         make("l1", 0.1, seed, dataset="a")
-    assert "Kretsinger" not in written(root, output).text
+    assert "figure 1) states" not in written(root, output).text
 
 
 def test_one_task_has_no_average(make, root, output, reader):
