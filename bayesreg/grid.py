@@ -18,6 +18,7 @@ from bayesreg.claims import Config
 from bayesreg.datasets import Data
 from bayesreg.methods import Method
 from bayesreg.model import Model
+from bayesreg.posterior import Posterior
 from bayesreg.tasks import Task
 
 Stage = Literal["tune", "test"]
@@ -113,16 +114,14 @@ class Run:
         self.method.check(net, likelihood, data)
         model = Model(self.method.network(net), self.method.prior(size), self.method.likelihood(likelihood), size)
         options = self.task.training() | asdict(self.where) | self.method.training()
-        guide = self.method.guide
-        options |= {"guide": guide, "seed": self.repeat.seed}
-        options["lr"] = options.get("lr", schedule.LR) * guide.rate
+        options |= {"guide": self.method.guide, "seed": self.repeat.seed}
         return Prepared(self.config, model, data, options)
 
     def check(self) -> None:
         """Build and try what `fit` would refuse."""
         _, model, data, options = self.build()
         guide, train, validation = given(model, options["guide"], data.train, data.validation)
-        usual = {"epochs": 1, "batch_size": schedule.batch_size(len(train)), "lr": None, "device": None}
+        usual = {"epochs": 1, "batch_size": schedule.batch_size(len(train)), "lr": schedule.LR, "device": None}
         asked = {name: value for name, value in options.items() if name in CHECKED and value is not None}
         check(model, train, guide=guide, validation=validation, **(usual | asked))
 
@@ -142,6 +141,13 @@ class Run:
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
         known = baseline_cache.record(directory, shared, data, **self.task.baseline_options()) if tested else {}
         return outcome | {"directory": str(directory), "baselines": known}
+
+    def posterior(self, directory: Path, shared: Path | None = None, progress: bool = False) -> Posterior:
+        """What it learned; executed first where that is not done. Raises ValueError where it ended without."""
+        outcome = self.execute(directory, shared, progress)
+        if outcome["status"] != "done":
+            raise ValueError(f"{self}: {outcome['message']}")
+        return runs.load(directory, self.build().model.net)
 
     def done(self, directory: Path) -> dict[str, Any] | None:
         """The result, where nothing is left to do."""

@@ -30,7 +30,7 @@ def groups(posteriors: Sequence[Posterior], draws: int | None, data: Any) -> Any
     """See `diagnostics.to_arviz`."""
     chains = [(one, theta) for seed, one in enumerate(posteriors) for theta in _chains(one, draws, seed)]
     values = {"posterior": _stacked([theta for _, theta in chains])}
-    if markov(posteriors[0]):
+    if posteriors[0].inference.markov:
         stats: Any = [one.guide.stats for one in posteriors]
         values["sample_stats"] = {name: torch.cat([one[name] for one in stats]).numpy() for name in stats[0]}
     named = dims(posteriors[0].model)
@@ -41,18 +41,13 @@ def groups(posteriors: Sequence[Posterior], draws: int | None, data: Any) -> Any
         values["observed_data"] = {"y": values["observed_data"]["y"][0]}
         named["y"] = ["example"]
     made = from_dict(values, dims=named)
-    made["posterior"].attrs["draws"] = MARKOV if markov(posteriors[0]) else INDEPENDENT
+    made["posterior"].attrs["draws"] = MARKOV if posteriors[0].inference.markov else INDEPENDENT
     return made
-
-
-def markov(posterior: Posterior) -> bool:
-    """Whether its draws are those of Markov chains, which it holds."""
-    return hasattr(posterior.guide, "chains")
 
 
 def _chains(posterior: Posterior, draws: int | None, seed: int) -> list[Parameters]:
     """Of a guide one chain of draws; of Markov chains each, at most so many of its draws, evenly spread."""
-    if not markov(posterior):
+    if not posterior.inference.markov:
         return [posterior.draws(draws or DRAWS, seed=seed)]
     held: Any = posterior.guide.chains
     chains, length = next(iter(held.values())).shape[:2]

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesreg import diagnostics
 from bayesreg.datasets import as_dataset
-from bayesreg.inference_data import arviz, markov
+from bayesreg.inference_data import arviz
 
 if TYPE_CHECKING:
     from bayesreg.posterior import Posterior
@@ -18,7 +18,7 @@ DRAWS = 1000  # of a guide; of Markov chains all
 
 
 class Loo(NamedTuple):
-    """PSIS-LOO of the data trained on, in nats  (Vehtari, Gelman & Gabry, 2017).
+    """PSIS-LOO of the data trained on, in nats (Vehtari, Gelman & Gabry, 2017).
 
     elpd: Σ_i log p(y_i | x_i, all data but i), estimated; se: its standard error over the examples. p: the effective
     number of parameters, what the data lose by being predicted unseen. k: how many Pareto k̂ are "good", at most
@@ -57,7 +57,7 @@ def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
             f"loo of {len(data)} examples, and the posterior is of {posterior.model.size}: give the data that it was "
             "trained on; others are judged by `evaluate`"
         )
-    made = diagnostics.to_arviz([posterior], draws or (None if markov(posterior) else DRAWS), data)
+    made = diagnostics.to_arviz([posterior], draws or (None if posterior.inference.markov else DRAWS), data)
     if made["posterior"].sizes["chain"] * made["posterior"].sizes["draw"] < 20:
         raise ValueError(
             "loo takes 20 draws or more, and a guide that is a point has one: fit with another guide, or judge by data "
@@ -68,7 +68,7 @@ def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
         warnings.simplefilter("ignore")  # of k̂, which the counts say
         found = module.loo(made, pointwise=True, var_name="y")
     elpd, p = (found.elpd, found.p) if modern else (found.elpd_loo, found.p_loo)
-    return Loo(float(elpd), float(found.se), float(p), _counts(found), markov(posterior))
+    return Loo(float(elpd), float(found.se), float(p), _counts(found), posterior.inference.markov)
 
 
 def _counts(found: Any) -> dict[str, int]:

@@ -224,10 +224,7 @@ class Study:
         repeat = Repeat(0, "test" if asked.divided[task] == 1 else None)
         run = Run(asked.named[task], chosen, repeat, asked.where, task)
         directory = run.directory(self.path)
-        outcome = run.execute(directory, shared=self.path / folder.SHARED)
-        if outcome["status"] != "done":
-            raise ValueError(f"{chosen.text} on {task}: {outcome['message']}")
-        posterior = runs.load(directory, run.build().model.net)
+        posterior = run.posterior(directory, self.path / folder.SHARED)
         posterior.inputs = data_of(run.task, run.repeat).inputs
         return posterior
 

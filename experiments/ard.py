@@ -37,7 +37,6 @@ class Ard(Verbosity):
 
     def posteriors(self) -> "list[Posterior]":
         """Of every seed. ValueError where a seed diverged."""
-        from bayesreg import runs
         from bayesreg.grid import Repeat, Run, Where
         from bayesreg.methods import Method
         from bayesreg.tasks import as_task
@@ -50,10 +49,7 @@ class Ard(Verbosity):
         found = []
         for seed in range(self.seeds):
             one = Run(task, method, Repeat(seed), Where(self.device, self.threads))
-            outcome = one.execute(one.directory(self.runs), self.runs / "baselines", progress=not self.quiet)
-            if outcome["status"] != "done":
-                raise ValueError(f"seed {seed}: {outcome['status']}, {outcome.get('message')}")
-            found.append(runs.load(one.directory(self.runs), one.build().model.net))
+            found.append(one.posterior(one.directory(self.runs), self.runs / "baselines", progress=not self.quiet))
         return found
 
 

@@ -31,7 +31,7 @@ class LeNet(Verbosity):
     batch_size: int = 100
     """Examples a step."""
     lr: float = 3e-3
-    """Adam's learning rate at the start, times the guide's own factor; it falls to 0 along a half cosine."""
+    """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
     """Train on that many examples only; None takes all 54,000."""
     data_dir: Path | None = None
@@ -75,7 +75,6 @@ def weights(posterior: "Posterior") -> dict[str, float]:
 
 def rows(asked: LeNet) -> list[dict[str, Any]]:
     """What each method gives from each seed. ValueError for an unknown method, and where a run diverged."""
-    from bayesreg import runs
     from bayesreg.grid import Repeat, Run, Where
     from bayesreg.methods import Method
 
@@ -84,12 +83,8 @@ def rows(asked: LeNet) -> list[dict[str, Any]]:
     for method in methods:
         for seed in range(asked.seeds):
             one = Run(task, method, Repeat(seed), Where(asked.device, asked.threads))
-            outcome = one.execute(one.directory(asked.runs), asked.runs / "baselines", progress=not asked.quiet)
-            if outcome["status"] != "done":
-                raise ValueError(f"{method} from seed {seed}: {outcome['status']}, {outcome.get('message')}")
-            built = one.build()
-            posterior = runs.load(one.directory(asked.runs), built.model.net)
-            scores = posterior.evaluate(built.data.test, progress=False)
+            posterior = one.posterior(one.directory(asked.runs), asked.runs / "baselines", progress=not asked.quiet)
+            scores = posterior.evaluate(one.build().data.test, progress=False)
             said = {"test error, %": 100 * (1 - scores["accuracy"]), "test nll": scores["nll"]}
             found.append({"method": method.text, "seed": seed, **said, **weights(posterior)})
     return found
@@ -98,11 +93,11 @@ def rows(asked: LeNet) -> list[dict[str, Any]]:
 @command
 def main() -> None:
     """Train, print the table and write it."""
+    asked = read(LeNet, "python -m experiments.lenet")
     import pandas as pd
 
     from bayesreg.files import write_atomically
 
-    asked = read(LeNet, "python -m experiments.lenet")
     with refused():
         table = pd.DataFrame(rows(asked))
     print(table.to_string(index=False, float_format="{:.4g}".format))

@@ -5,6 +5,7 @@ except that a network needs a tiny one of itself in TINY_NETS of bayesreg/testin
 """
 
 import importlib
+import re
 
 import pytest
 import torch
@@ -98,3 +99,31 @@ def test_captured_equals_plain(net, dtype, tolerance, guide, prior, likelihood):
 @pytest.mark.parametrize("net", [name for name in NETS if name in TINY_NETS])
 def test_first_loss_of_map_is_minus_the_log_joint(net, prior):
     testing.check_first_loss(*build(net, prior, "categorical"))
+
+
+def once_each():
+    """(net, prior, likelihood): every one of each, in turn, but for pairs that have no meaning."""
+    nets, priors, targets = list(TINY_NETS), [*br.priors.PRIORS, *SUMS], list(TARGETS)
+    number = max(len(nets), len(priors), len(targets))
+    rows = [(nets[i % len(nets)], priors[i % len(priors)], targets[-i % len(targets)]) for i in range(number)]
+    return [row for row in rows if not refused(*row[1:])]
+
+
+def test_once_each_is_every_one():
+    for found, known in zip(zip(*once_each(), strict=True), (TINY_NETS, br.priors.PRIORS, TARGETS), strict=True):
+        assert set(found) >= set(known)
+
+
+@pytest.mark.parametrize(("net", "prior", "likelihood"), once_each())
+@pytest.mark.parametrize("guide", [name for name in br.guides.GUIDES if name not in FAMILIES])
+def test_every_other_guide_works_or_is_refused_before_training(guide, net, prior, likelihood, tmp_path, monkeypatch):
+    try:
+        br.guides.create(guide, build(net, prior, likelihood)[0])
+    except ValueError as refusal:
+        monkeypatch.setattr(fit_module, "_Run", None)  # nothing may be trained
+        with pytest.raises(ValueError, match=re.escape(str(refusal))):
+            testing.check_fit(*build(net, prior, likelihood), guide, tmp_path)
+        return
+    testing.check_arviz(testing.check_fit(*build(net, prior, likelihood, torch.float32), guide, tmp_path))
+    testing.check_objective(*build(net, prior, likelihood), guide)
+    testing.check_capture(*build(net, prior, likelihood), guide)

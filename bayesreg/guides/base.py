@@ -32,16 +32,16 @@ class Guide:
 
     A class is one family of q, a frozen dataclass whose fields are its options, numbers or words with defaults: so
     guides are equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases:
-    what else the field calls it. point: q is a single θ, so that one draw is all of it. rate: what the learning rate of
-    a task, or the default one of `fit`, is multiplied by. copies: how many numbers training holds for each unknown;
-    smaller: what would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q
+    what else the field calls it. point: q is a single θ, so that one draw is all of it. markov: its draws are those of
+    Markov chains, which q holds as `chains`. copies: how many numbers training holds for each unknown; smaller: what
+    would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q
     is made of the last one alone. line: how the lines of its methods are drawn; None as the prior alone has it.
     """
 
     name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     point: ClassVar[bool] = False
-    rate: ClassVar[float] = 1.0
+    markov: ClassVar[bool] = False
     copies: ClassVar[int] = 8
     smaller: ClassVar[str] = ""
     rewinds: ClassVar[bool] = True
@@ -78,8 +78,8 @@ class Guide:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def record(self) -> dict[str, Any]:
-        """What, beside its name, decides what a fit gives: its options, and its rate where it has one of its own."""
-        return self.options() | ({} if self.rate == 1 else {"rate": self.rate})
+        """What, beside its name, decides what a fit gives."""
+        return self.options()
 
     # --- Before training ---
 

@@ -30,6 +30,7 @@ def outputs_drawn(model: Model, q: Mapping[str, Normal]) -> Iterator[None]:
     scales = model.unpack({site: normal.scale for site, normal in q.items()})
     layers = {name: layer for name, layer in _layers(model.net).items() if name in means}
     for name, layer in layers.items():
+        # An attribute of the instance hides the class's method until it is deleted; hooks and structure stay.
         layer.forward = partial(_drawn, layer, means[name], scales[name])  # type: ignore[method-assign]
     try:
         yield

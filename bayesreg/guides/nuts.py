@@ -55,6 +55,7 @@ class Nuts(Guide):
     """What `mcmc.nuts` has drawn, in the place of a q(θ): no fit makes it."""
 
     name: ClassVar[str] = "nuts"
+    markov: ClassVar[bool] = True
 
     def check(self, model: Model) -> None:
         raise ValueError("the guide nuts is trained by no gradient: write br.nuts(model, data)")

@@ -82,9 +82,11 @@ class Laplace(Delta):
                     f"the guide {self} has the curvature of densities on weights, and {term} is a factor on the "
                     "network's function: take the guide delta or normal"
                 )
-        bends = of_prior(model, model.initial()).bends
+        precision = of_prior(model, model.initial()).precision
         for block in model.blocks:
-            flat = [name for name in block.shapes if name in self._names(model) and not bool((bends[name] > 0).all())]
+            flat = [
+                name for name in block.shapes if name in self._names(model) and not bool((precision[name] > 0).all())
+            ]
             if block.prior and flat and self.precision == "prior":
                 raise ValueError(
                     f"the guide {self} takes −∂² log p/∂θ² for the precision of the prior, and that of {block.prior} "
@@ -125,7 +127,7 @@ class Laplace(Delta):
         sites, names, structure = self.centre(q), self._names(model), self._structure(model)
         theta, prior = model.unpack(sites), of_prior(model, sites)
         curvature, log_joint = ggn(model, theta, names, train, diagonal=structure == "diagonal")
-        own, centre = (_joined(named, names).to(curvature) for named in (prior.bends, theta))
+        own, centre = (_joined(named, names).to(curvature) for named in (prior.precision, theta))
         always = self.precision == "evidence"
         none = len(own) * torch.finfo(own.dtype).eps * curvature.abs().max()  # less would be lost in rounding
         free = torch.ones_like(own, dtype=torch.bool) if always else own <= none

@@ -18,14 +18,14 @@ from bayesreg.model import Model, Parameters
 DECADES, STEPS = 12, 10  # of the search for a precision, downwards from the largest that can be best
 
 
-class Curvature(NamedTuple):
-    """Of log p(θ) at θ: its value, and −∂² log p/∂θ_j² of each parameter by name."""
+class OfPrior(NamedTuple):
+    """Of log p(θ) at θ: its value, and the precision −∂² log p/∂θ_j² of each parameter by name."""
 
     log_density: float
-    bends: Parameters
+    precision: Parameters
 
 
-def of_prior(model: Model, sites: Parameters) -> Curvature:
+def of_prior(model: Model, sites: Parameters) -> OfPrior:
     """By autograd through the densities of the model's own sample statements; 0 where the density is flat.
 
     The prior's latents, as the precisions under ARD, are held where they are. ValueError for a density that couples
@@ -38,19 +38,19 @@ def of_prior(model: Model, sites: Parameters) -> Curvature:
         density = trace.log_prob_sum()
         vectors = list(thetas.values())
         if not density.requires_grad:
-            bends = [torch.zeros_like(vector) for vector in vectors]
+            precision = [torch.zeros_like(vector) for vector in vectors]
         else:
             slopes = grad(density, vectors, create_graph=True, materialize_grads=True)
-            bends, mixed = (_bends(slopes, vectors, random) for random in (False, True))
-            if not all(torch.allclose(*pair, rtol=1e-3) for pair in zip(bends, mixed, strict=True)):
+            precision, mixed = (_precision(slopes, vectors, random) for random in (False, True))
+            if not all(torch.allclose(*pair, rtol=1e-3) for pair in zip(precision, mixed, strict=True)):
                 raise ValueError(
                     "the guide laplace takes a prior under which weights are independent given its latents, and that "
                     f"of {model.prior} couples them: take the guide delta or normal"
                 )
-    return Curvature(density.item(), model.unpack(dict(zip(thetas, bends, strict=True))))
+    return OfPrior(density.item(), model.unpack(dict(zip(thetas, precision, strict=True))))
 
 
-def _bends(slopes: tuple[Tensor, ...], vectors: list[Tensor], random: bool) -> list[Tensor]:
+def _precision(slopes: tuple[Tensor, ...], vectors: list[Tensor], random: bool) -> list[Tensor]:
     """−v ⊙ H v with v of ones, or of random signs: the diagonal of a diagonal −H, whatever v."""
     signs = torch.Generator().manual_seed(0)
     probes = [
@@ -59,8 +59,8 @@ def _bends(slopes: tuple[Tensor, ...], vectors: list[Tensor], random: bool) -> l
     along = sum((slope * probe).sum() for slope, probe in zip(slopes, probes, strict=True))
     if not isinstance(along, Tensor) or not along.requires_grad:
         return [torch.zeros_like(vector) for vector in vectors]
-    bent = grad(along, vectors, retain_graph=True, materialize_grads=True)
-    return [-(probe * each) for probe, each in zip(probes, bent, strict=True)]
+    second = grad(along, vectors, retain_graph=True, materialize_grads=True)
+    return [-(probe * each) for probe, each in zip(probes, second, strict=True)]
 
 
 class Gaussian(NamedTuple):
