@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
-from bayesreg.report import across, answer, figures, heatmap, landscape, outside, paper, phrases, style, tables
+from bayesreg.report import across, answer, claims, figures, heatmap, landscape, outside, paper, phrases, style, tables
 from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, left_out, load
@@ -87,7 +87,9 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         **_content(runs, results, selected, references),
         **_failed(runs, root),
         "scores": paper.beside(scores),
+        "paper": paper.CITED,
         "cited": paper.CITED if paper.beside(scores) != scores else None,
+        "claims": claims.claims(results, together),
         "table_1": None if needed else paper.table_1(results["method"]),
         "figure_3": paper.figure_3(results["method"]),
         "figure_4": paper.figure_4(results["metric"]),

@@ -142,6 +142,12 @@ def write_tasks(root, make, tasks, seeds=2, rows=30):
     return Study.open(root)
 
 
+@pytest.fixture
+def study_on(root, make):
+    """study_on(tasks): the study of `write_tasks`."""
+    return lambda tasks: write_tasks(root, make, tasks)
+
+
 @pytest.fixture(scope="session")
 def over_tasks(tmp_path_factory):
     """(study, page) of ten tasks with every kind of trouble, to be read only."""
