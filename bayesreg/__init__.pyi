@@ -7,6 +7,7 @@ from . import nets as nets
 from . import priors as priors
 from . import statistics as statistics
 from . import tasks as tasks
+from .agreement import distance as distance
 from .datasets import Data as Data
 from .datasets import Dataset as Dataset
 from .diagnostics import to_arviz as to_arviz
