@@ -18,7 +18,7 @@ from bayesreg.report.tables import number
 from bayesreg.statistics import Difference, Tables
 
 WHY = {"incomplete": "a run that it needs is not finished", "diverged": "the loss of a run that it needs is not finite"}
-PARTS = ("difference", "low", "high", "p")
+PARTS = ("difference", "low", "high", "p", "verdict")
 MEASURED = {"seconds_epoch": "seconds_epoch_mean", "memory": "memory_main_mean", "memory_gpu": "memory_gpu_mean"}
 MEASURED |= {f"sparsity_{what}": f"sparsity_{what}_mean" for what in ("zero", "small")}
 
@@ -44,6 +44,15 @@ class Conclusion:
             known = f"those that have: {', '.join(done['method'])}" if len(done) else "nor has another method"
             raise ValueError(f"{wanted!r} has no result here; {known}")
         return wanted, tuple(done[done["method"] == wanted].iloc[0]["tuned"])
+
+    def differences(self, to: str) -> pd.DataFrame:
+        """A row a method and metric: method − `to`, as `table` has them of none. ValueError without a result of `to`."""
+        self.candidate(to)
+        rows = []
+        for metric, tables in self.scores.items():
+            found = differences(tables, to, metric) if metric in METRICS else {}
+            rows += [{"method": name, "metric": metric, **_of(metric, "", found, name)} for name in found]
+        return pd.DataFrame(rows, columns=["method", "metric", *PARTS])
 
 
 def conclude(
@@ -133,12 +142,15 @@ def _reasons(rows: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
 def _of(metric: str, column: str, found: Mapping[str, Difference], name: str) -> dict[str, Any]:
     """The columns of a difference, in the unit of the metric, method − the other; p adjusted by Holm's correction."""
     if name not in found:
-        return {f"{column}_{part}": math.nan for part in PARTS} | {f"{column}_verdict": ""}
+        return dict.fromkeys(_columns(column), math.nan) | {_columns(column)[-1]: ""}
     own, sign = found[name], statistics.sense(metric)
     adjusted = dict(zip(found, statistics.holm([each.p for each in found.values()]), strict=True))
     low, high = sorted((sign * own.low, sign * own.high))
-    values = {"difference": sign * own.mean, "low": low, "high": high, "p": adjusted[name]}
-    return {f"{column}_{part}": value for part, value in values.items()} | {f"{column}_verdict": own.verdict}
+    return dict(zip(_columns(column), (sign * own.mean, low, high, adjusted[name], own.verdict), strict=True))
+
+
+def _columns(prefix: str) -> list[str]:
+    return [f"{prefix}_{part}".lstrip("_") for part in PARTS]
 
 
 def _power(metric: str, found: Difference | None) -> dict[str, float]:

@@ -179,6 +179,15 @@ class Study:
         """
         return pd.concat([found.table for found in self._conclusions.values()], ignore_index=True)
 
+    def differences(self, to: str = "none") -> pd.DataFrame:
+        """One row a task, method and metric: method − `to` on test, paired by seed and test example.
+
+        The columns difference, low, high, p and verdict are those of `results` to none: intervals that hold together
+        and p adjusted over the methods of a task. ValueError where `to` has no result on a task.
+        """
+        found = [found.differences(to).assign(task=name) for name, found in self._conclusions.items()]
+        return pd.concat(found, ignore_index=True).set_index("task").reset_index()
+
     @property
     def scores(self) -> dict[str, Mapping[str, statistics.Tables]]:
         """{task: {metric: {method: [seeds, rows]}}}, what each test example contributed, more is better.

@@ -152,6 +152,22 @@ def test_the_differences_to_what_is_recommended_stand_beside_those_to_none(said)
     assert math.isnan(rows.loc["l2", "nll_to_recommended_difference"])
 
 
+def test_the_differences_to_any_method_are_those_of_the_table_where_it_has_them(said):
+    best, close = EASY - 0.5 + NOISE, EASY - 0.45 + NOISE[::-1]
+    found = said({"none": {}, "l1": {"nll": close, "validation": 0.6}, "l2": {"nll": best, "validation": 0.5}})
+    table, parts = found.table.set_index("method"), ["difference", "low", "high", "p", "verdict"]
+    for other, prefix in {"none": "nll", "l2": "nll_to_recommended"}.items():
+        rows = found.differences(other).set_index("method")
+        assert set(rows.index) == {"none", "l1", "l2"} - {other}
+        for name, row in rows.iterrows():
+            assert row[parts].tolist() == table.loc[name, [f"{prefix}_{part}" for part in parts]].tolist()
+    to_l1 = found.differences("l1").set_index("method").loc["l2"]
+    assert to_l1["difference"] == pytest.approx((best - close).mean())
+    assert to_l1["low"] < to_l1["difference"] < to_l1["high"] < 0
+    with pytest.raises(ValueError, match="'ard' has no result here; those that have: none, l1, l2"):
+        found.differences("ard")
+
+
 def test_p_is_adjusted_for_all_methods(said):
     """Below 0.05 exactly where the verdict is better or worse."""
     close = {f"l{n}": {"nll": EASY - 0.15 * n + 0.3 * WIDE[::-1], "validation": 0.6} for n in range(4)}

@@ -50,6 +50,16 @@ def in_process(monkeypatch):
 # --- What it holds ---
 
 
+def test_the_differences_to_any_method_are_a_row_a_task_method_and_metric(made):
+    study, _ = made
+    rows, results = study.differences(), study.results.set_index("method")
+    nll = rows[rows["metric"] == "nll"].set_index("method")
+    assert set(rows["task"]) == {"table"}
+    assert nll["difference"].to_dict() == results["nll_difference"].dropna().to_dict()
+    turned = study.differences("l2:0.1").set_index(["metric", "method"]).loc[("nll", "none")]
+    assert turned["difference"] == pytest.approx(-nll.loc["l2:0.1", "difference"])
+
+
 def test_the_results_are_a_row_a_task_and_method(made):
     study, _ = made
     table = study.results
