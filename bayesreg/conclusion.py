@@ -46,7 +46,7 @@ class Conclusion:
         return wanted, tuple(done[done["method"] == wanted].iloc[0]["tuned"])
 
     def differences(self, to: str) -> pd.DataFrame:
-        """A row a method and metric: method − `to`, as `table` has them of none. ValueError without a result of `to`."""
+        """A row a method and metric: method − `to`, as in `table` to none. ValueError where `to` has no result."""
         self.candidate(to)
         rows = []
         for metric, tables in self.scores.items():
