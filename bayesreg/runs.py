@@ -159,6 +159,7 @@ def _execute(
     try:
         watched = test or options.get("early_stopping", False)  # a curve, or the best epoch; else the end alone counts
         posterior = _fit(directory / "checkpoint.pt", model, data, data.validation if watched else None, options)
+        outcome["seconds"] = {"training": time.perf_counter() - start}
         history, warmup = posterior.history, posterior.warmup_seconds
         outcome["metrics"]["validation"] = posterior.evaluate(data.validation, progress=False)
         outcome["convergence"] = posterior.convergence and posterior.convergence.record()
@@ -172,7 +173,7 @@ def _execute(
         terms = {name: repr(value) for name, value in getattr(error, "terms", {}).items()}
         outcome |= {"status": "diverged", "message": str(error), "terms": terms}
     write_atomically(directory / "history.csv", lambda part: history.to_csv(part, index=False))
-    outcome["seconds"] = {
+    outcome["seconds"] = outcome.get("seconds", {}) | {
         "warmup": warmup,
         "epoch": float(history["seconds"].median()) if len(history) else None,
         "total": time.perf_counter() - start,

@@ -110,6 +110,7 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
             for name, score in outside.metrics(metrics.get(split), f"{split} metrics of result.json").items()
         },
         "seconds_epoch": outside.number(seconds.get("epoch"), "seconds.epoch in result.json"),
+        "seconds_training": outside.number(seconds.get("training"), "seconds.training in result.json"),
         "seconds_warmup": outside.number(seconds.get("warmup"), "seconds.warmup in result.json"),
         **_numbers(result, "memory", ("main", "gpu")),
         **_numbers(result, "sparsity", ("zero", "small")),
