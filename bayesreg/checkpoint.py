@@ -19,7 +19,7 @@ from bayesreg.model import Model
 
 
 class Checkpoint:
-    """The checkpoint of one fit; no other goes on from it. Without a path it does nothing.
+    """The checkpoint of one fit; no other resumes from it. Without a path it does nothing.
 
     As a context manager it removes the file when the fit has ended, or has diverged, which it would again;
     an interrupted fit leaves it.

@@ -32,7 +32,7 @@ def given(model: Model, guide: Any, train: Any, validation: Any) -> tuple[Guide,
     """What `fit` is given, as it needs it: the guide as an object, and Datasets in the precision of the network."""
     if not isinstance(model, Model):
         raise ValueError(
-            f"fit(model={type(model).__name__}) is no br.Model; write "
+            f"fit(model={type(model).__name__}) is not a br.Model; write "
             "br.Model(net, br.L2(scale=1.0), br.Categorical(), size=len(data.train))"
         )
     validation = None if validation is None else _in_precision(model, as_dataset(validation, "validation"))
@@ -108,7 +108,7 @@ def check(
 
 def _check_update(update: Update, model: Model, guide: Guide, lr: float) -> None:
     if not isinstance(update, Update):
-        raise ValueError(f"fit(update={update!r}): give an Update, as br.methods.AdamW(0.1), or none")
+        raise ValueError(f"fit(update={update!r}): give an Update, such as br.methods.AdamW(0.1), or none")
     update.check_guide(guide)
     update.check_rate(lr)
     names = {name for block in model.blocks for name in block.shapes}
@@ -118,12 +118,12 @@ def _check_update(update: Update, model: Model, guide: Guide, lr: float) -> None
 
 
 def check_seed(owner: str, seed: int) -> None:
-    """Raise ValueError for what is no seed: two that PyTorch can't tell apart would pass for two runs."""
+    """Raise ValueError for what is not a seed: two that PyTorch can't tell apart would pass for two runs."""
     whole(owner, least=0, most=SEEDS - 1, seed=seed)
 
 
 def check_rate(owner: str, lr: Any) -> None:
-    """Raise ValueError for what is no learning rate."""
+    """Raise ValueError for what is not a learning rate."""
     if isinstance(lr, bool) or not isinstance(lr, Real) or not 0 < float(lr) < math.inf:
         raise ValueError(f"{owner}(lr={lr!r}): the learning rate must be a number, finite and above 0, as 1e-3")
 

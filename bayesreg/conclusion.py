@@ -25,7 +25,7 @@ MEASURED |= {f"sparsity_{what}": f"sparsity_{what}_mean" for what in ("zero", "s
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Of one task. table: a row a method; shown: as it is printed. method: the one recommended; None where none is.
+    """Of one task. table: a row per method; shown: as it is printed. method: the one recommended; None where none is.
 
     scores: by metric what each test example contributed, of each method [seeds, rows], more is better.
     """

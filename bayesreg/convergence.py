@@ -80,7 +80,7 @@ class Convergence:
         if math.isnan(self.fall):
             return f"not known to have converged: {epochs}, and it takes 3 to tell; train for more"
         return (
-            f"not converged: the loss was still falling by {self.fall:.2g} nats an epoch after {epochs}; "
+            f"not converged: the loss was still falling by {self.fall:.2g} nats per epoch after {epochs}; "
             "train for more epochs, or with a higher learning rate"
         )
 

@@ -32,7 +32,7 @@ def to_arviz(posteriors: Sequence[Posterior], draws: int | None = None, data: An
     good it is; of NUTS the chains are Markov chains, and r̂ and ess mean what they say. All draws are in memory
     together, so take fewer of a large network: 200 of a ResNet18 under the normal guide are 9 GB.
 
-    draws: of each chain; None takes 200, of a Markov chain all. data: a Dataset, or what `datasets.as_dataset` makes
+    draws: of each chain; None: 200, of a Markov chain all. data: a Dataset, or what `datasets.as_dataset` makes
     one of, adds the groups "posterior_predictive", a y for every x and draw, "log_likelihood", log p(y_i | x_i, θ), and
     "observed_data": for ArviZ's pictures of them, and of the data trained on for `loo`.
 
@@ -64,7 +64,7 @@ def draw(posteriors: Sequence[Posterior], directory: str | Path, draws: int = 50
 
 
 def draw_rows(values: np.ndarray, names: list[str], path: Path, what: str, how: str, label: str) -> Path:
-    """Write points, with intervals where there are draws, of [seed, draw, row] as a PNG picture: a row a name."""
+    """Write points, with intervals where there are draws, of [seed, draw, row] as a PNG picture: a row per name."""
     seeds, draws, rows = values.shape
     axes = _axes(1.2 + rows * (0.2 + 0.07 * seeds))
     _forest(axes, values, names, COLOURS[1], interval=draws > 1)
@@ -110,7 +110,7 @@ class _Summary(NamedTuple):
 
     def __str__(self) -> str:
         seeds, draws = self.quantiles.shape[:2]
-        return f"{seeds} seed{'s' * (seeds > 1)}, " + ("MAP" if draws == 1 else f"{draws} draws a seed")
+        return f"{seeds} seed{'s' * (seeds > 1)}, " + ("MAP" if draws == 1 else f"{draws} draws per seed")
 
 
 def _summary(posteriors: Sequence[Posterior], draws: int) -> _Summary:
@@ -150,7 +150,9 @@ def _quantile_figure(summary: _Summary) -> Any:
         axes.plot([], [], "o", color=colour, label=name)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, title="quantile", alignment="left")
     shown = "points, no intervals" if draws == 1 else f"lines the {100 * INTERVAL:.0f} % interval over the draws"
-    return _finish(axes, f"{summary.symbol} by layer: quantiles over its weights", f"{summary}; a row a seed; {shown}")
+    return _finish(
+        axes, f"{summary.symbol} by layer: quantiles over its weights", f"{summary}; one row per seed; {shown}"
+    )
 
 
 def _histogram(summary: _Summary) -> Any:
@@ -190,7 +192,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 @quiet()
 def _forest(axes: Any, values: np.ndarray, layers: list[str], colour: str, interval: bool) -> None:
-    """Median and interval over the draws of [seed, draw, layer], a row a seed, the first on top."""
+    """Median and interval over the draws of [seed, draw, layer], a row per seed, the first on top."""
     module, modern = arviz()
     values = values if modern else values[::-1]
     data = from_dict({"posterior": {"x": values}}, coords={"layer": layers}, dims={"x": ["layer"]})
@@ -217,7 +219,7 @@ def _bars(axes: Any, values: np.ndarray) -> None:
     if not modern:
         ticks = axes.xaxis.get_major_locator()
         module.plot_dist(values, kind="hist", ax=axes, color=COLOURS[1], hist_kwargs={"bins": BINS, "rwidth": 1})
-        axes.xaxis.set_major_locator(ticks)  # ArviZ wants one a bin
+        axes.xaxis.set_major_locator(ticks)  # ArviZ wants one per bin
         return
     data = from_dict({"posterior": {"x": values[None]}})
     off = ["dist", "credible_interval", "point_estimate", "point_estimate_text", "title", "remove_axis"]

@@ -71,19 +71,19 @@ def fit(
 
     Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. train: a Dataset, or what
     `datasets.as_dataset` makes one of, as (x, y). guide: a name in GUIDES, "delta" for MAP, "normal" for mean-field
-    variational inference; one with options, as br.guides.Normal(init_scale=0.1); or a Pyro guide of one's own, an
-    automatic one built on `model.latents` or a function model → guide. lr: None takes 5e-3. epochs: None takes as many
-    as make 4,000 steps; batch_size: None takes 32 to 128, by the number of data, and a batch is never larger than they
+    variational inference; one with options, such as br.guides.Normal(init_scale=0.1); or a Pyro guide of one's own, an
+    automatic one built on `model.latents` or a function model → guide. lr: None means 5e-3. epochs: None means as many
+    as make 4,000 steps; batch_size: None means 32 to 128, by the number of data, and a batch is never larger than they
     are. `Posterior.convergence` says if that was enough. seed: the order of the data and the guide's draws; the weights
     at the start are the network's own, where the noise scale is learned with the last layer in the unit of y (see
     `units`). validation: as train, judged after every epoch, into `Posterior.history`. augment: what is done to
     x [B, ...] of each batch, on the device, such as `datasets.flip_and_crop`; of several inputs it takes the tuple or
     dict, and gives one. PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so that
     all methods see the same. early_stopping: make all epochs, and keep the parameters of that with the least NLL on
-    validation. update: what a step does to the weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file from
-    which this very fit, interrupted, goes on bit for bit; it is removed at the end.
+    validation. update: what a step does to the weights beside Adam's, such as `methods.AdamW(0.1)`. checkpoint: a file
+    from which this very fit, interrupted, goes on bit for bit; it is removed at the end.
 
-    device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
+    device: None means a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
     compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
     network alone computes in it while it is trained; densities and parameters stay as they are.
 

@@ -47,7 +47,7 @@ class Loo(NamedTuple):
 
 
 def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
-    """Of a posterior and the data that it was trained on: see `Loo`. draws: None takes 1,000, of Markov chains all.
+    """Of a posterior and the data that it was trained on: see `Loo`. draws: None means 1,000, of Markov chains all.
 
     ValueError where the data are not as many as the posterior's, or where there are not 20 draws, as of a point.
     """

@@ -52,7 +52,7 @@ class Likelihood(ABC):
         """(shift, scale), both [outputs]: shift + scale · f is in the unit of y [N, ...] for an f in standard units.
 
         outputs: of the last layer, of which an example may have several, as a series has one a time. None: y has no
-        unit, it was stated by the user, or an example is no row of such outputs.
+        unit, it was stated by the user, or an example is not a row of such outputs.
         """
         return None
 
@@ -352,7 +352,8 @@ def _cdf(predictive: Distribution, y: Tensor) -> Tensor:
 
 
 def _mean_and_sd(y: Tensor, columns: int) -> tuple[Tensor, Tensor] | None:
-    """Of each column of y [..., columns], both [columns]; the sd of a constant is 1. None for anything else, as images.
+    """Of each column of y [..., columns], both [columns]; the sd of a constant is 1. None for anything else, such as
+    images.
 
     y [N, T] of one column is a number at each of T times.
     """
@@ -379,7 +380,7 @@ def as_likelihood(value: Likelihood | type[Likelihood] | str) -> Likelihood:
 
 
 def _drop_one(f: Tensor, batch_dims: int) -> Tensor:
-    """[B, 1] is one number an example, as [B]."""
+    """[B, 1] is one number per example, as [B]."""
     return f.squeeze(-1) if f.dim() == batch_dims + 1 and f.shape[-1] == 1 else f
 
 

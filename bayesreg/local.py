@@ -42,7 +42,7 @@ def check(net: nn.Module, x: X) -> None:
     if not prior or prior.keys() != q.keys():
         raise ValueError(
             f"{kind}.model samples {sorted(prior)} and {kind}.guide {sorted(q)}: let both sample the same sites, "
-            'at least one, as pyro.sample("z", ...)'
+            'at least one, as in pyro.sample("z", ...)'
         )
     for name in prior:
         for method, site in (("model", prior[name]), ("guide", q[name])):

@@ -58,7 +58,7 @@ def nuts(
     check_seed("nuts", seed)
     if not isinstance(model, Model):
         raise ValueError(
-            f"nuts(model={type(model).__name__}) is no br.Model; write "
+            f"nuts(model={type(model).__name__}) is not a br.Model; write "
             'br.Model(net, br.L2(scale=1.0, on="all"), br.Categorical(), size=len(data.train))'
         )
     data = as_dataset(data, "train").to("cpu")
@@ -126,9 +126,9 @@ def _check_size(potential: Potential, draws: int) -> None:
     hours = seconds * LEAPFROG * draws / 3600
     if unknowns > LARGEST:
         raise ValueError(
-            f"NUTS on {unknowns:,} unknowns would take about {hours:,.1f} h: {1000 * seconds:.2g} ms a gradient, some "
-            f"{LEAPFROG} of them a draw, {draws:,} draws with warmup. It is for at most {LARGEST:,}: take a smaller "
-            "network, or fit(guide='normal')"
+            f"NUTS on {unknowns:,} unknowns would take about {hours:,.1f} h: {1000 * seconds:.2g} ms per gradient, "
+            f"some {LEAPFROG} of them per draw, {draws:,} draws with warmup. It is for at most {LARGEST:,}: take a "
+            "smaller network, or fit(guide='normal')"
         )
 
 

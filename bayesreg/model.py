@@ -49,7 +49,7 @@ class Block:
 
     @property
     def latents(self) -> dict[str, Latent]:
-        """The prior's own, by site, as "precision.weights"."""
+        """The prior's own, by site, such as "precision.weights"."""
         return {f"{latent.name}.{self.site}": latent for latent in self.prior.latents} if self.prior else {}
 
     @property
@@ -125,7 +125,7 @@ class Model(nn.Module):
     curvature and the predictions stay those of its `forward`.
 
     ValueError where a prior has no meaning here, where two weight priors claim one parameter, where an
-    `on` matches none, and for what is no network, prior, likelihood or size.
+    `on` matches none, and for what is not a network, prior, likelihood or size.
     """
 
     def __init__(
@@ -344,7 +344,7 @@ def _blocks(prior: Prior, learned: Mapping[str, Tensor]) -> list[Block]:
             raise ValueError(f"{term} claims no parameter: on={term.on!r} matches none of {_few(learned)}")
         for name in mine.keys() & claimed.keys():
             raise ValueError(
-                f'two priors claim {name!r}: {claimed[name]} and {term}; give each its own with on=..., as on="head.*"'
+                f'two priors claim {name!r}: {claimed[name]} and {term}; give each its own, such as on="head.*"'
             )
         claimed |= dict.fromkeys(mine, term)
         blocks.append(Block(_site(term, [b.site for b in blocks]), term, mine))

@@ -14,12 +14,12 @@ from bayesreg.structure import X
 
 
 def copied(net: nn.Module) -> nn.Module:
-    """A copy of the network. ValueError for what is no network, or cannot be copied as it is."""
+    """A copy of the network. ValueError for what is not a network, or cannot be copied as it is."""
     if isinstance(net, type) and issubclass(net, nn.Module):
         raise ValueError(f"Model(net={net.__name__}) is a class: make a network of it, {net.__name__}(...)")
     if not isinstance(net, nn.Module):
         raise ValueError(
-            f"Model(net={net!r}): {type(net).__name__} is no network; give a torch.nn.Module, "
+            f"Model(net={net!r}): {type(net).__name__} is not a network; give a torch.nn.Module, "
             "as br.nets.mlp(inputs=64, outputs=10)"
         )
     owner = f"Model(net={type(net).__name__})"

@@ -33,7 +33,7 @@ Compute = Callable[..., list[Tensor]]  # of the leaves of x, and y
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
 TOLERANCE = 1e-3  # relative: rounding alone
 PROGRAMS = Programs()  # that this process has captured
-CAPTURING = threading.RLock()  # meanwhile the numbers of a prior are no floats, and two threads may share one
+CAPTURING = threading.RLock()  # meanwhile the numbers of a prior are not floats, and two threads may share one
 
 
 class Objective(nn.Module):

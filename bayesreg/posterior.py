@@ -56,7 +56,7 @@ class Posterior:
     """A trained guide over a model. Made by `bayesreg.fit`, or by `Posterior.load`.
 
     guide: Pyro's, q(θ). inference: the `Guide` that made it, with its options; guide_name: its name.
-    history: a pandas DataFrame, one row an epoch, that prints whole: the loss, −ELBO/N; of it what can move, the mean
+    history: a pandas DataFrame, one row per epoch, that prints whole: the loss, −ELBO/N; of it what can move, the mean
     nll and the penalty, what the prior adds without the constants of its densities; the validation metrics; every term
     of the loss; all in nats per datum; and the seconds. convergence: whether the loss was still falling when training
     ended, in words if printed.
@@ -94,7 +94,7 @@ class Posterior:
         return {name: value.detach().clone() for name, value in self.model.unpack(sites).items()}
 
     def draws(self, number: int = 16, seed: int = 0) -> Parameters:
-        """Draws of θ by name, each [number, ...]; a guide that is a point, as delta, has one draw, [1, ...]."""
+        """Draws of θ by name, each [number, ...]; a guide that is a point, such as delta, has one draw, [1, ...]."""
         whole("Posterior", draws=number)
         check_seed("Posterior", seed)
         with random_state_kept(self.device), local_parameters(), torch.no_grad():
@@ -165,8 +165,8 @@ class Posterior:
     def scores(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, Tensor]:
         """Example by example, what `evaluate` gives the means of: {"nll": −log p(y_i | x_i) [n], "accuracy": 0 or 1 …}.
 
-        Of a metric that is no mean over examples, as r2, what each contributes: see `bayesreg.metrics`. In the order of
-        the dataset, float32 on the CPU; for the rest as `evaluate`.
+        Of a metric that is not a mean over examples, such as r2, what each contributes: see `bayesreg.metrics`. In the
+        order of the dataset, float32 on the CPU; for the rest as `evaluate`.
         """
         return self.judged(dataset, draws, seed, progress).scores()
 
@@ -285,7 +285,7 @@ class Posterior:
         if state.get("random", False) != network.is_random(model.net):
             raise ValueError(
                 f"{path} was saved from another network: one of the two stays random in prediction, as with Monte "
-                'Carlo dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
+                'Carlo dropout; give the network that was trained, as in br.Method.parse("mc_dropout:0.2").network(net)'
             )
         inference = _inference(path, state, guide)
         posterior = cls(model, inference.restore(model, state["parameters"]), inference, state["history"])

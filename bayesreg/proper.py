@@ -23,7 +23,7 @@ def check_proper(potential: Potential) -> None:
         if farther - far <= math.log(FARTHER / FAR):
             raise ValueError(
                 f"the posterior is improper: {name} has a flat prior, and the data do not bound it, so that there is "
-                'nothing to draw from. Give it a prior, as br.L2(scale=1.0, on="all")'
+                'nothing to draw from. Give it a prior, such as br.L2(scale=1.0, on="all")'
             )
 
 

@@ -18,7 +18,7 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
 
 
 def seed_of(*key: int) -> int:
-    """One seed from several numbers, as a run's, the epoch and the step; PyTorch heeds only 32 bits of a seed."""
+    """One seed from several numbers, such as a run's, the epoch and the step; PyTorch heeds only 32 bits of a seed."""
     return int(np.random.SeedSequence([number % 2**32 for number in key]).generate_state(1)[0])
 
 

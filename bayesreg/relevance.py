@@ -22,8 +22,8 @@ def effective(posterior: Posterior, draws: int = 200) -> float:
 
     s_j² is the posterior variance of weight j, both are over the draws; under a tempered prior its precision is
     temper · α_j. A weight that keeps its prior counts 0, one that the data alone determine 1; below 0 where q has not
-    converged, so that s_j is still that of an earlier α_j. NaN for a guide that is a point, as delta, which has no s_j.
-    ValueError without ARD, or for fewer than two draws.
+    converged, so that s_j is still that of an earlier α_j. NaN for a guide that is a point, such as delta, which has no
+    s_j. ValueError without ARD, or for fewer than two draws.
     """
     blocks = _blocks(posterior)
     if draws < 2:
@@ -61,5 +61,5 @@ def agreement(posteriors: Sequence[Posterior]) -> pd.DataFrame:
 def _blocks(posterior: Posterior) -> list[Block]:
     found = [block for block in posterior.model.blocks if isinstance(block.prior, ARD)]
     if not found:
-        raise ValueError(f"{posterior.model.prior} has no precision of each weight: take ARD, as ard:sparse@normal")
+        raise ValueError(f"{posterior.model.prior} has no precision of each weight: take ARD, as in ard:sparse@normal")
     return found

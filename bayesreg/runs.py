@@ -4,7 +4,7 @@ config.json     the whole configuration, written first: {"task": …, "candidate
                 options. Runs that differ in one of the task are other tasks, of the candidate other candidates
                 for it, of the replicate repeats of one candidate
 checkpoint.pt   from which an interrupted run goes on
-history.csv     one row an epoch: seconds, loss and its terms, validation metrics
+history.csv     one row per epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`
 scores.npz      what each test example contributed to each metric, its row in the data, what reliability diagrams are
                 made of, and the −log p(y | x) of the best constant prediction
@@ -127,7 +127,7 @@ def _done(directory: Path, config: Config | None = None) -> dict[str, Any] | Non
 
 
 def refuse(directory: str | Path, config: Config, reason: str, wait: bool = False) -> None:
-    """Record that this configuration cannot be run, and why, where a comparison goes on without it."""
+    """Record that this configuration cannot be run, and why, where a comparison continues without it."""
     _leave(Path(directory), config, "refused", reason, wait)
 
 

@@ -56,20 +56,20 @@ def compare(
 ) -> Study:
     """Compare methods that regularise a network: strengths chosen on validation, methods judged on test.
 
-    net: () → nn.Module, called under each seed; a module is taken too; None takes an MLP that fits the data. data: a
+    net: () → nn.Module, called under each seed; a module is taken too; None: an MLP that fits the data. data: a
     Data, a pair (x, y), or with `target` a DataFrame or the path of a CSV or Parquet file. tasks: several `Task`s, or
     names as "housing" and "beijing --net transformer", in place of net and data. likelihood, metric, epochs,
     batch_size, lr, augment, name: see `Task`.
 
     methods: texts as "none", "l2", "l2:1e-4", "ard@normal", "dropout", "l2+early_stopping", or objects; see
     `bayesreg.methods`. By seed all have the same initial weights, batches and augmentation, and as many strengths,
-    epochs and seeds. seeds: of the runs that are reported, strengths are chosen by others; None takes 8, and 4 where
-    there are folds. folds: 1 takes the data's own split; None takes 5 for at most 5,000 rows without a published test
-    split: each seed then divides the rows anew, every row is tested once a seed, and strengths are chosen within the
+    epochs and seeds. seeds: of the runs that are reported, strengths are chosen by others; None: 8, and 4 where
+    there are folds. folds: 1 takes the data's own split; None: 5 for at most 5,000 rows without a published test
+    split: each seed then divides the rows anew, every row is tested once per seed, and strengths are chosen within the
     rest. select: the metric on validation that strengths are chosen by.
 
     output: the folder of the runs, runs/<name> where None; what is done there is not done again, so an interrupted
-    comparison goes on, and several on one folder share the work. engine: where runs take place, by name or as an
+    comparison resumes, and several on one folder share the work. engine: where runs take place, by name or as an
     object, see `bayesreg.engine`; workers, timeout, address and slurm are options of an engine: runs at a time (None:
     as many as there are cores, as far as memory goes), seconds after which a run is stopped, where a cluster of Ray
     answers, and what SLURM is asked for, as {"partition": "gpu", "time": 120}.
@@ -125,7 +125,7 @@ class Study:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run of this study that has ended."""
+        """One row per run of this study that has ended."""
         own = {str(self.path / place) for place in self.settings["runs"]}
         try:
             known = report.load(self.path, self.settings["tasks"])
@@ -160,7 +160,7 @@ class Study:
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row a task and method.
+        """One row per task and method.
 
         strength: the best on validation over all folds; strength_low to strength_high: those that folds chose, each for
         itself; edge: whether it is the weakest or strongest of the `strengths` that were tried. status: done, or why
@@ -189,7 +189,7 @@ class Study:
 
     @property
     def recommendation(self) -> str:
-        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task.
+        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence per task.
 
         Of several tasks a last sentence says what holds over all of them.
         """
@@ -214,7 +214,7 @@ class Study:
     def posterior(self, task: str, method: str | None = None) -> Posterior:
         """The posterior of a method on a task at the strength that was chosen, on the task's own split, seed 0.
 
-        method: None takes the one that is recommended. Fitted first where the study was made in folds. Of a table, its
+        method: None means the one that is recommended. Fitted first where the study was made in folds. Of a table, its
         `predict` takes raw rows. The task is read from a pickle, which is code: use it on studies of your own.
         """
         asked = folder.pickled(self.path)
@@ -261,6 +261,6 @@ class Study:
         seeds = f"{low:.0f} to {high:.0f} seeds" if low < high else f"{high:.0f} seed{'' if high == 1 else 's'}"
         size = f" and {self.results['rows'].max():,} rows" if len(self._conclusions) == 1 else ""
         return (
-            f"On test, means over {seeds}{size}. nll: nats a row, less is better; [ ]: where the difference lies "
+            f"On test, means over {seeds}{size}. nll: nats per row, less is better; [ ]: where the difference lies "
             "at 95 % for all methods together."
         )

@@ -182,7 +182,7 @@ def check_capture(model: Model, data: Dataset, guide: Any, tolerance: float = 1e
 
 
 def check_first_loss(model: Model, data: Dataset) -> None:
-    """With one batch an epoch the first row of the history is the objective at the network's own weights.
+    """With one batch per epoch the first row of the history is the objective at the network's own weights.
 
     That of the whole prior: one that is estimated while `fit` trains must be set to be exact.
     """

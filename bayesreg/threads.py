@@ -15,7 +15,7 @@ from bayesreg.model import Model, to_unit
 from bayesreg.randomness import random_state_kept
 from bayesreg.structure import X
 
-SMALL = 3e8  # floating-point operations a batch: below this a second thread costs more than it gives
+SMALL = 3e8  # floating-point operations per batch: below this a second thread costs more than it gives
 
 
 def choose_threads(work: int) -> int:

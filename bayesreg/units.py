@@ -20,7 +20,7 @@ from bayesreg.structure import X
 Rates = dict[str, Tensor]
 SAMPLE = 1024  # examples, to find the last layer and the residuals at the start
 TRAVEL = 10.0  # nats that log σ may move, at most, if lr did not fall to 0
-FASTEST = 0.1  # nats a step
+FASTEST = 0.1  # nats per step
 
 
 def start_in_unit_of(model: Model, train: Dataset, lr: float, steps: int) -> Rates:

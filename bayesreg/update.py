@@ -1,4 +1,4 @@
-"""What a step does to the weights beside Adam's: nothing, or what no gradient can, as decoupled weight decay."""
+"""What a step does to the weights beside Adam's: nothing, or what no gradient can, such as decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rate = Any  # the learning rate of the step: a float, or on a GPU a tensor of on
 
 
 class Update:
-    """A change of the weights, in place, before or after Adam's step; under a guide that is a point, as delta.
+    """A change of the weights, in place, before or after Adam's step; under a guide that is a point, such as delta.
 
     It is handed views of the tensors that it `claims`. `before` comes with the gradient computed, but not yet used.
     """

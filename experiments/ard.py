@@ -21,15 +21,15 @@ class Ard(Verbosity):
     histogram of log α and α by input; write the effective number of weights, and the agreement between the seeds."""
 
     task: str = "diabetes"
-    """With options of its own where wanted, as --task "housing --epochs 100"."""
+    """With options of its own where wanted, as in --task "housing --epochs 100"."""
     method: str = "ard:sparse@normal:warm_up=0.5"
-    """ard with a guide and other terms, as ard or ard+early_stopping@normal."""
+    """ard with a guide and other terms, such as ard or ard+early_stopping@normal."""
     seeds: int = 5
     """How many, from 0 on."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of the CPU; None takes one for a small network and all for a large one."""
+    """Threads of the CPU; None: one for a small network and all for a large one."""
     output: Path = Path("reports/ard")
     """Where the pictures and tables go."""
     runs: Path = Path("runs")
@@ -43,7 +43,9 @@ class Ard(Verbosity):
 
         task, method = as_task(self.task), Method.parse(self.method).candidate()
         if "ard" not in [term.kind.name for term in method.terms]:
-            raise ValueError(f"--method {self.method} has no precision of each weight: take ard, as ard:sparse@normal")
+            raise ValueError(
+                f"--method {self.method} has no precision of each weight: take ard, as in ard:sparse@normal"
+            )
         if self.seeds < 1:
             raise ValueError(f"--seeds {self.seeds}: at least 1")
         found = []

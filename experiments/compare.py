@@ -1,4 +1,4 @@
-"""`python -m experiments.compare`: the command `bayesreg compare`, in a checkout, with names of before too."""
+"""`python -m experiments.compare`: the command `bayesreg compare`, in a checkout, with the earlier names too."""
 
 import sys
 from dataclasses import dataclass, fields

@@ -20,7 +20,7 @@ HIDDEN = (300, 100)
 @dataclass(frozen=True)
 class LeNet(Verbosity):
     """Train LeNet-300-100 on the digits of MNIST under each method, or take the runs that are there; write the test
-    error, the NLL and how many weights are not 0, a row a method and seed."""
+    error, the NLL and how many weights are not 0, a row per method and seed."""
 
     methods: list[str] = field(default_factory=lambda: ["none", "log_uniform@variational_dropout"])
     """Which: none, a prior with its guide, dropout and the others."""
@@ -29,15 +29,15 @@ class LeNet(Verbosity):
     epochs: int = 40
     """Passes over the training data, of about ten seconds each on one core."""
     batch_size: int = 100
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 3e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all 54,000."""
+    """Train on that many examples only; None: all 54,000."""
     data_dir: Path | None = None
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
     """Threads of the CPU; None chooses by the work of a batch."""
     output: Path = Path("reports/ard")

@@ -189,7 +189,7 @@ def test_it_is_the_hessian_of_a_network_without_hidden_layers(target):
 
 
 def by_hand(net, x):
-    """J [B, K, P] of a network in eval mode, one backward pass an output."""
+    """J [B, K, P] of a network in eval mode, one backward pass per output."""
     rows = []
     for n in range(len(x)):
         for f in net(x[n : n + 1]).flatten():

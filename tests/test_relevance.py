@@ -45,7 +45,9 @@ def test_a_point_has_no_effective_number_and_other_priors_no_precisions():
     with pytest.raises(ValueError, match="draws=1: a variance takes at least two"):
         relevance.effective(posterior(), draws=1)
     for measure in (relevance.effective, relevance.by_input):
-        with pytest.raises(ValueError, match=r"L2.* has no precision of each weight: take ARD, as ard:sparse@normal"):
+        with pytest.raises(
+            ValueError, match=r"L2.* has no precision of each weight: take ARD, as in ard:sparse@normal"
+        ):
             measure(posterior("l2"))
 
 

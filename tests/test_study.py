@@ -173,7 +173,7 @@ def test_folds(in_process, tmp_path):
     assert row["strength_low"] <= row["strength"] <= row["strength_high"]
     assert study.best.predict(TABLE.drop(columns="price")).mean.shape == (40,)
     assert "one seed does not say" in study.recommendation or study.recommendation.startswith(("Nothing", "Use none"))
-    pd.testing.assert_frame_equal(br.Study.open(tmp_path).results, study.results)  # and `best` is no run of it
+    pd.testing.assert_frame_equal(br.Study.open(tmp_path).results, study.results)  # and `best` is not a run of it
 
 
 # --- What it takes ---

@@ -74,7 +74,7 @@ def applicable(data: Data) -> dict[str, Baseline]:
 def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
     """{name: {metric: value on test}} of the baselines that apply to the data, y in its unit.
 
-    options: further arguments by the name of the function, as principal_components={"latent": 20}.
+    options: further arguments by the name of the function, such as principal_components={"latent": 20}.
     """
     return {
         name: judge(compute(data, **options.get(compute.__name__, {})), data)

@@ -23,7 +23,7 @@ def constant(data: Data) -> Distribution:
 def linear(data: Data) -> Distribution:
     """Logistic regression (`logistic`) of classes, `ridge` of numbers, on what of x is floating.
 
-    ValueError where nothing is, as of images and tokens, or where x is too large for a quick answer.
+    ValueError where nothing is, as with images and tokens, or where x is too large for a quick answer.
     """
     return ridge(data) if data.classes is None else logistic(data)
 

@@ -32,7 +32,7 @@ class Verbosity:
     def apply(self, usual: str) -> None:
         """Set the level of the log. ValueError where both are asked for."""
         if self.quiet and self.verbose:
-            raise ValueError("--quiet beside --verbose: leave one of them out")
+            raise ValueError("--quiet and --verbose exclude each other: leave one out")
         level = "ERROR" if self.quiet else "INFO" if self.verbose else usual
         logging.basicConfig(level=level, format="%(message)s")
         logging.getLogger("bayesreg.progress").setLevel("ERROR" if self.quiet else "INFO")

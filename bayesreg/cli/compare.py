@@ -31,12 +31,13 @@ class Compare(Verbosity):
 
     Strengths are chosen on validation, over as many candidates for each method, by seeds of their own; what is reported
     on test are fresh seeds. One seed gives every method the same initial weights and batches. What is done is not done
-    again, so an interrupted comparison goes on.
+    again, so an interrupted comparison resumes.
     """
 
     tasks: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: list(TASKS))
-    """Tasks by name, with options of their own where they need them ("beijing --net transformer"); tables, as wine.csv
-    with --target class, for which an MLP is taken; or Python files that define task or tasks: br.Task(net, data)."""
+    """Tasks by name, with options of their own where they need them ("beijing --net transformer"); tables, such as
+    wine.csv with --target class, for which an MLP is taken; or Python files that define task or tasks: br.Task(net,
+    data)."""
     target: str | None = None
     """Of a table, the column that is to be predicted."""
     group: str | None = None
@@ -46,44 +47,44 @@ class Compare(Verbosity):
     methods: list[str] = field(default_factory=lambda: list(METHODS))
     """Which: none, priors (l2, l2:1e-4, ard@normal), techniques (dropout, early_stopping), sums (l2+dropout); all."""
     seeds: int | None = None
-    """How many paired seeds are reported: 0, 1, …; None takes 8, and 4 where each divides the rows into folds."""
+    """How many paired seeds are reported: 0, 1, …; None: 8, and 4 where each divides the rows into folds."""
     folds: int | None = None
     """Into how many folds each seed divides the rows; 1: the data's own split; None: 5 where the data are small."""
     select: str = "nll"
     """The metric on validation that strengths are chosen by."""
     epochs: int | None = None
-    """Passes over the training data; None takes each task's own."""
+    """Passes over the training data; None: each task's own."""
     batch_size: int | None = None
-    """Examples a step; None takes each task's own."""
+    """Examples per step; None: each task's own."""
     lr: float | None = None
-    """Adam's learning rate at the start; None takes each task's own."""
+    """Adam's learning rate at the start; None: each task's own."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all. Of registered tasks alone."""
+    """Train on that many examples only; None: all. Of registered tasks alone."""
     engine: str = "local"
     """Where runs take place: local, worker processes on this machine; ray or slurm, a cluster."""
     workers: int | None = None
-    """Runs at a time, which share the cores; None takes one a core, as far as memory goes (slurm: 16)."""
+    """Runs at a time, which share the cores; None: one per core, as far as memory allows (slurm: 16)."""
     timeout: float | None = None
     """Seconds after which a run is stopped; None lets it go on."""
     address: str | None = None
-    """Of ray: where the cluster answers, as head:6379; None takes one that runs on this machine, else starts one."""
+    """Of ray: where the cluster answers, such as head:6379; None: one that runs on this machine, else starts one."""
     slurm: list[str] | None = None
     """Of slurm: options of the array job, as submitit names them: partition=gpu time=120 (in minutes) mem=8GB."""
     budget: str | None = None
-    """How long the runs may take, as 2h, 1h30m or 45s: then strengths are chosen within half of it, and as many whole
-    seeds of every method are reported as fit. The same command with a longer one, or without, goes on."""
+    """How long the runs may take, such as 2h, 1h30m or 45s: then strengths are chosen within half of it, and as many
+    whole seeds of every method are reported as fit. The same command with a longer one, or without, goes on."""
     dry_run: bool = False
     """Say which runs there are, which are done, and how long the others take; train and write nothing."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of a run on the CPU; None takes one for a small network and all of its share for a large one."""
+    """Threads of a run on the CPU; None: one for a small network and all of its share for a large one."""
     data_dir: Path | None = None
     """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
     output: Path | None = None
-    """Where the runs go; None takes runs/ and the name of the task, or runs/compare."""
+    """Where the runs go; None: runs/ and the name of the task, or runs/compare."""
     report: Path | None = None
-    """Where the report goes, index.html and its pictures; None takes report/ below --output."""
+    """Where the report goes, index.html and its pictures; None: report/ below --output."""
 
     def comparison(self) -> Comparison:
         """What is asked for. ValueError, TypeError or OSError for what cannot be."""
@@ -94,7 +95,7 @@ class Compare(Verbosity):
 
         columns = [name for name in COLUMNS if getattr(self, name) is not None]
         if columns and not any(map(_is_table, self.tasks)):
-            raise ValueError(f"--{columns[0]} {getattr(self, columns[0])} plays no part: no table is compared on")
+            raise ValueError(f"--{columns[0]} {getattr(self, columns[0])} has no effect: no table is compared on")
         methods = as_methods(self.methods)
         tasks = tuple(task for text in self.tasks for task in self._tasks(text))
         return Comparison(
@@ -125,7 +126,7 @@ class Compare(Verbosity):
         from bayesreg.tasks import Task
 
         if self.target is None:
-            raise ValueError(f"{path} is a table: say which column is to be predicted, as --target class")
+            raise ValueError(f"{path} is a table: say which column is to be predicted, as in --target class")
         return Task(None, Data.from_table(path, target=self.target, group=self.group, time=self.time))
 
 

@@ -16,7 +16,7 @@ class Report(Verbosity):
     runs: Positional = Path("runs")
     """The directory below which the runs are."""
     output: Path | None = None
-    """Where the report goes, index.html and its pictures; None takes report/ below the runs."""
+    """Where the report goes, index.html and its pictures; None: report/ below the runs."""
 
 
 @command

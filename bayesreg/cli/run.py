@@ -33,11 +33,11 @@ class Smoothness:
     """How the smoothness prior is estimated while training, without bias."""
 
     fraction: float | None = None
-    """The share of each batch that it is computed from; None takes a sixteenth, but at least 8 examples."""
+    """The share of each batch that it is computed from; None: a sixteenth, but at least 8 examples."""
     every: int = 4
     """On every so many steps, and weighted by as much."""
     coordinates: int | None = None
-    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
+    """Along so many coordinates of each example, drawn at random; None: all of at most 32, else one."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Settings:
     """What a run is, beside its task."""
 
     prior: str = "none"
-    """none, l1, l2, smoothness, entropic, ard or another method, as dropout; with a strength per datum, l2:1e-4;
+    """none, l1, l2, smoothness, entropic, ard or another method, such as dropout; with a strength per datum, l2:1e-4;
     ard:sparse, which selects under the guide normal; or a sum, l2:1e-4+entropic:0.1 or l2+early_stopping."""
     guide: str = "delta"
     """delta is MAP; normal is mean-field variational inference."""
@@ -56,9 +56,9 @@ class Settings:
     seed: int = 0
     """Of the initial weights, the order of the data and the guide's draws."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of the CPU; None takes one for a small network and all for a large one."""
+    """Threads of the CPU; None: one for a small network and all for a large one."""
     compile: Literal["never", "auto", "always"] = "auto"
     """Compile the step with torch.compile; auto does where it pays for itself."""
     output: Path | None = None
@@ -81,7 +81,7 @@ class Settings:
             if name not in [term.kind.name for term in method.terms]:
                 option, value = next(iter(changed.items()))
                 raise ValueError(
-                    f"--{name}.{option} {value} beside --prior {self.prior} plays no part: leave it out, or take "
+                    f"--{name}.{option} {value} beside --prior {self.prior} has no effect: leave it out, or take "
                     f"--prior {name}"
                 )
         terms = [_with(term, size, given.get(term.kind.name, {})) for term in method.terms]
@@ -94,7 +94,7 @@ class Settings:
         if len(terms) != 1 or written:
             raise ValueError(
                 f"--strength {self.strength} beside --prior {self.prior}: give each prior its strength in one place, "
-                "as --prior l2:1e-4+entropic:0.1, or a single prior and --strength"
+                "as in --prior l2:1e-4+entropic:0.1, or a single prior and --strength"
             )
         return Method.parse(f"{terms[0].kind.name}:{self.strength!r}@{method.guide}").candidate()
 
@@ -135,8 +135,8 @@ def main() -> None:
 def run(name: str, prog: str) -> None:
     """Run one task from the command line.
 
-    Exit status 2 for bad input, 1 for a run that diverged or could not read or write its files, as on a full disk, 130
-    and 143 for one that was stopped.
+    Exit status 2 for bad input, 1 for a run that diverged or could not read or write its files (on a full disk, say),
+    130 and 143 for one that was stopped.
     """
     with refused():
         task_kind = kind(name)

@@ -27,7 +27,7 @@ def stoppable(grace: float = GRACE) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(number, lambda number, frame: os._exit(128 + number))
-        print("\nstopped; what is done is kept, and the same command goes on from there", file=sys.stderr, flush=True)
+        print("\nstopped; what is done is kept, and the same command resumes from there", file=sys.stderr, flush=True)
         sys.unraisablehook = lambda lost: None  # what is raised in a `__del__`, as of torch, is swallowed there:
         end = threading.Timer(grace, os._exit, [128 + number])
         end.daemon = True

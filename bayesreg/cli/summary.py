@@ -25,7 +25,7 @@ def metrics(outcome: dict[str, Any]) -> str:
     judged = outcome.get("convergence") or {}
     lines += [] if judged.get("converged", True) else [judged["message"]]
     return "\n".join(
-        [*lines, f"{outcome['seconds']['epoch']:.3g} s an epoch on {outcome['device']}", outcome["directory"]]
+        [*lines, f"{outcome['seconds']['epoch']:.3g} s per epoch on {outcome['device']}", outcome["directory"]]
     )
 
 

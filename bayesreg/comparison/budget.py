@@ -44,5 +44,5 @@ def in_seconds(text: Any) -> float | None:
     except (TypeError, ValueError):
         value = math.nan
     if isinstance(text, bool) or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"budget={text!r} is no time: give it as 2h, 90m, 1h30m or 45s, or in seconds, above 0")
+        raise ValueError(f"budget={text!r} is not a duration: give it as 2h, 90m, 1h30m or 45s, or in seconds, above 0")
     return value

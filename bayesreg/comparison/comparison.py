@@ -42,9 +42,9 @@ NONE = Method("none")
 class Comparison:
     """Tasks × methods × strengths × repeats, below one folder.
 
-    seeds: of the runs that are reported; None takes 8, and 4 where each divides the rows into folds. folds: None takes
+    seeds: of the runs that are reported; None: 8, and 4 where each divides the rows into folds. folds: None:
     5 for small data without a split of their own, else 1. select: the metric on validation that strengths are chosen
-    by. engine: what does the runs. budget: how long they may take, as "2h" or in seconds; see `stages`.
+    by. engine: what does the runs. budget: how long they may take, such as "2h" or in seconds; see `stages`.
     """
 
     tasks: tuple[Task, ...]
@@ -69,7 +69,7 @@ class Comparison:
         """The tasks by name, with the options that tell them apart where two registered ones have the same."""
         given = [task.name for task in self.tasks if not isinstance(task, Registered)]
         if twice := [name for name in given if given.count(name) > 1]:
-            raise ValueError(f"two tasks are called {twice[0]!r}: give them names, as br.Task(net, data, name='mine')")
+            raise ValueError(f"two tasks are called {twice[0]!r}: name them, as in br.Task(net, data, name='mine')")
         made = labels([task.name for task in self.tasks], [task.record() for task in self.tasks])
         if twice := [name for name in made if made.count(name) > 1]:
             raise ValueError(f"the task {twice[0]!r} is there twice: leave one out")
@@ -103,7 +103,7 @@ class Comparison:
         whole("compare", folds=1 if self.folds is None else self.folds)
         in_seconds(self.budget)
         if self.select not in METRICS:
-            raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
+            raise ValueError(f"select={self.select!r} is not a metric: {', '.join(METRICS)}")
         if not self.tasks:
             raise ValueError("no task to compare on: give at least one")
         names = [method.name for method in self.methods]
@@ -121,7 +121,7 @@ class Comparison:
         data = data_of(task, Repeat())
         known = task.likelihood().metrics(data.train.y)
         if self.select not in known:
-            raise ValueError(f"select={self.select!r} is no metric of {name}: {', '.join(known)}")
+            raise ValueError(f"select={self.select!r} is not a metric of {name}: {', '.join(known)}")
         if self.divided[name] > 1:
             try:
                 data.fold(0, self.divided[name])
@@ -226,7 +226,7 @@ class Comparison:
         return [(name, m) for name in self.named for m in self.methods if (name, m.name) not in self.refused]
 
     def outlook(self) -> DryRun:
-        """What it would do, as far as that is known; nothing is written. Errors as of `prepare`."""
+        """What it would do, as far as that is known; nothing is written. The same errors as `prepare`."""
         self.examine()
         return DryRun(self)
 

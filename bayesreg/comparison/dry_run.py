@@ -23,7 +23,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class DryRun:
-    """Of a comparison that is examined. Printed: a table with a row a task, and what is to be said beside it."""
+    """Of a comparison that is examined. Printed: a table with a row per task, and what is to be said beside it."""
 
     def __init__(self, asked: Comparison) -> None:
         self.asked, self.plan = asked, Plan(asked)
@@ -58,7 +58,7 @@ class DryRun:
         return "\n".join([self.table().to_string(index=False), "", *self.lines()])
 
     def table(self) -> pd.DataFrame:
-        """A row a task: what is compared there, and how many runs that takes."""
+        """A row per task: what is compared there, and how many runs that takes."""
         return pd.DataFrame([self._row(name) for name in self.asked.named])
 
     def _row(self, name: str) -> dict[str, Any]:

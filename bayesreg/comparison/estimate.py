@@ -22,7 +22,7 @@ class Estimate:
         self._of_task: dict[str, list[float]] = defaultdict(list)
 
     def learn(self, run: Run, seconds: Any) -> None:
-        """Note what a run took; what is no number of seconds is left out."""
+        """Note what a run took; what is not a number of seconds is left out."""
         if are_numbers({"seconds": seconds}) and math.isfinite(seconds):
             self._of_method[run.label, run.method.name].append(seconds)
             self._of_task[run.label].append(seconds)

@@ -85,5 +85,5 @@ def _not_writable(directory: Path, why: str | None) -> ValueError:
 def in_words(error: BaseException) -> str:
     """What an error says, after its kind where that is not plain bad input; of a full disk what to do."""
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; nothing that was finished is lost: make room, and the same command goes on"
+        return f"{error}; nothing that was finished is lost: make room, and the same command resumes"
     return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"

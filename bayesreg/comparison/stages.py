@@ -10,7 +10,7 @@ by runs that have not seen the fold's test rows.
 Both are done in rounds of one seed of every method. Within a budget of time as many are done as fit, at least one: to
 tune those that are estimated to end within half of it, with the candidates beyond an edge, then to test those that are
 estimated to end within the rest. At the end of the budget a round that is under way is cut off. Whole rounds alone are
-reported; what else was done is kept, and the same comparison with another budget, or without, goes on from there. More
+reported; what else was done is kept, and the same comparison with another budget, or without, resumes from there. More
 seeds to tune may then choose another strength, which is tested anew.
 """
 
@@ -122,7 +122,7 @@ class Stages:
         """What did not fit in the budget, in words; nothing where all did."""
         if self.tested == len(self.testing) and self.tuned == len(self.tuning) and self.extended:
             return ""
-        budget = f"the budget of {duration(self.budget.seconds)}; the same command with a longer one goes on."
+        budget = f"the budget of {duration(self.budget.seconds)}; the same command with a longer one resumes."
         if not self.tested:
             takes = self.work.takes([*self.tuning[0], *self.testing[0]])
             known = f", which takes about {duration(takes)}," if math.isfinite(takes) else ""

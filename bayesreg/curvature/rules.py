@@ -103,7 +103,7 @@ def _linear_map(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 @rule("cat stack")
 def _join(func: Any, parts: Any, dim: int = 0) -> Any:
-    """What is no Jet has derivatives 0."""
+    """What is not a Jet has derivatives 0."""
     value, along = func(values(list(parts)), dim), dim if dim < 0 else dim + 1
     moving = [part for part in parts if isinstance(part, Jet)]
 

@@ -109,7 +109,7 @@ def _from_series(series: Any) -> np.ndarray:
 
 
 def _refuse(name: str, array: np.ndarray) -> None:
-    """TypeError that shows the first value that is no number."""
+    """TypeError that shows the first value that is not a number."""
     if array.ndim == 0:
         raise TypeError(f"{name} is {reprlib.repr(array.item())}, a {type(array.item()).__name__}: give {TAKEN}")
     every = ((list(place), array[place]) for place in np.ndindex(array.shape))

@@ -28,5 +28,5 @@ def as_engine(engine: str | Engine, **options: Any) -> Engine:
         raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     kind = ENGINES[engine]
     if foreign := [name for name in given if name not in kind.options()]:
-        raise ValueError(f"{foreign[0]} {given[foreign[0]]} plays no part: the {engine} engine has no such option")
+        raise ValueError(f"{foreign[0]} {given[foreign[0]]} has no effect: the {engine} engine has no such option")
     return kind(**given)

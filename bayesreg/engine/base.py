@@ -1,7 +1,7 @@
 """What an engine is: where the runs of a comparison take place.
 
 All that is to be known of a run stands in its own directory, so an engine keeps no state: whichever process does a run
-claims the directory, goes on from its checkpoint and leaves its result there.
+claims the directory, resumes from its checkpoint and leaves its result there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _nothing() -> None: ...
 
 
 class Job(NamedTuple):
-    """One run to do. kind: jobs of one kind, as of one task, need about the same memory."""
+    """One run to do. kind: jobs of one kind, for example of one task, need about the same memory."""
 
     content: Any
     kind: str = ""
@@ -55,7 +55,7 @@ class TimedOut(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"it took longer than the timeout of {self.args[0]:g} s; with a longer one it goes on from its checkpoint"
+            f"it took longer than the timeout of {self.args[0]:g} s; with a longer one it resumes from its checkpoint"
         )
 
 
@@ -66,7 +66,7 @@ class Engine(ABC):
     A subclass defines `outcomes`, and `check` and `close` where it has something to check or to close. One engine does
     one grid after another, then `close` ends its workers; used as a context manager it does so by itself.
 
-    workers: runs at a time; None takes as many as there is room for. timeout: seconds after which a run is stopped.
+    workers: runs at a time; None: as many as there is room for. timeout: seconds after which a run is stopped.
     """
 
     name: ClassVar[str]

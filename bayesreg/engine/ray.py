@@ -42,7 +42,7 @@ class _Task:
 class Ray(Engine):
     """Each job is a task of Ray, with its threads as CPUs; Ray finds the node that has room for it.
 
-    address: of the cluster's head, as 10.0.0.1:6379; None takes $RAY_ADDRESS, else the cluster that `ray start` made on
+    address: of the cluster's head, as 10.0.0.1:6379; None: $RAY_ADDRESS, else the cluster that `ray start` made on
     this machine, else one is started here that ends with the engine. workers: tasks at a time, which share the CPUs of
     the cluster; those that it has no room for wait in Ray, as where it grows. The first job of each kind has a GPU to
     itself, where there are some, and shows how much memory and what fraction of a GPU the others are to ask for.

@@ -110,7 +110,7 @@ def _options(given: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
     pairs = given.items() if isinstance(given, Mapping) else [text.partition("=")[::2] for text in given]
     options = {name: int(value) if str(value).isdigit() else value for name, value in pairs}
     if not isinstance(options.get("time"), int):
-        raise ValueError(f"slurm time={options.get('time')}: give the minutes of the array job, as time=120")
+        raise ValueError(f"slurm time={options.get('time')}: give the minutes of the array job, as in time=120")
     return options
 
 

@@ -22,13 +22,13 @@ def foldable(
     """What comes out the same on every call, and what of it is constant, whatever is written to the inputs.
 
     fixed: inputs that are written to between calls. given: nodes whose values stay as they are once they are given.
-    ValueError for a graph that writes to a tensor which is no input.
+    ValueError for a graph that writes to a tensor which is not an input.
     """
     folded, constant, written = {*fixed, *given}, set(given), _written(graph)
     for node in graph.nodes:
         known, stays = (all(n in found for n in node.all_input_nodes) for found in (folded, constant))
         if node.op == "get_attr" and node in written:
-            raise ValueError("it writes to a tensor that is no buffer: give it to register_buffer")
+            raise ValueError("it writes to a tensor that is not a buffer: give it to register_buffer")
         if node.op not in ("get_attr", "call_function") or node in written or draws(node):
             continue
         if operation(node) in OF_SHAPE or stays:

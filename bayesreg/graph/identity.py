@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bayesreg.graph.number import Number
 
-LARGE = 2**20  # numbers in a tensor that is no input: to read them would take longer than to capture
+LARGE = 2**20  # numbers in a tensor that is not an input: to read them would take longer than to capture
 
 
 def identity(function: Any, inputs: Sequence[Tensor], unheeded: Iterable[Any] = ()) -> str:
@@ -62,7 +62,7 @@ class _Reader(cloudpickle.Pickler):
         if id(value) in self._places:
             return "input", self._places[id(value)], *map(str, layout)
         if value.numel() > LARGE:
-            raise ValueError(f"a tensor of {value.numel():,} numbers that is no input")
+            raise ValueError(f"a tensor of {value.numel():,} numbers that is not an input")
         numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         return hashlib.sha256(numbers).hexdigest(), *map(str, layout)
 

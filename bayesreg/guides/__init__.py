@@ -37,7 +37,7 @@ def known() -> dict[str, type[Guide]]:
 def as_guide(value: Any) -> Guide:
     """The guide of a name in GUIDES or an alias, with options as "normal:init_scale=0.1", of an object or a Pyro guide.
 
-    ValueError for an unknown name, with the nearest known, and for what is no guide.
+    ValueError for an unknown name, with the nearest known, and for what is not a guide.
     """
     if isinstance(value, Guide):
         return value

@@ -51,7 +51,8 @@ class Guide:
 
     @classmethod
     def parse(cls, options: str) -> Self:
-        """Of its options in text, "init_scale=0.1". ValueError for one that it does not have, or that is no number."""
+        """Of its options in text, "init_scale=0.1". ValueError for one that it does not have, or that is not a
+        number."""
         known: dict[str, Any] = {field.name: type(field.default) for field in fields(cls)}
         given = dict(part.strip().partition("=")[::2] for part in options.split(","))
         try:
@@ -65,7 +66,7 @@ class Guide:
 
     @property
     def text(self) -> str:
-        """Its name, with the options that are not the defaults, as "normal:init_scale=0.1"."""
+        """Its name, with the options that are not the defaults, as in "normal:init_scale=0.1"."""
         own = self.options()
         changed = [f"{field.name}={own[field.name]}" for field in fields(self) if own[field.name] != field.default]
         return ":".join([self.name, ",".join(changed)] if changed else [self.name])

@@ -1,7 +1,7 @@
 """BatchNorm under a posterior: its running statistics are those of the networks that are drawn, at the end of training.
 
 While training runs they follow the last batches, each under another draw, by an exponential mean; for prediction they
-are the plain mean over one pass through the training data, a draw of θ a batch, as Izmailov et al. (2018) have it for
+are the plain mean over one pass through the training data, a draw of θ per batch, as Izmailov et al. (2018) have it for
 means of weights. Those of a point are left as its training has made them.
 """
 

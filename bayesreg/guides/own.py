@@ -50,7 +50,7 @@ class Own(Guide):
         return {"made": self.text if isinstance(self.made, type) else self.made}
 
     def check(self, model: Model) -> None:
-        """Make it and call it once: ValueError for what is no guide of the latents, with the sites it misses."""
+        """Make it and call it once: ValueError for what is not a guide of the latents, with the sites it misses."""
         if model.local:
             raise ValueError(
                 f"the network has latents of each example, beside which the guide {self} runs no q(z | x, θ): take the "
@@ -126,7 +126,7 @@ def _private(q: nn.Module) -> nn.Module:
 
 
 def _drawn(q: Any) -> Parameters:
-    """One draw, by site; auxiliary ones, of which others are made, are no latents of the model."""
+    """One draw, by site; auxiliary ones, of which others are made, are not latents of the model."""
     trace = poutine.trace(q).get_trace()
     nodes = [(name, node) for name, node in trace.nodes.items() if node["type"] == "sample" and not node["is_observed"]]
     return {name: node["value"] for name, node in nodes if not node["infer"].get("is_auxiliary")}

@@ -23,7 +23,7 @@ class Local:
     Mixed into a guide of Pyro's, for a network with latents of each example.
     """
 
-    _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are no parameters of the guide
+    _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are not parameters of the guide
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         sites = super().forward(*args, **kwargs)  # type: ignore[misc]  # of the guide that it is mixed into

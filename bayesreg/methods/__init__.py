@@ -1,7 +1,8 @@
-"""Methods: what is compared. Priors with a guide, and techniques that are no priors, by text: "l2:1e-4+dropout@normal".
+"""Methods: what is compared. Priors with a guide, and techniques that are not priors, by text:
+"l2:1e-4+dropout@normal".
 
 "l2" is tuned over its own grid, "l2:1e-4" is not. `as_methods` also knows the groups "priors", "techniques" and "all",
-both of them, with a guide after them where wanted, as "priors@normal".
+both of them, with a guide after them where wanted, as in "priors@normal".
 """
 
 from collections.abc import Iterable

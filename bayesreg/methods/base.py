@@ -1,4 +1,4 @@
-"""What a technique is: a way to regularise that is no prior, as dropout. What it changes, it says by hooks."""
+"""What a technique is: a way to regularise that is not a prior, such as dropout. What it changes, it says by hooks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bayesreg.priors import Look
 
 @dataclass(frozen=True)
 class Technique:
-    """A way to regularise that is no prior. A hook that is not overridden leaves its argument as it is.
+    """A way to regularise that is not a prior. A hook that is not overridden leaves its argument as it is.
 
     `name` is its text in a method, `look` how its lines are drawn, `grid` the strengths that a comparison tries
     (None: it has no strength). One with a strength is a `Tuned`.

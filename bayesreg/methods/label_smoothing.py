@@ -35,4 +35,4 @@ class LabelSmoothing(Tuned):
 
     def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         if not hasattr(likelihood, "label_smoothing") or "accuracy" not in likelihood.metrics(data.train.y):
-            raise ValueError(f"label_smoothing has no meaning for {likelihood}: its targets are no labels of classes")
+            raise ValueError(f"label_smoothing has no meaning for {likelihood}: its targets are not labels of classes")

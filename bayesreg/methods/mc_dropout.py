@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: dropout that goes on in prediction, as draws of networks."""
+"""Monte Carlo dropout: dropout that stays on in prediction, as draws of networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is compared: a method, which is priors and techniques with a guide, as "l2", "ard@normal", "dropout+l2:1e-4"."""
+"""What is compared: a method, which is priors and techniques with a guide, such as "l2", "ard@normal",
+"dropout+l2:1e-4"."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ class Method:
     def parse(cls, text: str) -> Method:
         """Of a text: terms joined by "+", each tuned or with its strength after ":", then "@" and a guide."""
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is no text of a method: write it as 'l2+dropout:0.1@normal'")
+            raise ValueError(f"{text!r} is not a method: write it as 'l2+dropout:0.1@normal'")
         terms, at, guide = text.partition("@")
         return cls(terms.strip(), guide=guide.strip()) if at else cls(terms.strip())
 
@@ -112,7 +113,7 @@ class Method:
         """Each tuned term with its strengths that were tried, and the best of them."""
         for method in (*tried, best):
             if method.name != self.name:
-                raise ValueError(f"{method!r} is no candidate of {self.name!r}")
+                raise ValueError(f"{method!r} is not a candidate of {self.name!r}")
         if best not in tried:
             raise ValueError(f"{best!r} is none of those tried: {[method.text for method in tried]}")
         columns = list(zip(*(method._strengths() for method in tried), strict=True))
@@ -123,7 +124,7 @@ class Method:
 
         Beyond the edge by the grid's own ratio, where `best` is the first or last of those `tried`; else the geometric
         mean between it and its neighbour on the wider side, so that all methods can have as many candidates. A strength
-        that is bounded, as dropout's below 1, goes on by its odds.
+        that is bounded, such as dropout's below 1, continues by its odds.
         """
         found = [term.another(column, b) for term, column, b in self._ladders(tried, best)]
         strengths = [strength for strength in found if strength is not None]
@@ -142,7 +143,7 @@ class Method:
 
     @property
     def techniques(self) -> tuple[Technique, ...]:
-        """What in it is no prior, at its strength."""
+        """What in it is not a prior, at its strength."""
         return tuple(term.made(1) for term in self.terms if not term.is_prior)
 
     def network(self, net: nn.Module) -> nn.Module:

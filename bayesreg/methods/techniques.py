@@ -1,4 +1,4 @@
-"""The terms of a method, by name: the priors of PRIORS, and the techniques, which are no priors."""
+"""The terms of a method, by name: the priors of PRIORS, and the techniques, which are not priors."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def terms_of(value: Any) -> Iterator[Term]:
         yield _of_class(value)
     else:
         raise ValueError(
-            f"{value!r} is no part of a method: write a text as 'l2:1e-4', a prior, a technique, or a class of one"
+            f"{value!r} is not part of a method: write a text as 'l2:1e-4', a prior, a technique, or a class of one"
         )
 
 

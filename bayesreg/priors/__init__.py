@@ -80,7 +80,7 @@ def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:
     """The prior of a text such as "l2:1e-4+entropic:0.1" for N = size data.
 
     A number is the strength, per datum; without one the prior's default strength holds (ARD: untempered). A word is one
-    of the prior's own, `named`. options: further arguments by prior name, as ard={"a": 2.0}.
+    of the prior's own, `named`. options: further arguments by prior name, such as ard={"a": 2.0}.
     """
     return made(split(text), size, **options)
 
@@ -109,7 +109,7 @@ def as_prior(value: Prior | str, size: int) -> Prior:
 
 
 def text(prior: Prior, size: int) -> str:
-    """The text of a prior, from which `parse` makes the very same; options that are no strength are not in it."""
+    """The text of a prior, from which `parse` makes the very same; options that are not a strength are not in it."""
     return "+".join(_written(term, size) for term in prior.terms)
 
 

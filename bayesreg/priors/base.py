@@ -85,7 +85,7 @@ class Prior(ABC):
     `WeightPrior` and its `sample` for a density on the weights; TypeError where a class is made that lacks it. `name`
     is what the command line calls it, `default_strength` what it takes without a number, `grid` the strengths that a
     comparison tries (None: the default one), `look` how its lines are drawn, `named` what a word in a strength's place
-    stands for: the other arguments by that word, as "ard:sparse".
+    stands for: the other arguments by that word, as in "ard:sparse".
     """
 
     name: ClassVar[str]
@@ -101,7 +101,9 @@ class Prior(ABC):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         for method in sorted(cls.__abstractmethods__):
             what = " ".join((inspect.getdoc(getattr(cls, method)) or "").partition(".\n")[0].split())
-            raise TypeError(f"{cls.__name__} is no whole prior: define {method}({_arguments(cls, method)}): {what}")
+            raise TypeError(
+                f"{cls.__name__} is not a complete prior: define {method}({_arguments(cls, method)}): {what}"
+            )
         return super().__new__(cls)
 
     @classmethod
@@ -228,9 +230,10 @@ class FunctionPrior(Prior):
 
 
 class Latent(NamedTuple):
-    """What a weight prior has of its own beside the weights θ [n]: the site "<name>.<site>", as "precision.weights".
+    """What a weight prior has of its own beside the weights θ [n]: the site "<name>.<site>", such as
+    "precision.weights".
 
-    shape: its own, () for a scalar; None: one a weight, named after the parameters, as "precision.fc1.weight".
+    shape: its own, () for a scalar; None: one per weight, named after the parameters, such as "precision.fc1.weight".
     start: θ -> where inference starts. profile: θ -> its maximum given θ, where that has a closed form; MAP then ends
     exactly there.
     """
@@ -242,7 +245,7 @@ class Latent(NamedTuple):
 
 
 class WeightPrior(Prior):
-    """A density on the parameters that `on` claims, one flat vector and one Pyro site a prior.
+    """A density on the parameters that `on` claims, one flat vector and one Pyro site per prior.
 
     on: "weights" (tensors of two or more dimensions; the default), "all", a glob of parameter names such
     as "head.*", a list of globs, or a callable of (name, parameter).

@@ -55,7 +55,7 @@ class Batch:
     def evaluate(self, factors: Mapping[str, Factor], outputs: Tensor | None = None) -> dict[str, Value]:
         """The factors at this batch, by name. outputs: f where it is not `network(x)`, but at latents of each example.
 
-        ValueError for one that is no scalar.
+        ValueError for one that is not a scalar.
         """
         self._waiting, self._found = dict(factors), {}
         if outputs is not None:

@@ -55,7 +55,7 @@ class LogUniformVector(FlatVector):
         """KL(q ‖ p) of q = Π_j Normal(m_j, s_j) [n] in nats, up to the constant of p, for which it is 0 as α → ∞.
 
         Σ_j k1 (1 − sigmoid(k2 + k3 log α_j)) + ½ log(1 + 1/α_j), α = s²/m², the approximation of Molchanov, Ashukha &
-        Vetrov (2017, eq. 14), within 0.01 nats a weight.
+        Vetrov (2017, eq. 14), within 0.01 nats per weight.
         """
         log_alpha = log_ratio(q)
         return (K1 * torch.sigmoid(-K2 - K3 * log_alpha) + softplus(-log_alpha) / 2).sum()

@@ -17,7 +17,7 @@ MORE, SEEDS = ("none", "l2", "dropout"), 8  # to learn from: other methods, and 
 
 
 def commands(selected: pd.DataFrame, select: str = statistics.SELECT) -> pd.DataFrame:
-    """One row a task and method that has a result: task, method, command.
+    """One row per task and method that has a result: task, method, command.
 
     A registered task is made by the command line, one of the user's own by `br.compare`. Where folds chose strengths
     that differ, they are chosen again.
@@ -63,7 +63,7 @@ def _quoted(text: str) -> str:
 
 
 def registered(options: dict[str, Any]) -> str | None:
-    """The text that names a task of these options, as "beijing --net transformer"; None where none does."""
+    """The text that names a task of these options, such as "beijing --net transformer"; None where none does."""
     name = options.get("experiment")
     if name not in TASKS:
         return None

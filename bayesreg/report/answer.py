@@ -1,4 +1,4 @@
-"""What the page of a study says first: one sentence for all tasks, one a task, and what would be needed for more."""
+"""What the page of a study says first: one sentence for all tasks, one per task, and what would be needed for more."""
 
 from __future__ import annotations
 

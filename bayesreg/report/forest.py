@@ -1,6 +1,6 @@
 """The first picture: for each task the differences to none with their intervals, in the unit of the metric.
 
-A forest plot (Lewis & Clarke, 2001): a line a method, the interval in which seeds and test examples both count as
+A forest plot (Lewis & Clarke, 2001): a line per method, the interval in which seeds and test examples both count as
 chance; shaded, what is too small to matter (the region of practical equivalence).
 """
 
@@ -57,7 +57,7 @@ def any_known(lines: Sequence[Line]) -> bool:
 
 
 def lines_of(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> list[Line]:
-    """A line a method but none, in the order of all tables."""
+    """A line per method but none, in the order of all tables."""
     means = results.set_index("method").get(f"{metric}_mean", pd.Series(dtype=float))
     found = {row["method"]: row for row in rows.to_dict("records")}
     return [_line(found[name], metric, means) for name in statistics.ordered(found) if name != "none"]
@@ -137,7 +137,7 @@ def better(ax: Any, rightwards: bool) -> None:
 
 
 def rows(ax: Any, lines: Sequence[Line], edges: tuple[float, float]) -> None:
-    """A row a line, in a frame from edge to edge."""
+    """A row per line, in a frame from edge to edge."""
     for y, line in enumerate(lines):
         _mark(ax, y, line, edges)
     ax.set(xlim=edges)
@@ -147,7 +147,7 @@ def rows(ax: Any, lines: Sequence[Line], edges: tuple[float, float]) -> None:
 
 
 def named(ax: Any, names: Sequence[str]) -> None:
-    """A line a name, the first at y = 0 on top."""
+    """A line per name, the first at y = 0 on top."""
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=USUAL)
     ax.tick_params(axis="y", length=0)

@@ -19,7 +19,7 @@ LONGEST = 1e9  # epochs, and seconds of one
 
 
 def histories(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a run and epoch: what identifies the run, its `metric`, `epoch`, `seconds` and validation score."""
+    """One row per run and epoch: what identifies the run, its `metric`, `epoch`, `seconds` and validation score."""
     curves = [_curve(run) for run in runs[["path", "metric"]].to_dict("records")]
     if not sum(map(len, curves)):
         return pd.DataFrame(columns=[*KEYS, "epoch"])
@@ -35,7 +35,7 @@ def _curve(run: Mapping[Any, Any]) -> np.ndarray:
     try:
         curve = columns(outside.read(file), ["epoch", "seconds", f"validation_{run['metric']}"])
         if not ((curve[:, :2] >= 0) & (curve[:, :2] <= LONGEST)).all():
-            raise ValueError("an epoch or its seconds are no number from 0 to 1e9")
+            raise ValueError("an epoch or its seconds are not a number from 0 to 1e9")
     except (OSError, ValueError, csv.Error) as error:
         log.warning("%s cannot be read (%s); its curve is left out.", outside.prose(file), outside.prose(error))
         return np.empty((0, 3))

@@ -1,7 +1,7 @@
 """The loss over two weights under each prior: why one prior makes a weight exactly 0 and another only smaller.
 
 After Tibshirani, Regression shrinkage and selection via the lasso (1996), figure 2, with the priors' own densities. One
-model serves all: the logistic regression with logit f(x) = w₁ x + w₂ x², whose f″ = 2 w₂ is no constant, and whose
+model serves all: the logistic regression with logit f(x) = w₁ x + w₂ x², whose f″ = 2 w₂ is not constant, and whose
 entropy neither, so that priors on weights, on outputs and on curvature all have a meaning.
 """
 

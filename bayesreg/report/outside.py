@@ -25,7 +25,7 @@ def read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ValueError(f"{file.name} is no text in UTF-8") from None
+        raise ValueError(f"{file.name} is not UTF-8 text") from None
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from bayesreg.report.sheets import csv
 class Said(NamedTuple):
     """What a study concludes, which its page leads with.
 
-    sentences: {task: what to use}. table: a row a task and method, with the differences to none, as `Study.results`.
+    sentences: {task: what to use}. table: a row per task and method, with the differences to none, as `Study.results`.
     select: the metric on validation that strengths were chosen by. missing: what did not fit in a budget, in words.
     across: what holds over all tasks.
     """
@@ -42,9 +42,9 @@ def write(
     """Write the report of all runs below `runs_root` into the folder `output`; its page's path.
 
     `runs` is what `load(runs_root)` gave, where the caller has it already. said: what a study of these runs concludes;
-    None: they are no study, and the page says which mean score is the best and whether by more than its sd over seeds.
-    Everything is made before the first file is replaced, so an error leaves an old report as it was.
-    Raises ValueError when no run is complete.
+    None: they are not a study, and the page says which mean score is the best and whether by more than its sd over
+    seeds. Everything is made before the first file is replaced, so an error leaves an old report as it was. Raises
+    ValueError when no run is complete.
     """
     root, output = Path(runs_root), Path(output)
     files = _files(load(root) if runs is None else runs, root, output, said)

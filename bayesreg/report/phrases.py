@@ -115,7 +115,7 @@ def refusals(results: pd.DataFrame) -> list[str]:
 
 
 def unconverged(selected: pd.DataFrame) -> list[str]:
-    """Which of the reported runs are not known to have converged when they ended: one line a method and task."""
+    """Which of the reported runs are not known to have converged when they ended: one line per method and task."""
     rows = []
     for (task, method), runs in selected.groupby(["task", "method"], sort=False):
         open_ = runs[runs["converged"].eq(False)]
@@ -123,7 +123,7 @@ def unconverged(selected: pd.DataFrame) -> list[str]:
         if len(open_):
             of = f"{method} on {task}: {len(open_)} of {len(runs)} runs"
             falling = (
-                f"still falling by up to {tables.number(most)} nats an epoch" if most == most else "too short to tell"
+                f"still falling by up to {tables.number(most)} nats per epoch" if most == most else "too short to tell"
             )
             rows.append(f"{of}, {falling}")
     return rows

@@ -19,7 +19,7 @@ ROPE = METRICS[METRIC].rope
 
 
 def profile(table: pd.DataFrame) -> Picture | None:
-    """A line a method; table: the profile of `Across`. None where no method has a score on any task."""
+    """A line per method; table: the profile of `Across`. None where no method has a score on any task."""
     if not table["share"].any():
         return None
     said = "; ".join(_words(method, _of(table, method)) for method in statistics.ordered(table["method"]))

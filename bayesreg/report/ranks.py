@@ -15,7 +15,7 @@ TOP, BOTTOM = 46, 8  # pixels, of which the upper ones are for the axis
 
 
 def ranks(found: Ranks | None) -> Picture | None:
-    """The line of ranks above a row a method, the best first; None where there are no ranks."""
+    """The line of ranks above a row per method, the best first; None where there are no ranks."""
     if found is None:
         return None
     bars = [group for group in found.groups if len(group) > 1]

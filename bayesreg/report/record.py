@@ -127,7 +127,7 @@ def _numbers(result: dict[str, Any], name: str, parts: tuple[str, ...]) -> dict[
 
 
 def _convergence(judged: dict[str, Any]) -> dict[str, Any]:
-    """Whether the loss had stopped falling, None where nobody judged, and what it fell by, nats an epoch."""
+    """Whether the loss had stopped falling, None where nobody judged, and what it fell by, nats per epoch."""
     converged = judged.get("converged")
     if converged is not None and not isinstance(converged, bool):
         raise ValueError("convergence.converged in result.json is neither true nor false")

@@ -22,7 +22,8 @@ LEAST = 10  # examples in a bin that is drawn
 
 
 def reliability(selected: pd.DataFrame) -> tuple[Picture | None, list[str]]:
-    """A panel a task of classes, a line a method, over all test examples of its runs; and the tasks not recorded so."""
+    """A panel per task of classes, a line per method, over all test examples of its runs; and the tasks not recorded
+    so."""
     groups, unknown = [], []
     for task, rows in selected[selected["metric"].isin(["accuracy", "macro_f1"])].groupby("task"):
         known = {m: table for m in statistics.ordered(rows["method"]) if len(table := _kept(rows[rows["method"] == m]))}
@@ -57,7 +58,7 @@ def bins(table: np.ndarray) -> np.ndarray:
 def _group(task: str, known: dict[str, np.ndarray]) -> Group:
     points = {method: bins(table) for method, table in known.items()}
     said = "; ".join(f"{m} {t[:, 0].mean():.3f} sure, {t[:, 1].mean():.3f} right" for m, t in known.items())
-    alt = f"Share of right predictions by their probability, a line a method. On average: {said}."
+    alt = f"Share of right predictions by their probability, a line per method. On average: {said}."
     return Group(task, [Panel(partial(_draw, points=points), alt, height=250)])
 
 

@@ -17,7 +17,7 @@ from bayesreg.report.style import look, of_methods
 
 
 def strengths(candidates: pd.DataFrame, results: pd.DataFrame, select: str = statistics.SELECT) -> Picture | None:
-    """A panel a task, a line a method; a ring marks the chosen strength, a cross one that diverged."""
+    """A panel per task, a line per method; a ring marks the chosen strength, a cross one that diverged."""
     known = (candidates["strength"] > 0) & (candidates["status"] == "done")
     tasks = sorted(set(candidates.loc[known, "task"]))
     groups = [_group(task, candidates[candidates["task"] == task], results, select) for task in tasks]
@@ -30,7 +30,7 @@ def _group(task: str, rows: pd.DataFrame, results: pd.DataFrame, select: str) ->
         f"{row['method']} {tables.strength(row, ' ')}" + ", at the edge of its grid" * bool(row["edge"])
         for row in chosen
     )
-    alt = f"Validation {select} by strength, a line a method. Chosen: {said or 'none'}."
+    alt = f"Validation {select} by strength, a line per method. Chosen: {said or 'none'}."
     return Group(task, [Panel(partial(_draw, rows=rows, chosen=chosen, select=select), alt)])
 
 

@@ -27,7 +27,7 @@ SEEN = 3.0  # the least contrast of a line or a marker with the paper (WCAG 2.1,
 TASKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
 SMALL, USUAL = 7.0, 8.0  # points: 9.3 and 10.7 pixels on the page
 
-# A name from outside is shown as it is: $ in it is no mathematics.
+# A name from outside is shown as it is: $ in it is not mathematics.
 verbatim = matplotlib.rc_context({"text.parse_math": False})
 
 

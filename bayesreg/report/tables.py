@@ -217,7 +217,7 @@ def clear(row: dict) -> bool:
 
 
 def seconds(results: pd.DataFrame) -> Table:
-    """Seconds an epoch after warm-up by task and method, and the ratio to none."""
+    """Seconds per epoch after warm-up by task and method, and the ratio to none."""
     tasks, methods, rows = matrix(results)
     body = []
     for task in tasks:

@@ -1,4 +1,4 @@
-"""Histograms of the weights by method: what a prior does to them. Of one run a task and method, from posterior.pt."""
+"""Histograms of the weights by method: what a prior does to them. Of one run per task and method, from posterior.pt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST = 100_000  # weights in a histogram: more look the same
 
 
 def weights(selected: pd.DataFrame) -> Picture | None:
-    """A panel a task, a line a method: the density of the weights, tensors of two or more dimensions, logarithmic.
+    """A panel per task, a line per method: the density of the weights, tensors of two or more dimensions, logarithmic.
 
     Of the first seed, and with folds of its first. None where no run has kept its posterior.
     """
@@ -63,7 +63,7 @@ def of_posterior(state: dict[str, Any]) -> np.ndarray:
 
 def _group(task: str, known: dict[str, np.ndarray]) -> Group:
     near = "; ".join(f"{method} {np.mean(np.abs(values) < NEAR):.1%}" for method, values in known.items())
-    alt = f"Density of the weights, a line a method. Within ±{NEAR:g} of 0: {near}."
+    alt = f"Density of the weights, a line per method. Within ±{NEAR:g} of 0: {near}."
     return Group(task, [Panel(partial(_draw, known=known), alt)])
 
 

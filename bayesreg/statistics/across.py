@@ -32,7 +32,7 @@ NOWHERE = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Across:
-    """table: a row a method beside none. profile: see `profile`; ranks: see `ranks`; sentence: what follows.
+    """table: a row per method beside none. profile: see `profile`; ranks: see `ranks`; sentence: what follows.
 
     The columns of the table: tasks, on how many it was compared with none; missing, on how many it was not; diverged;
     better, tied, worse: on how many of them, beside what does not matter; difference, low, high: method − none in the

@@ -1,4 +1,4 @@
-"""Whether two methods differ by a metric that is no mean over examples: macro F1, R², calibration."""
+"""Whether two methods differ by a metric that is not a mean over examples: macro F1, R², calibration."""
 
 from __future__ import annotations
 

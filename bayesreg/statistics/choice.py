@@ -53,7 +53,7 @@ def _counted(runs: pd.DataFrame, repeats: pd.DataFrame, place: list[str]) -> pd.
 
 
 def candidates(runs: pd.DataFrame, select: str = SELECT) -> pd.DataFrame:
-    """One row a candidate: `validation_mean` and `validation_sd` of the metric `select` over its runs, and `status`.
+    """One row per candidate: `validation_mean` and `validation_sd` of the metric `select` over its runs, and `status`.
 
     The runs of stage "tune" count; of a method that has none, as it has nothing to tune, those that are reported.
     `done` needs every repeat that others have; one that diverged makes it `diverged`, one that is missing
@@ -90,7 +90,7 @@ def _telling(runs: pd.DataFrame, place: list[str]) -> pd.DataFrame:
 
 
 def choose(runs: pd.DataFrame, select: str = SELECT) -> pd.DataFrame:
-    """One row a cell and method: the candidate with the best mean of `select` on validation.
+    """One row per cell and method: the candidate with the best mean of `select` on validation.
 
     Only candidates with every repeat done qualify; equal means go to the smaller strength. Where none
     qualifies, `status` says `incomplete` (a missing run could still change that), `diverged` or `refused`.

@@ -162,7 +162,7 @@ def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> np.n
     try:
         table = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is no table of numbers [seeds, examples] ({error}); {DROP}") from None
+        raise ValueError(f"{name} is not a table of numbers [seeds, examples] ({error}); {DROP}") from None
     if table.ndim != 2 or table.size == 0:
         raise ValueError(f"{name} is of shape {list(table.shape)}: it must be [seeds, examples], neither of them 0")
     if shape not in (None, table.shape):

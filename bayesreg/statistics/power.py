@@ -69,11 +69,13 @@ def shows(found: Difference) -> tuple[float, int | None]:
 def expected(metric: str) -> Components:
     """The components that are typical of two methods, of runs on small tables; see `Metric.spread`.
 
-    ValueError for a metric whose unit decides, as that of a squared error.
+    ValueError for a metric whose unit decides, such as that of a squared error.
     """
     spread = METRICS[metric].spread
     if spread is None:
-        raise ValueError(f"{metric} has no typical spread: give components=, as a pilot's difference(...).components")
+        raise ValueError(
+            f"{metric} has no typical spread: give components=, such as a pilot's difference(...).components"
+        )
     return Components(*(sd**2 for sd in spread))
 
 
@@ -83,7 +85,7 @@ def foresee(
     """What a comparison can show before it is run: (the least difference to none that it finds, seeds for one of 2 ρ).
 
     With 80 % probability, at the first step of Holm's correction over `methods` others. components: of a difference;
-    None takes those that are `expected`. The second is how many seeds find a difference of twice what does not matter,
+    None: those that are `expected`. The second is how many seeds find a difference of twice what does not matter,
     ρ of the metric; None where more test examples would be needed, whatever the seeds.
     """
     known = expected(metric) if components is None else components

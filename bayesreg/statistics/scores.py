@@ -41,7 +41,7 @@ def score(runs: pd.DataFrame, split: str, metric: str | None = None) -> pd.Serie
 
 
 def by_seed(selected: pd.DataFrame) -> pd.DataFrame:
-    """One row a task, method and seed: its `metric`, its `folds`, and the means over them, NaN where one has none."""
+    """One row per task, method and seed: its `metric`, its `folds`, and the means over them, NaN where one has none."""
     columns = [name for name in map(str, selected) if name.startswith(MEASURED)]
     groups = selected.astype(dict.fromkeys(columns, float)).groupby([*METHOD, "seed"], sort=False)
     folds = groups.size()
@@ -50,7 +50,7 @@ def by_seed(selected: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(selected: pd.DataFrame) -> pd.DataFrame:
-    """One row a task and method: mean and sd (ddof = 1; NaN with one seed) over its seeds.
+    """One row per task and method: mean and sd (ddof = 1; NaN with one seed) over its seeds.
 
     `score_mean`, `score_sd` are of the test headline metric; `<metric>_mean`, `<metric>_sd` of every test
     metric; `seconds_epoch_…` of the cost; `validation_<metric>_…` of validation. `seeds` and `folds` count.

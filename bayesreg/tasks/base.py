@@ -20,10 +20,10 @@ class Task:
     """What is learned: data, a network, p(y | f) and the settings of training.
 
     net: a callable without arguments, called under each seed, that returns a new nn.Module; or a module, whose layers
-    are then initialised anew for each seed, but for what is frozen; None takes an MLP of two hidden layers that fits
+    are then initialised anew for each seed, but for what is frozen; None: an MLP of two hidden layers that fits
     the data. data: a Data, or a pair (x, y) or a data set of PyTorch's, which are split. likelihood: itself, its class
-    or its name; None takes Categorical for classes and Gaussian with a learned scale for numbers. metric: what tables
-    show beside the NLL; None takes accuracy for classes, else R². epochs, batch_size, lr, augment: as `fit` takes them.
+    or its name; None: Categorical for classes and Gaussian with a learned scale for numbers. metric: what tables
+    show beside the NLL; None: accuracy for classes, else R². epochs, batch_size, lr, augment: as `fit` takes them.
 
     Raises ValueError or TypeError, with what to write, for what cannot be trained.
     """
@@ -85,9 +85,9 @@ class Task:
         """Raise ValueError for options that contradict each other, or play no part beside the others."""
 
     def under(self, **settings: Any) -> Task:
-        """The same with other settings of training, as epochs. ValueError for one that it does not have."""
+        """The same with other settings of training, such as epochs. ValueError for one that it does not have."""
         if unknown := [name for name in settings if name not in self._settings]:
-            raise ValueError(f"{unknown[0]} is no setting of {self!r}: {', '.join(self._settings)}")
+            raise ValueError(f"{unknown[0]} is not a setting of {self!r}: {', '.join(self._settings)}")
         other = copy.copy(self)
         other._settings = self._settings | settings
         other.__dict__.pop("_identity", None)

@@ -15,6 +15,6 @@ class Digits(Synthetic):
     epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 64
-    """Examples a step."""
+    """Examples per step."""
     width: int = 64
     """Units in each hidden layer."""

@@ -19,7 +19,7 @@ class Flowers(Registered):
     net = "conv_vae"
     metric = "mse"
     batch_size: int = 32
-    """Examples a step."""
+    """Examples per step."""
     image_size: int = 64
     """Pixels of a side, a multiple of 16."""
     latent: int = 20

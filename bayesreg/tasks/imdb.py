@@ -21,7 +21,7 @@ class Imdb(Registered):
     epochs: int = 6
     """Passes over the training data."""
     batch_size: int = 64
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 2e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     words: int = 20_000

@@ -38,7 +38,7 @@ def read(kind: type[Any], arguments: list[str], text: str) -> Any:
         with redirect_stdout(said), redirect_stderr(said):
             return tyro.cli(kind, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as end:
-        why = _first_block(said.getvalue()) if end.code else "--help is no option within others"
+        why = _first_block(said.getvalue()) if end.code else "--help is not an option of a task"
         raise ValueError(f"{text!r}: {why}; bayesreg run {kind.name} --help says which options there are") from None
 
 

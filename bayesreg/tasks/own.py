@@ -42,7 +42,7 @@ def as_data(value: Any) -> datasets.Data:
     hint = ""
     if hasattr(value, "columns") or isinstance(value, str | PathLike):
         table = repr(str(value)) if isinstance(value, str | PathLike) else "table"
-        hint = f"; of a table say which column is y, as br.Data.from_table({table}, target='price')"
+        hint = f"; of a table say which column is y, as in br.Data.from_table({table}, target='price')"
     if isinstance(value, str) and value in datasets.DATASETS:
         hint = f"; the registered data set is br.datasets.load({value!r})"
     what = "None" if value is None else f"a {type(value).__name__}"
@@ -101,7 +101,7 @@ def anew(net: nn.Module) -> nn.Module:
             place = f"its part {name!r}, a {type(layer).__name__}," if name else f"{type(layer).__name__} itself"
             raise ValueError(
                 f"the network cannot be initialised anew for each seed: {place} has parameters and no "
-                "reset_parameters(); give a function that makes it, as lambda: MyNetwork(...)"
+                "reset_parameters(); give a function that makes it, such as lambda: MyNetwork(...)"
             )
         reset()
     made.load_state_dict(frozen, strict=False)
@@ -154,7 +154,7 @@ def identity(data: datasets.Data, make: Factory, likelihood: Likelihood, setting
 
 
 def _made(data: datasets.Data, make: Factory) -> tuple[nn.Module, list[str]]:
-    """The network, and digests of the tensors in it that are not drawn, as those of a network that was trained before.
+    """The network, and digests of the tensors in it that are not drawn, such as those of a network trained before.
 
     ValueError where one seed gives different networks: methods would not begin alike.
     """
@@ -164,7 +164,7 @@ def _made(data: datasets.Data, make: Factory) -> tuple[nn.Module, list[str]]:
             "net() returns the same module at each call, so that all seeds would begin at the same weights: let it "
             "make a new one, or give the module itself, whose layers are then initialised anew"
         )
-    copied(net)  # what is no network, or cannot be copied, is refused in words
+    copied(net)  # what is not a network, or cannot be copied, is refused in words
     first, same, drawn = (_tensors(one) for one in (net, again, other))
     if differ := [name for name in first if same.get(name) != first[name]]:
         raise ValueError(

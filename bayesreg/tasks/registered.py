@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 class Registered(Task, ABC):
     """A task with a name in TASKS."""
 
-    net = "mlp"  # in NETS; without annotations, as name and metric: what is annotated is an option
+    net = "mlp"  # in NETS; without annotations, like name and metric: what is annotated is an option
 
     epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 128
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 1e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
-    """Train on that many examples only, and validate on as many at most; None takes all. Test stays whole."""
+    """Train on that many examples only, and validate on as many at most; None: all. Test stays whole."""
     bfloat16: bool = False
     """Compute the network alone in bfloat16 while training; densities and parameters stay in float32."""
     data_dir: Annotated[Path | None, WHERE] = None

@@ -209,7 +209,7 @@ def test_a_bounded_strength_goes_on_by_its_odds():
             break
         assert stronger.strength < found.strength < 1
         stronger = found
-    assert found is None  # 1 itself is no strength
+    assert found is None  # 1 itself is not a strength
 
 
 @given(st.sampled_from(NUMBERED), st.lists(st.integers(0, 100), min_size=1, max_size=8))

@@ -279,7 +279,7 @@ def table(y=None):
         ("dropout", nn.Linear(4, 1), br.Gaussian(), table(), "dropout has no meaning for Linear"),
         ("mc_dropout", nn.Linear(4, 1), br.Gaussian(), table(), "mc_dropout has no meaning for Linear"),
         ("label_smoothing", nn.Linear(4, 1), br.Gaussian(), table(), "label_smoothing has no meaning for Gaussian"),
-        ("label_smoothing", nn.Linear(4, 1), br.Bernoulli(), table(torch.rand(N)), "its targets are no labels"),
+        ("label_smoothing", nn.Linear(4, 1), br.Bernoulli(), table(torch.rand(N)), "its targets are not labels"),
         ("augmentation", nn.Linear(4, 1), br.Gaussian(), table(), r"no meaning for x of shape \[24, 4\]"),
         ("entropic+dropout", br.nets.mlp(4, 1), br.Gaussian(scale=1.0), table(), "the entropic prior does nothing"),
         ("adamw:0.1+lasso:0.1", br.nets.mlp(4, 1), br.Gaussian(), table(), r"adamw and lasso both need fit\(update"),
@@ -305,7 +305,7 @@ def test_early_stopping_needs_validation():
 
 def test_an_update_is_checked_before_training():
     model = br.Model(network(), "none", "categorical", N)
-    with pytest.raises(ValueError, match=r"fit\(update=0.1\): give an Update, as br.methods.AdamW"):
+    with pytest.raises(ValueError, match=r"fit\(update=0.1\): give an Update, such as br.methods.AdamW"):
         br.fit(model, images(), update=0.1)
     with pytest.raises(ValueError, match=r"AdamW\(strength=30.0\) at lr=0.05.*below 20"):
         br.fit(model, images(), update=AdamW(30.0), lr=0.05)

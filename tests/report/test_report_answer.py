@@ -9,7 +9,7 @@ from bayesreg.report import answer
 
 
 def study(chosen, **verdicts):
-    """A table with a row a task and method; chosen: {task: method that is recommended}."""
+    """A table with a row per task and method; chosen: {task: method that is recommended}."""
     rows = []
     for task, recommended in chosen.items():
         for method in ("none", "l2", "l1"):
@@ -42,7 +42,7 @@ def test_verdicts_are_counted():
 
 
 def means(task="a", **metrics):
-    """Results with a row a method, none, l2 and l1, and the means of each metric in that order."""
+    """Results with a row per method, none, l2 and l1, and the means of each metric in that order."""
     rows = {"task": task, "method": ["none", "l2", "l1"], "metric": "accuracy"}
     return pd.DataFrame(rows | {f"{name}_mean": values for name, values in metrics.items()})
 

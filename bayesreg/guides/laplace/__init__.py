@@ -38,18 +38,18 @@ class Laplace(Delta):
 
     H = Σ_i J_iᵀ F_i J_i − ∂² log p(θ)/∂θ² is the generalised Gauss-Newton precision: J_i = ∂f(x_i; θ)/∂θ, F the Fisher
     information of p(y | f). Predictions are those of f(x; θ) ≈ f(x; θ̂) + J(x) (θ − θ̂), of which H is the precision
-    (MacKay, 1992; Immer, Korzepa & Bauer, 2021; Daxberger et al., 2021). The latents of prior and likelihood, as the
-    precisions under ARD and a noise scale, remain points.
+    (MacKay, 1992; Immer, Korzepa & Bauer, 2021; Daxberger et al., 2021). The latents of prior and likelihood, such as
+    the precisions under ARD and a noise scale, remain points.
 
     structure: H of all parameters, "full", at 8 bytes for each two of them; of those of the layer that the network
     defines last, "last_layer", the others being points; or its "diagonal". "auto": full up to 6,000 parameters, then
     last_layer where that has no more, then diagonal.
 
     precision: "prior" takes the prior's own −∂² log p/∂θ², where its strength is chosen as under any guide, by the
-    user or a comparison. Parameters under no prior, as biases, have none. Where H then has no inverse, as the biases of
-    a softmax have a common shift that no data tell, and for the diagonal, all these have Normal(0, δ^−½), of the δ with
-    the largest marginal likelihood, log Z = log p(D, θ̂) − ½ log |H/2π|, at this θ̂; in the unit of those parameters
-    that y has given one. "evidence" does so for all parameters, in the place of their prior.
+    user or a comparison. Parameters under no prior, such as biases, have none. Where H then has no inverse, as the
+    biases of a softmax have a common shift that no data tell, and for the diagonal, all these have Normal(0, δ^−½), of
+    the δ with the largest marginal likelihood, log Z = log p(D, θ̂) − ½ log |H/2π|, at this θ̂; in the unit of those
+    parameters that y has given one. "evidence" does so for all parameters, in the place of their prior.
     `posterior.guide.log_evidence` is log Z, and `posterior.guide.isotropic_precision` δ, NaN where there is none.
 
     Refused: L1, whose second derivative is 0; priors on the function, whose curvature is not a GGN matrix; networks
@@ -106,7 +106,7 @@ class Laplace(Delta):
         return "last_layer" if _size(model, _last_layer(model)) <= FULL else "diagonal"
 
     def _names(self, model: Model) -> list[str]:
-        """Of the parameters that are no points, in their order."""
+        """Of the parameters that are not points, in their order."""
         return _last_layer(model) if self._structure(model) == "last_layer" else _learned(model)
 
     # --- After training ---

@@ -28,8 +28,8 @@ class OfPrior(NamedTuple):
 def of_prior(model: Model, sites: Parameters) -> OfPrior:
     """By autograd through the densities of the model's own sample statements; 0 where the density is flat.
 
-    The prior's latents, as the precisions under ARD, are held where they are. ValueError for a density that couples
-    parameters.
+    The prior's latents, such as the precisions under ARD, are held where they are. ValueError for a density that
+    couples parameters.
     """
     with torch.enable_grad(), pyro.validation_enabled(False):
         thetas = {block.site: sites[block.site].detach().clone().requires_grad_() for block in model.blocks}
@@ -83,10 +83,10 @@ class Gaussian(NamedTuple):
 def gaussian(ggn: Tensor, own: Tensor, free: Tensor, centre: Tensor, unit: Tensor, always: bool = False) -> Gaussian:
     """H = GGN + diag(own), with θ_j ~ Normal(0, u_j δ^−½) for the `free` parameters if it has no inverse, or `always`.
 
-    own, free, centre θ̂, unit u: [P], the free ones last; ggn: [P, P], or its diagonal [P], which does not tell, so that
-    it is as `always`. δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the n free ones,
-    with θ̂ held (MacKay, 1992; Immer et al., 2021). |H| = |H_oo| |S + δ/u²|, with S of the free ones given the others,
-    so that its eigenvalues are found once.
+    own, free, centre θ̂, unit u: [P], the free ones last; ggn: [P, P], or its diagonal [P], which does not tell, so
+    that it is as `always`. δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the n free
+    ones, with θ̂ held (MacKay, 1992; Immer et al., 2021). |H| = |H_oo| |S + δ/u²|, with S of the free ones given the
+    others, so that its eigenvalues are found once.
     """
     others, diagonal = int((~free).sum()), ggn.dim() == 1
     H_oo, S, root, across = _given_the_others(ggn, own, others)
