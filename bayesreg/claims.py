@@ -63,7 +63,7 @@ def is_held(directory: Path) -> bool:
 
 def _make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    there = {path.name for path in directory.iterdir() if not path.name.startswith(".")}  # a claim is no work
+    there = {path.name for path in directory.iterdir() if not path.name.startswith(".")}  # a claim is not work
     if there and "config.json" not in there:
         raise ValueError(f"output directory {directory} holds other files: choose an empty or a new one")
     if not os.access(directory, os.W_OK):

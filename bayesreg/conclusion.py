@@ -1,4 +1,4 @@
-"""What a comparison says of one task: a table of methods with their differences to none, and one sentence."""
+"""What a comparison says of one task: a table of methods with their differences from none, and one sentence."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _of(metric: str, column: str, found: Mapping[str, Difference], name: str) ->
 
 
 def _power(metric: str, found: Difference | None) -> dict[str, float]:
-    """The least difference to none that these seeds and rows find in four of five cases."""
+    """The least difference from none that these seeds and rows find in four of five cases."""
     if found is None or found.reason:
         return {f"{metric}_detectable": math.nan}
     return {f"{metric}_detectable": statistics.shows(found)[0]}

@@ -74,7 +74,7 @@ def check_tensors(path: str | Path, kind: str) -> memoryview:
     body = whole[: -len(_comment(kind, b""))]
     if whole[len(body) :] != _comment(kind, body):
         what = "empty" if not len(whole) else "damaged, or from elsewhere" if whole[:2] == b"PK" else "of another kind"
-        raise Unusable(f"{path} is no {kind} that bayesreg saved: it is {what}")
+        raise Unusable(f"{path} is not a {kind} that bayesreg saved: it is {what}")
     return whole
 
 

@@ -51,8 +51,9 @@ def nuts(
     "lp"; a warning says where that has not mixed, or where trajectories diverged. `parameters()`, their median, is no
     network that predicts like them.
 
-    ValueError for what is no draw, chain or seed, for other data than `size` says, where the posterior is improper,
-    where the network draws itself, and for more than 10,000 unknowns, with the time that they would take.
+    ValueError for an impossible number of draws or chains, or seed, for other data than `size` says, where the
+    posterior is improper, where the network draws itself, and for more than 10,000 unknowns, with the time that they
+    would take.
     """
     whole("nuts", draws=draws, warmup=warmup, chains=chains)
     check_seed("nuts", seed)

@@ -38,7 +38,7 @@ def interval(mean: float, low: float, high: float) -> str:
 class Recommendation:
     """What is known of a task, and what follows from it.
 
-    rows: of the results, by method. scores: by metric, and of a constant. against: by metric the differences to none.
+    rows: of the results, by method. scores: by metric, and of a constant. against: by metric the differences from none.
     headline: the task's metric; select: that of the choices on validation; size: N, on how many rows they were trained.
     """
 

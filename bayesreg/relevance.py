@@ -61,5 +61,5 @@ def agreement(posteriors: Sequence[Posterior]) -> pd.DataFrame:
 def _blocks(posterior: Posterior) -> list[Block]:
     found = [block for block in posterior.model.blocks if isinstance(block.prior, ARD)]
     if not found:
-        raise ValueError(f"{posterior.model.prior} has no precision of each weight: take ARD, as in ard:sparse@normal")
+        raise ValueError(f"{posterior.model.prior} has no precision for each weight: use ARD, as in ard:sparse@normal")
     return found

@@ -201,7 +201,7 @@ class Study:
 
     @cached_property
     def across(self) -> statistics.Across:
-        """What holds over all tasks, by test NLL: each method beside none, with the tasks as a sample; see `Across`."""
+        """What holds over all tasks in test NLL: each method against none, with the tasks as a sample; see `Across`."""
         by_seed = {task: {m: t.mean(1) for m, t in own["nll"].items()} for task, own in self.scores.items()}
         status = {task: own.set_index("method")["status"].to_dict() for task, own in self.results.groupby("task")}
         return statistics.across(by_seed, status)

@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     sd: tuple[float, float, float]  # by seed, by row, of the rest
 
 
-# Medians over methods of the differences to none in NLL of reports/compare; the last three are harder on the interval.
+# Medians over methods of the differences from none in NLL in reports/compare; the last three test the interval harder.
 SHAPES = [
     Shape("synthetic, its own split", 8, 2000, (0.005, 1.1, 1.2)),
     Shape("digits, 5 folds", 4, 1797, (0.004, 0.35, 0.43)),
@@ -70,7 +70,7 @@ def claimed(scores: np.ndarray) -> bool:
 
 
 def false_claims(grids: int, seed: int = 0) -> pd.DataFrame:
-    """A row a shape and tail: in which share of A/A grids of five methods beside none something is claimed."""
+    """A row a shape and tail: in which share of A/A grids of five methods against none something is claimed."""
     rows = []
     for shape in SHAPES:
         for name, tail in TAILS.items():

@@ -124,8 +124,8 @@ def unseen(task: str, seeds: int, rows: int, methods: int) -> str:
     least, enough = statistics.foresee(seeds, rows, methods)
     more = "more test rows, whatever the seeds" if enough is None else f"{enough} seeds"
     return (
-        f"{task}: {seeds} seeds and {rows:,} test rows find a difference to none of {least:.2g} nats or more with 80 % "
-        f"probability, where spreads are as on small tables; one of {2 * METRICS['nll'].rope:g} takes {more}."
+        f"{task}: {seeds} seeds and {rows:,} test rows find a difference from none of {least:.2g} nats or more with "
+        f"80 % probability, where spreads are as on small tables; one of {2 * METRICS['nll'].rope:g} takes {more}."
     )
 
 

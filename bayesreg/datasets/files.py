@@ -129,7 +129,7 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 def read_sums(root: Path) -> Sums:
     """{name: its digests} that root/SHA256SUMS lists, if there is one; a line is "digest  name" or "digest *./name".
 
-    Raises ValueError if it is no text.
+    Raises ValueError if it is not text.
     """
     listed: dict[str, set[str]] = {}
     sums = root / SUMS

@@ -15,8 +15,8 @@ from bayesreg.report import tables
 from bayesreg.report.panels import Group, Panel, Picture
 from bayesreg.report.style import LIGHT, look, of_methods, of_tasks
 
-MOST = 150  # points of a line: more look the same
-FEW = 9  # epochs that are all framed
+MOST = 150  # points in a line: more would look the same
+FEW = 9  # with fewer epochs, all are in the frame
 AXES = {"epoch": "epoch", "seconds": "seconds of training"}
 
 
@@ -34,7 +34,7 @@ def _by_task(task: str, rows: pd.DataFrame, over: str) -> Group:
     metric = tables.metric_of(rows, task)
     last = rows[rows["epoch"] == rows.groupby("path")["epoch"].transform("max")].groupby("method")["score"].mean()
     ends = "; ".join(f"{method} {tables.number(last[method])}" for method in statistics.ordered(last.index))
-    alt = f"Validation {metric} by {AXES[over]}, a line per method. In the end: {ends}."
+    alt = f"Validation {metric} by {AXES[over]}, a line per method. At the end: {ends}."
     return Group(task, [Panel(partial(_draw, rows=rows, metric=metric, over=over), alt)])
 
 
@@ -64,7 +64,7 @@ def line(ax: Any, method: str, mean: pd.Series, sd: pd.Series) -> None:
 
 
 def _cut(ax: Any, rows: pd.DataFrame) -> None:
-    """Frame the last two thirds of many epochs: the first climb would hide the rest."""
+    """Fit the frame to the last two thirds of many epochs: the first climb would hide the rest."""
     if rows["epoch"].nunique() < FEW:
         return
     first = rows["epoch"].min()

@@ -1,4 +1,4 @@
-"""The curves of the runs: what each has in its history.csv."""
+"""The learning curves of the runs, from each run's history.csv."""
 
 import csv
 import logging
@@ -46,12 +46,12 @@ def _curve(run: Mapping[Any, Any]) -> np.ndarray:
 def columns(text: str, names: list[str]) -> np.ndarray:
     """Columns of a CSV as numbers [rows, names], NaN for an empty cell. ValueError or csv.Error where there are none.
 
-    pandas takes more than a millisecond to begin with a file, too long where there are thousands.
+    pandas needs more than a millisecond per file, too long for thousands of them.
     """
     header, *rows = list(csv.reader(text.splitlines())) or [[]]
     if missing := [name for name in names if name not in header]:
         raise ValueError(f"it has no column {', '.join(missing)}")
     places = [header.index(name) for name in names]
     if any(len(row) != len(header) for row in rows):
-        raise ValueError(f"a row has not {len(header)} cells")
+        raise ValueError(f"a row does not have {len(header)} cells")
     return np.array([[float(row[place] or "nan") for place in places] for row in rows]).reshape(-1, len(names))

@@ -1,4 +1,4 @@
-"""The settings of runs as a page lists them: each with its values, and where tasks differ, with the tasks."""
+"""The settings of runs as a page lists them: each with its values and, where tasks differ, the tasks."""
 
 from __future__ import annotations
 

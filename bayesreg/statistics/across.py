@@ -1,4 +1,4 @@
-"""What holds over all tasks: each method beside none, with the tasks themselves as a sample.
+"""What holds over all tasks: each method against none, with the tasks themselves as a sample.
 
 What is compared is a method's mean score over seeds on a task, minus that of none with the same seeds. The rules:
 a method that diverged on a task has lost there, to whatever did not (its score is −∞: the last rank, no improvement,
@@ -32,7 +32,7 @@ NOWHERE = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Across:
-    """table: a row per method beside none. profile: see `profile`; ranks: see `ranks`; sentence: what follows.
+    """table: a row per method against none. profile: see `profile`; ranks: see `ranks`; sentence: what follows.
 
     The columns of the table: tasks, on how many it was compared with none; missing, on how many it was not; diverged;
     better, tied, worse: on how many of them, beside what does not matter; difference, low, high: method − none in the
@@ -80,7 +80,7 @@ def _value(scores: Scores, status: Mapping[str, Mapping[str, str]], task: str, m
 
 
 def _row(name: str, values: pd.DataFrame, scores: Scores, metric: str, draws: int) -> tuple[object, ...]:
-    """A method beside none."""
+    """A method against none."""
     both = values[[name, NONE]].dropna()
     d = difference(both[name], both[NONE])
     finite = [task for task in both.index if np.isfinite(both.loc[task]).all()]
@@ -111,7 +111,7 @@ def _sentence(table: pd.DataFrame, tasks: int, none: bool, metric: str) -> str:
     if found:
         lead = f"Over {tasks} tasks {'; '.join(found)}"
     elif table["tasks"].max() < least:
-        several = f"{len(table)} methods beside none" if len(table) > 1 else "one method beside none"
+        several = f"{len(table)} methods besides none" if len(table) > 1 else "one method besides none"
         lead = f"Over {tasks} tasks nothing can be shown: with {several} it takes {least}, for Wilcoxon's exact test"
     else:
         lead = f"Over {tasks} tasks no method is told apart from none: the least p is {table['p'].min():.2g}"

@@ -82,7 +82,7 @@ def expected(metric: str) -> Components:
 def foresee(
     seeds: int, examples: int, methods: int, metric: str = "nll", components: Components | None = None
 ) -> tuple[float, int | None]:
-    """What a comparison can show before it is run: (the least difference to none that it finds, seeds for one of 2 ρ).
+    """What a comparison can show, before it is run: (the least difference from none that it finds, seeds for 2 ρ).
 
     With 80 % probability, at the first step of Holm's correction over `methods` others. components: of a difference;
     None: those that are `expected`. The second is how many seeds find a difference of twice what does not matter,

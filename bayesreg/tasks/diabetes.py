@@ -32,7 +32,7 @@ class Diabetes(Registered):
 
     def check(self) -> None:
         if self.heteroscedastic and self.noise is not None:
-            raise ValueError(f"--noise {self.noise} beside --heteroscedastic has no effect: leave one of them out")
+            raise ValueError(f"--noise {self.noise} with --heteroscedastic has no effect: leave one of them out")
 
     def network(self, data: Data) -> Any:
         from bayesreg import nets

@@ -140,7 +140,7 @@ BAD = [
     (["digits --epochs many"], "Error parsing --epochs: invalid literal for int() with base 10: 'many'"),
     (["digits --help"], "--help is not an option of a task"),
     (["digits 'unclosed"], "is not the name of a task with options (No closing quotation)"),
-    (["diabetes --noise 1 --heteroscedastic"], "--noise 1.0 beside --heteroscedastic"),
+    (["diabetes --noise 1 --heteroscedastic"], "--noise 1.0 with --heteroscedastic"),
     (["digits", "digits"], "the task 'digits' is there twice"),
     (["diabetes", "--methods", "l2:-1"], "strength=-1.0"),
     (["diabetes", "--methods", "dropuot"], "did you mean 'dropout'"),
@@ -164,9 +164,9 @@ BAD = [
     (["diabetes", "--epochs", "0"], "epochs must be a whole number of at least 1"),
     (["diabetes", "--threads", "0"], "threads=0"),
     (["diabetes", "--select", "likelihood"], "select='likelihood' is not a metric: accuracy,"),
-    (["diabetes", "--target", "class"], "--target class has no effect: no table is compared on"),
+    (["diabetes", "--target", "class"], "--target class has no effect: none of the tasks is a table"),
     (["mine.py", "--group", "cellar"], "--group cellar has no effect"),
-    (["wine.csv"], "wine.csv is a table: say which column is to be predicted, as in --target class"),
+    (["wine.csv"], "wine.csv is a table: say which column to predict, as in --target class"),
     (["wine.csv", "--target", "clas"], "did you mean 'class'"),
     (["wine.csv", "--target", "class", "--train-size", "9"], "train_size is not a setting of Task('wine')"),
     (["wines.csv", "--target", "class"], "there is no file wines.csv"),
@@ -213,7 +213,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_leaves_no_trace(bayesreg, tmp_pa
     assert lines[0] == f"{runs} of {runs} runs are left, and at most 2 more where a best strength is at an edge."
     assert lines[1].startswith("Nothing is measured yet on diabetes: the first run")
     assert lines[2].startswith("entropic refused on diabetes: the entropic prior does nothing under Gaussian")
-    assert lines[3].startswith("diabetes: 2 seeds and 88 test rows find a difference to none of ")
+    assert lines[3].startswith("diabetes: 2 seeds and 88 test rows find a difference from none of ")
     assert len(lines) == 4
 
 
@@ -233,7 +233,7 @@ def test_a_dry_run_of_a_grid_that_is_begun_and_of_one_that_is_done(bayesreg, tmp
     assert len(Method("l2").candidates) + 1 <= int(row["done already"]) <= len(whole)
     least, _ = statistics.foresee(2, 88, 1)
     assert unseen.startswith(
-        f"diabetes: 2 seeds and 88 test rows find a difference to none of {least:.2g} nats or more"
+        f"diabetes: 2 seeds and 88 test rows find a difference from none of {least:.2g} nats or more"
     )
     assert re.fullmatch(r"They take about \d+ s with \d+ at a time, from \d+ measured runs\.", takes)
     assert re.fullmatch(r"One seed of every method takes about \d+ s, to choose strengths and to report\.", a_round)

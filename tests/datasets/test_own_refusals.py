@@ -86,9 +86,9 @@ def dull(y: Any) -> dict[str, Any]:
         (
             dull([f"${i:,}.50" for i in range(N)]),
             {},
-            r"target 'y' holds numbers as text, as '\$0\.50': make plain ones",
+            r"target 'y' holds numbers as text, such as '\$0\.50': make plain numbers",
         ),
-        (dull([f"{i / 7:.3f}" for i in range(N)]), {}, r"the target 'y' holds numbers as text, as '0.000'"),
+        (dull([f"{i / 7:.3f}" for i in range(N)]), {}, r"the target 'y' holds numbers as text, such as '0.000'"),
         ({}, {"kinds": ["age"]}, r"kinds=\['age'\]: give a dict of columns, such as kinds=\{'age': 'category'\}"),
         ({}, {"target": "y "}, r"target='y ' is not a column of the table: did you mean 'y'\?"),
         ({"bad": [1, 2j] * 30}, {}, r"column 'bad' holds complex numbers"),

@@ -50,7 +50,7 @@ def test_few_tasks_show_nothing_and_say_how_many_would():
     assert set(found.table["verdict"]) == {"undecided"}
     assert found.table["p"].tolist() == [0.5, 0.5]
     assert found.ranks is None
-    told = f"Over 3 tasks nothing can be shown: with 2 methods beside none it takes {tasks_needed(2)}, for Wilcoxon's"
+    told = f"Over 3 tasks nothing can be shown: with 2 methods besides none it takes {tasks_needed(2)}, for Wilcoxon's"
     assert found.sentence.startswith(told)
 
 
