@@ -191,7 +191,7 @@ BAD = {
     ),
     "random": (
         refused(model=model(net=br.Method.parse("mc_dropout:0.2").network(hidden(nn.Tanh())))),
-        "draws itself in prediction",
+        "is random in prediction",
     ),
     "kind": (refused(model=model(br.Categorical(), net=nn.Linear(3, 2))), "integer class numbers"),
     "a unit that dies": (

@@ -182,7 +182,7 @@ REFUSED = {
     "a million threads": (lambda: fit(threads=10**6), r"threads=1000000.*from 1 to \d+"),
     "device meta": (lambda: fit(device="meta"), r"'meta'.*--device cpu"),
     "size as text": (lambda: model(size="20"), r"size='20'.*len\(data\.train\)"),
-    "x and y swapped": (lambda: fit(nn.Linear(4, 1), (torch.ones(N), X)), r"it takes y, so x and y"),
+    "x and y swapped": (lambda: fit(nn.Linear(4, 1), (torch.ones(N), X)), r"it takes y, so x and y may be swapped"),
     "whole numbers": (lambda: fit(train=(X.long(), Y)), r"torch\.int64.*x\.float\(\)"),
     "wider validation": (lambda: fit(validation=(torch.ones(3, 9), Y[:3])), r"validation: the network.*\[2, 9\]"),
     "validation in whole numbers": (lambda: fit(validation=(X.long(), Y)), r"validation: the network.*x\.float\(\)"),
