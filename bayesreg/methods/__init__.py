@@ -27,14 +27,15 @@ parse = Method.parse
 
 
 def as_methods(values: Iterable[Any]) -> tuple[Method, ...]:
-    """Methods of texts, groups ("priors", "techniques", "all"), methods, priors and techniques or classes of them.
+    """Methods from texts, groups ("priors", "techniques", "all"), methods, priors and techniques or classes of them.
 
-    ValueError for what is none, for a method twice, under another name or in another order too, and for an empty list.
+    ValueError for anything else, for a method that is there twice, even under another name or in another order, and for
+    an empty list.
     """
     listed = [values] if isinstance(values, str | type) or not isinstance(values, Iterable) else list(values)
     methods = tuple(method for value in listed for method in _one_or_group(value))
     if not methods:
-        raise ValueError(f"no method to compare: give at least one, as {['none', 'l2', 'dropout']}")
+        raise ValueError(f"no method to compare: give at least one, such as {['none', 'l2', 'dropout']}")
     first: dict[Any, str] = {}
     for method in methods:
         key = frozenset(method.terms), method.guide

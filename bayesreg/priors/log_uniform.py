@@ -1,4 +1,4 @@
-"""The log-uniform prior: no scale of a weight is likelier than another."""
+"""The log-uniform prior: all scales of a weight are equally likely."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LogUniform(WeightPrior):
 
     Flat in log |θ|, whatever the unit of θ. It grows without bound at 0, so it has no MAP estimate, and the posterior
     itself is improper (Hron, Matthews & Ghahramani, 2018). It is the prior of sparse variational dropout, the guide
-    variational_dropout, which needs no more of it than KL(q ‖ p).
+    variational_dropout, which needs only its KL(q ‖ p).
     """
 
     name: ClassVar[str] = "log_uniform"
@@ -33,7 +33,7 @@ class LogUniform(WeightPrior):
 
     def check_map(self) -> None:
         raise ValueError(
-            "LogUniform has no MAP estimate: its density grows without bound as θ → 0; take the guide "
+            "LogUniform has no MAP estimate: its density grows without bound as θ → 0; use the guide "
             "variational_dropout (--prior log_uniform@variational_dropout)"
         )
 

@@ -1,4 +1,4 @@
-"""Scores of the runs that are reported: means over folds and seeds, differences paired by seed, scores on one scale."""
+"""Scores of the reported runs: means over folds and seeds, differences paired by seed, scores on a common scale."""
 
 import re
 from collections.abc import Iterable
@@ -11,12 +11,12 @@ from bayesreg.metrics import METRICS
 from bayesreg.priors import PRIORS
 
 METHOD = ["task", "method"]
-BY_FOLD = "by fold"  # of natural parameters that folds do not share
+BY_FOLD = "by fold"  # in place of natural parameters that differ between folds
 MEASURED = ("test_", "validation_", "train_", "seconds_", "memory_", "sparsity_")
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Methods in the order of every table and picture: as their first terms in PRIORS and TECHNIQUES, then by name."""
+    """Methods in the order of every table and figure: by their first terms in PRIORS and TECHNIQUES, then by name."""
     known = [*PRIORS, *TECHNIQUES]
 
     def place(name: str) -> tuple[int, str]:
@@ -27,12 +27,12 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def sense(metric: str) -> int:
-    """1 where more of a metric is better, −1 where less is."""
+    """1 where higher is better, −1 where lower is."""
     return 1 if METRICS[metric].higher_is_better else -1
 
 
 def score(runs: pd.DataFrame, split: str, metric: str | None = None) -> pd.Series:
-    """A metric on one split, None for the one that each run names; NaN where it is absent or infinite."""
+    """A metric on one split; None: the one that each run names. NaN where it is absent or infinite."""
     found = pd.Series(np.nan, index=runs.index, dtype=float)
     for name, rows in runs.groupby(runs["metric"] if metric is None else pd.Series(metric, index=runs.index)):
         if f"{split}_{name}" in runs:
@@ -83,7 +83,7 @@ def paired(selected: pd.DataFrame, baseline: str = "none") -> pd.DataFrame:
 
 
 def oriented(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean test scores as rows of tasks and columns of methods, NaN where there is none; negative where less is better.
+    """Mean test scores as rows of tasks and columns of methods, NaN where there is none; negated where lower is better.
 
     So the best of each row is its maximum.
     """

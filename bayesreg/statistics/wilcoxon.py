@@ -11,9 +11,9 @@ from scipy.stats import rankdata
 def wilcoxon(differences: Sequence[float]) -> float:
     """The two-sided p of the hypothesis that the differences, one per task, are symmetric about 0.
 
-    W = Σ_{d_t > 0} r_t with r_t the rank of |d_t|, equal ones at their mean rank, under 2ⁿ equally probable signs: p =
-    P(|W − E W| ≥ what is observed). Zeros are ranked, and then have no sign (Pratt, 1959); ±∞ ranks last. Exact with
-    ties and zeros too; at least 2/2ⁿ for n differences that are not 0, and 1 for none. ValueError for NaN.
+    W = Σ_{d_t > 0} r_t with r_t the rank of |d_t|, ties at their mean rank, under 2ⁿ equally probable signs: p = P(|W −
+    E W| ≥ the observed value). Zeros are ranked, but have no sign (Pratt, 1959); ±∞ ranks last. Exact with ties and
+    zeros too; at least 2/2ⁿ for n differences that are not 0, and 1 for none. ValueError for NaN.
     """
     d = np.asarray(differences, dtype=float)
     if d.ndim != 1 or np.isnan(d).any():

@@ -353,7 +353,9 @@ def test_the_history_and_the_convergence_say_which_epoch():
     assert best < 30  # random labels: it overfits
     assert history.best_epoch.iloc[-1] == best
     assert [int(history.validation_nll[: e + 1].idxmin()) + 1 for e in range(30)] == list(history.best_epoch)
-    assert str(posterior.convergence) == (f"stopped early at epoch {best} of 30, where the NLL on validation was lowest")
+    assert str(posterior.convergence) == (
+        f"stopped early at epoch {best} of 30, where the NLL on validation was lowest"
+    )
     assert posterior.convergence.converged
     assert posterior.evaluate(images(1))["nll"] == pytest.approx(history.validation_nll.min(), rel=1e-6)
 

@@ -107,7 +107,7 @@ def test_one_task_and_no_none_say_so():
         del own["none"], status[task]["none"]
     found = across(scores, status)
     assert found.table.empty
-    assert found.sentence == "Over 12 tasks nothing is said: none was not compared."
+    assert found.sentence == "Over 12 tasks nothing can be said: none was not compared."
     assert found.ranks is None
 
 
