@@ -113,7 +113,7 @@ def test_posteriors_of_different_models_are_refused():
     }
     for what, other in others.items():
         for function in (br.to_arviz, diagnostics.quantiles):
-            with pytest.raises(ValueError, match=f"different models, of {what} .* differ in their seed alone"):
+            with pytest.raises(ValueError, match=f"different models, of {what} .* differ only in their seed"):
                 function([first, first, other])
     with pytest.raises(ValueError, match=r"of prior .*l2.*l1"):
         br.to_arviz([first, posterior(br.L1())])

@@ -164,7 +164,7 @@ REFUSED = {
     ),
     "no network": (lambda: model(net=None), r"net=None.*br\.nets\.mlp"),
     "a network's class": (lambda: model(net=nn.Linear), r"net=Linear\) is a class.*Linear\(\.\.\.\)"),
-    "a function": (lambda: model(net=torch.tanh), r"no network.*torch\.nn\.Module"),
+    "a function": (lambda: model(net=torch.tanh), r"not a network.*torch\.nn\.Module"),
     "a lazy network": (lambda: model(net=nn.LazyLinear(3)), r"net=LazyLinear.*weight.*call the network once"),
     "the old weight norm": (lambda: model(net=weight_norm()), r"0\.weight.*parametrizations\.weight_norm"),
     "a network with a lock": (lambda: model(net=Locked()), r"net=Locked.*cannot be copied.*lock.*copy\.deepcopy"),

@@ -42,7 +42,7 @@ def test_effective_number_of_weights(temper):
 
 def test_a_point_has_no_effective_number_and_other_priors_no_precisions():
     assert np.isnan(relevance.effective(posterior("ard", "delta")))
-    with pytest.raises(ValueError, match="draws=1: a variance takes at least two"):
+    with pytest.raises(ValueError, match="draws=1: a variance needs at least two"):
         relevance.effective(posterior(), draws=1)
     for measure in (relevance.effective, relevance.by_input):
         with pytest.raises(

@@ -1,6 +1,6 @@
-"""The same second derivatives by reverse mode twice: for any network that torch can differentiate, and slow.
+"""The same second derivatives by double backward: for any network that torch can differentiate, but slow.
 
-The paper's own way, the fallback where there are no rules, and a reference that the rules are held against.
+It is the paper's method, the fallback where there are no rules, and a reference against which the rules are tested.
 """
 
 from torch import Tensor

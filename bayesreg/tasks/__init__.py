@@ -1,4 +1,4 @@
-"""Tasks: what methods are compared on, by name. `bayesreg run digits --help` says what one takes.
+"""Tasks: what methods are compared on, by name. `bayesreg run digits --help` lists the options of one.
 
 A new task is one more file, and a line here.
 """
@@ -39,7 +39,7 @@ def kind(name: str) -> type[Registered]:
 
 
 def as_task(value: Any) -> Task:
-    """A task by itself, or by its text: its name and options of its own, such as "beijing --net transformer".
+    """A task from an instance or its text: its name with options of its own, such as "beijing --net transformer".
 
     ValueError for an unknown name or option, TypeError for what is not a task.
     """

@@ -1,4 +1,4 @@
-"""Diabetes progression after one year, which scikit-learn carries, with an MLP."""
+"""Diabetes progression after one year, from scikit-learn, with an MLP."""
 
 from __future__ import annotations
 

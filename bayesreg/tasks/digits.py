@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 × 8 pixels, which scikit-learn carries, with an MLP."""
+"""Handwritten digits of 8 × 8 pixels, from scikit-learn, with an MLP."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ class Flowers(Registered):
     batch_size: int = 32
     """Examples per step."""
     image_size: int = 64
-    """Pixels of a side, a multiple of 16."""
+    """Pixels along each side, a multiple of 16."""
     latent: int = 20
-    """Numbers that an image is encoded in."""
+    """Latent numbers that encode an image."""
     width: int = 32
     """Channels at half the size; twice as many at each halving."""
 

@@ -224,7 +224,7 @@ def test_what_a_cluster_says_against_being_joined_is_told(monkeypatch, tmp_path)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(ValueError, match="at nonsense: Invalid address format: nonsense; start one"):
         Ray(address="nonsense").check(tmp_path)
-    with pytest.raises(ValueError, match="ray://head:10001: Ray Client cannot"):
+    with pytest.raises(ValueError, match="ray://head:10001: Ray Client does not"):
         Ray(address="ray://head:10001").check(tmp_path)
 
 

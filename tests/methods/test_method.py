@@ -98,7 +98,7 @@ def test_what_is_no_method_is_refused_in_words(text, words):
 def test_what_is_no_term_is_refused(value):
     with pytest.raises(ValueError, match="not part of a method"):
         Method(value)
-    with pytest.raises(ValueError, match="no text of a method"):
+    with pytest.raises(ValueError, match="is not a method"):
         Method.parse(value)
 
 

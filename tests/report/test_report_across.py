@@ -91,14 +91,19 @@ NO_RANKS = "it needs 10 tasks, and there are"
 CASES = {
     "two tasks": ({"l2": 0.1}, 2, {}, [NO_RANKS, "nothing can be shown: with one method besides none it takes 6"]),
     "nine tasks": ({"l2": 0.1}, 9, {}, [NO_RANKS, "l2 is better than none on 9 of 9"]),
-    "all undecided": ({"l2": [0.1, -0.1], "l1": 0.0}, 12, {}, ["no method is told apart from none: the least p is 1"]),
+    "all undecided": (
+        {"l2": [0.1, -0.1], "l1": 0.0},
+        12,
+        {},
+        ["no method can be told apart from none: the smallest p is 1"],
+    ),
     "diverged everywhere": ({"l2": 0.1, "l1": 0.1}, 12, {"l1": everywhere("diverged")}, ["diverged on 12"]),
     "none diverged everywhere": ({"l2": 0.1}, 12, {"none": everywhere("diverged")}, ["l2 is better than none on 12"]),
     "all diverged": (
         {"l2": 0.1},
         12,
         {"none": everywhere("diverged"), "l2": everywhere("diverged")},
-        ["no method is told apart from none"],
+        ["no method can be told apart from none"],
     ),
     "refused everywhere": ({"l2": 0.1, "l1": 0.0}, 12, {"l1": everywhere("refused")}, ["l1 is not compared on 12"]),
     "refused on one": ({"l2": 0.1, "l1": 0.1}, 12, {"l1": {3: "refused"}}, ["l1 is not compared on 1", "rank: l1."]),

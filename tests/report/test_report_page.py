@@ -248,7 +248,7 @@ def test_how_sure_predictions_were_is_drawn_where_it_is_recorded(make, root, out
             np.savez(folder / "scores.npz", confidence=sure, accuracy=np.arange(40) % 2)
     make("none", None, 0, dataset="older")
     text = written(root, output).text
-    assert "How sure each prediction was is not recorded by the runs of older" in text
+    assert "The confidence of each prediction is not recorded by the runs of older" in text
     assert (output / "reliability.svg").exists()
 
 
