@@ -1,7 +1,7 @@
 """bayesreg: which prior should regularise this network?
 
-The public names are those of the stub beside this file, each imported when it is first asked for, so that the command
-line answers before PyTorch is there.
+The public names are those of the stub beside this file, each imported on first use, so that the command line answers
+before PyTorch is loaded.
 """
 
 import importlib
@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 class _Package(types.ModuleType):
-    """Of `fit`, a module and the function in it, the package shows the function, whoever imports the module first."""
+    """`fit` names a module and the function in it: the package shows the function, whoever imports the module first."""
 
     @property
     def fit(self) -> Any:
@@ -27,7 +27,7 @@ class _Package(types.ModuleType):
 
     @fit.setter
     def fit(self, module: Any) -> None:
-        """What the import system does to every module of a package."""
+        """Ignore what the import system sets for every module of a package."""
 
     def __reduce__(self) -> Any:
         return importlib.import_module, (self.__name__,)  # a function that names the package can be pickled

@@ -1,4 +1,4 @@
-"""The baselines of the very data that a run trained on, computed once for all runs on them."""
+"""The baselines of exactly the data that a run trained on, computed once for all runs on them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FILE = "baselines.json"  # in the directory of a run
 
 
 def record(directory: Path, shared: Path | None, data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
-    """The baselines of the data, left in `directory`/baselines.json for the report.
+    """The baselines of the data, also written to `directory`/baselines.json for the report.
 
-    `shared` is the folder where all runs on equal data find them, in a file named after the content of the
-    data and the options; None: this run is alone.
+    shared: the folder where all runs on equal data find them, in a file named after the content of the data and the
+    options; None: they are not shared.
     """
 
     def once() -> dict[str, Metrics]:
@@ -35,7 +35,7 @@ def record(directory: Path, shared: Path | None, data: Data, **options: dict[str
 
 
 def digest(data: Data, options: dict[str, Any]) -> str:
-    """Sixteen hexadecimal digits that stand for what the baselines are computed from."""
+    """Sixteen hexadecimal digits: a hash of what the baselines are computed from."""
     made = hashlib.sha256(
         json.dumps([data.name, data.classes, list(applicable(data)), options], sort_keys=True).encode()
     )
@@ -45,7 +45,7 @@ def digest(data: Data, options: dict[str, Any]) -> str:
 
 
 def _kept(path: Path, make: Callable[[], dict[str, Metrics]]) -> dict[str, Metrics]:
-    """What is in the file, where it is there and whole; else made, by one process while the others wait."""
+    """The content of the file if it is there and intact; else made, by one process while the others wait."""
     from filelock import FileLock
 
     from bayesreg.files import Unusable, are_numbers, read_json, remove_parts, write_atomically

@@ -1,4 +1,4 @@
-"""A checkpoint: the file from which an interrupted fit goes on, and the one fit that it belongs to."""
+"""A checkpoint: the file from which an interrupted fit resumes, and the one fit that it belongs to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bayesreg.model import Model
 
 
 class Checkpoint:
-    """The checkpoint of one fit; no other goes on from it. Without a path it does nothing.
+    """The checkpoint of one fit; no other resumes from it. Without a path it does nothing.
 
     As a context manager it removes the file when the fit has ended, or has diverged, which it would again;
     an interrupted fit leaves it.
@@ -47,7 +47,7 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Keep the state, in the place of the one before."""
+        """Keep the state, in place of the one before."""
         if self.path is not None:
             save_tensors(self.path, "checkpoint", {"fit": self._fit, "state": state})
 
@@ -91,15 +91,15 @@ def _identity(
 def told_apart(function: Any) -> str:
     """A digest of what a function does: the same in every process, and another for another function.
 
-    Of a text, without where it says that things lie in memory.
+    Memory addresses in its text do not count.
     """
     return hashlib.sha256(without_addresses(_function(function)).encode()).hexdigest()[:16]
 
 
 def _function(value: Any) -> Any:
-    """What tells a function from others: its code, and the constants in its defaults, its closure or its attributes.
+    """What identifies a function: its code, and the constants in its defaults, its closure or its attributes.
 
-    Of anything that may change while it is called, as a list of what it has seen, the type alone.
+    Of anything that may change while it is called, such as a list of what it has seen, only the type counts.
     """
     if isinstance(value, partial):
         return _function(value.func), [_function(one) for one in (*value.args, *value.keywords.items())]
@@ -117,14 +117,14 @@ def _function(value: Any) -> Any:
 
 
 def _code(code: Any) -> Any:
-    """What a compiled function does, wherever it is written: its operations, and the names and constants in them."""
+    """What a compiled function does, wherever it is defined: its operations, and the names and constants in them."""
     if not isinstance(code, CodeType):
         return code
     return code.co_code, code.co_names, [_code(constant) for constant in code.co_consts]
 
 
 def without_addresses(value: Any) -> str:
-    """repr(value), but where things lie in memory, which differs by process."""
+    """repr(value) without memory addresses, which differ between processes."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 

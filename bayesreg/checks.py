@@ -23,16 +23,16 @@ from bayesreg.step import COMPILE
 from bayesreg.structure import X
 from bayesreg.update import Update
 
-THREADS = 64  # at most, or the number of cores: some thousand end the process
-SEEDS = 2**32  # PyTorch heeds no more bits of a seed
-TRIAL = 8  # examples: with two BatchNorm divides by the difference of their outputs, which may be none
+THREADS = 64  # at most, or the number of cores: some thousand would crash the process
+SEEDS = 2**32  # PyTorch uses no more bits of a seed
+TRIAL = 8  # examples: with two, BatchNorm divides by the difference of their outputs, which may be 0
 
 
 def given(model: Model, guide: Any, train: Any, validation: Any) -> tuple[Guide, Dataset, Dataset | None]:
     """What `fit` is given, as it needs it: the guide as an object, and Datasets in the precision of the network."""
     if not isinstance(model, Model):
         raise ValueError(
-            f"fit(model={type(model).__name__}) is no br.Model; write "
+            f"fit(model={type(model).__name__}) is not a br.Model; write "
             "br.Model(net, br.L2(scale=1.0), br.Categorical(), size=len(data.train))"
         )
     validation = None if validation is None else _in_precision(model, as_dataset(validation, "validation"))
@@ -77,7 +77,7 @@ def check(
     if early_stopping and not guides.as_guide(guide).rewinds:
         raise ValueError(
             f"the guide {guide} is made of the parameters at the end of training, and early stopping goes back to an "
-            "earlier epoch: take one of the two, or the guide delta"
+            "earlier epoch: use one of the two, or the guide delta"
         )
     if update is not None:
         _check_update(update, model, guides.as_guide(guide), lr)
@@ -90,7 +90,7 @@ def check(
     guides.create(guide, model)
     trial = model.copy().train()  # as it will be trained; the caller's keeps its mode and buffers
     few = min(TRIAL, len(train) % batch_size or batch_size)  # one, where the last batch has one
-    rows = torch.arange(few) * len(train) // few  # neighbours may be alike
+    rows = torch.arange(few) * len(train) // few  # neighbouring rows may be alike
     x, y = train.batch(rows)
     buffers = dict(trial.net.named_buffers())
     with torch.random.fork_rng([]):
@@ -108,7 +108,7 @@ def check(
 
 def _check_update(update: Update, model: Model, guide: Guide, lr: float) -> None:
     if not isinstance(update, Update):
-        raise ValueError(f"fit(update={update!r}): give an Update, as br.methods.AdamW(0.1), or none")
+        raise ValueError(f"fit(update={update!r}): give an Update, such as br.methods.AdamW(0.1), or none")
     update.check_guide(guide)
     update.check_rate(lr)
     names = {name for block in model.blocks for name in block.shapes}
@@ -118,31 +118,31 @@ def _check_update(update: Update, model: Model, guide: Guide, lr: float) -> None
 
 
 def check_seed(owner: str, seed: int) -> None:
-    """Raise ValueError for what is no seed: two that PyTorch can't tell apart would pass for two runs."""
+    """Raise ValueError for an invalid seed: two that PyTorch can't tell apart would pass for two runs."""
     whole(owner, least=0, most=SEEDS - 1, seed=seed)
 
 
 def check_rate(owner: str, lr: Any) -> None:
-    """Raise ValueError for what is no learning rate."""
+    """Raise ValueError for an invalid learning rate."""
     if isinstance(lr, bool) or not isinstance(lr, Real) or not 0 < float(lr) < math.inf:
-        raise ValueError(f"{owner}(lr={lr!r}): the learning rate must be a number, finite and above 0, as 1e-3")
+        raise ValueError(f"{owner}(lr={lr!r}): the learning rate must be a number, finite and above 0, such as 1e-3")
 
 
 def _outputs(trial: Model, x: X, y: Tensor, data: Dataset) -> Tensor:
-    """The network's outputs for a few examples x, y of the data, from which all targets can come."""
+    """The network's outputs for a few examples x, y; they are checked against all targets of the data."""
     alone = "; the last batch of an epoch has one example: choose another batch_size" if len(y) == 1 else ""
     try:
         outputs = network.outputs(trial.net, to_unit(x), alone)
     except ValueError as error:
         if isinstance(x, Tensor) and _takes(trial, y):
-            raise ValueError(f"{error}; it takes y, so x and y may be in each other's place") from error
+            raise ValueError(f"{error}; it takes y, so x and y may be swapped") from error
         raise
     trial.likelihood.check(outputs, data.y)
     return outputs
 
 
 def _check_buffers(trial: Model, before: dict[str, Tensor]) -> None:
-    """In training the network computes on tensors that stand in for its own: one put in their place would be lost."""
+    """In training, tensors stand in for the network's own buffers: a new one assigned in their place would be lost."""
     replaced = [name for name, buffer in trial.net.named_buffers() if buffer is not before.get(name)]
     if replaced:
         raise ValueError(
@@ -169,7 +169,7 @@ def _check_validation(trial: Model, validation: Dataset) -> None:
 
 
 def _warn_of_probabilities(trial: Model, x: X, outputs: Tensor) -> None:
-    """Warn of a network that ends in what the likelihood applies itself, softmax or sigmoid, at whatever parameters."""
+    """Warn of a network that ends, at any parameters, in what the likelihood applies itself: softmax or sigmoid."""
     name = trial.likelihood.squashed(outputs)
     for _ in range(4 if name else 0):  # by chance a network without one gives such outputs once
         theta = {name: torch.randn_like(p) for name, p in trial.net.named_parameters()}

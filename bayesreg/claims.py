@@ -1,4 +1,4 @@
-"""Whose a run's directory is: one configuration's for good, and one process's at a time."""
+"""Who owns a run's directory: one configuration for good, and one process at a time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Config = dict[str, Any]
 
 
 class Claimed(ValueError):
-    """Another process is at this run."""
+    """Another process is working on this run."""
 
 
 @contextmanager
 def claimed(directory: Path, config: Config, files: tuple[str, ...] = (), wait: bool = False) -> Iterator[None]:
-    """Make the directory this configuration's and keep other processes out, until this one ends, however it ends.
+    """Claim the directory for this configuration and keep other processes out until this one ends, however it ends.
 
-    files: what is written under the claim; halves that a killed process has left of them are removed. wait: for
-    another process that is at the run, which is `Claimed` otherwise. ValueError where the directory is another
-    configuration's, or cannot be written.
+    files: what is written under the claim; partial files that a killed process has left are removed. wait: for another
+    process that is working on the run; else that raises `Claimed`. ValueError where the directory belongs to another
+    configuration, or cannot be written.
     """
     try:
         _make(directory)
@@ -51,7 +51,7 @@ def claimed(directory: Path, config: Config, files: tuple[str, ...] = (), wait: 
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a process is at the run in the directory now."""
+    """Whether a process is working on the run in the directory now."""
     lock = FileLock(directory / ".claim")
     try:
         lock.acquire(timeout=0)
@@ -63,7 +63,7 @@ def is_held(directory: Path) -> bool:
 
 def _make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    there = {path.name for path in directory.iterdir() if not path.name.startswith(".")}  # a claim is no work
+    there = {path.name for path in directory.iterdir() if not path.name.startswith(".")}  # a claim is not work
     if there and "config.json" not in there:
         raise ValueError(f"output directory {directory} holds other files: choose an empty or a new one")
     if not os.access(directory, os.W_OK):
@@ -76,8 +76,10 @@ def _lock(directory: Path, wait: bool) -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         if not wait:
-            raise Claimed(f"another process is at the run in {directory}: wait for it, or choose another") from None
-        log.warning("waiting for another process, which is at the run in %s", directory)
+            raise Claimed(
+                f"another process is working on the run in {directory}: wait for it, or choose another"
+            ) from None
+        log.warning("waiting for another process, which is working on the run in %s", directory)
         lock.acquire()
     return lock
 

@@ -1,4 +1,4 @@
-"""What a comparison says of one task: a table of methods with their differences to none, and one sentence."""
+"""What a comparison says about one task: a table of methods with their differences from none, and one sentence."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ MEASURED |= {f"sparsity_{what}": f"sparsity_{what}_mean" for what in ("zero", "s
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Of one task. table: a row a method; shown: as it is printed. method: the one recommended; None where none is.
+    """The conclusion for one task. table: one row per method; shown: as it is printed. method: the recommended one, or
+    None.
 
-    scores: by metric what each test example contributed, of each method [seeds, rows], more is better.
+    scores: by metric, what each test example contributed, for each method [seeds, rows], more is better.
     """
 
     table: pd.DataFrame
@@ -37,7 +38,7 @@ class Conclusion:
     scores: Mapping[str, Tables]
 
     def candidate(self, method: str | None) -> tuple[str, tuple[float, ...]]:
-        """A method's name, None for the one recommended or else none, and the strengths that were chosen for it."""
+        """The name of a method (None: the recommended one, or else none) and the strengths that were chosen for it."""
         wanted = method or self.method or NONE
         done = self.table[self.table["status"].eq("done")]
         if wanted not in set(done["method"]):
@@ -64,7 +65,7 @@ def conclude(
 ) -> Conclusion:
     """The conclusion from the `statistics.results` of a task, from the runs of its chosen strengths, and study.json.
 
-    stopped: by method, what stopped a run that did not end, where that is known.
+    stopped: by method, what stopped a run that did not finish, where that is known.
     """
     headline = settings["tasks"][task]["metric"]
     metrics = list(dict.fromkeys(["nll", headline]))
@@ -86,7 +87,7 @@ def conclude(
 def _rows(
     task: str, results: pd.DataFrame, selected: pd.DataFrame, settings: Mapping[str, Any], stopped: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """A row of results for every method of the study; only one whose test runs are all there and finite is done."""
+    """A row of results for every method of the study, "done" only where all its test runs are there and finite."""
     known = {row["method"]: row for row in results.to_dict("records")}
     nothing: dict[str, Any] = {"task": task, "status": "incomplete", "reason": None, "tuned": (), "strengths": 0}
     nothing |= dict.fromkeys(("strength", "strength_low", "strength_high"), math.nan)
@@ -107,7 +108,7 @@ def _rows(
 
 
 def _least(runs: pd.DataFrame) -> float:
-    """N, on how many rows the runs were trained at least; ∞ where none says so."""
+    """N, the least number of rows that a run was trained on; ∞ where no run records it."""
     known = runs["size"].dropna() if "size" in runs else runs.index[:0]
     return float(known.min()) if len(known) else math.inf
 
@@ -140,7 +141,7 @@ def _reasons(rows: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
 
 
 def _of(metric: str, column: str, found: Mapping[str, Difference], name: str) -> dict[str, Any]:
-    """The columns of a difference, in the unit of the metric, method − the other; p adjusted by Holm's correction."""
+    """The columns of a difference, method − the other, in the unit of the metric; p adjusted by Holm's correction."""
     if name not in found:
         return dict.fromkeys(_columns(column), math.nan) | {_columns(column)[-1]: ""}
     own, sign = found[name], statistics.sense(metric)
@@ -154,7 +155,7 @@ def _columns(prefix: str) -> list[str]:
 
 
 def _power(metric: str, found: Difference | None) -> dict[str, float]:
-    """The least difference to none that these seeds and rows find in four of five cases."""
+    """The smallest difference from none that these seeds and rows would detect in four of five cases."""
     if found is None or found.reason:
         return {f"{metric}_detectable": math.nan}
     return {f"{metric}_detectable": statistics.shows(found)[0]}

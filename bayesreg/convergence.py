@@ -1,16 +1,18 @@
-"""Has a fit converged? By going on from where it ended, briefly and without minibatch noise.
+"""Whether a fit has converged: continue briefly from where it ended, without minibatch noise.
 
 The learning rate falls to 0, so every loss curve is flat at the end, and much of its last decrease is minibatch noise
-dying out. What tells is the gradient g of the full objective at the end: in an epoch of S steps at its first learning
-rate Adam would move the parameters by S · lr · g / √v, with v its second moment. Fractions of that move are made one
-after the other, smaller ones where the objective rises, until the steep directions are done; what the last of them
-gains, over its fraction, is what an epoch would still gain.
+dying out. What does tell is the gradient g of the full objective at the end: in an epoch of S steps at the initial
+learning rate, Adam would move the parameters by S · lr · g / √v, with v its second moment. Fractions of that move are
+made one after the other, smaller ones where the objective rises, until the steep directions are exhausted; the gain of
+the last of them, divided by its fraction, is what an epoch would still gain.
 
-Tried on 84 fits of five small tables by 300 to 3,000 steps, each beside the same fit by three times as many: of the 52
-that this gained more than 0.05 nats it names 50, of the 32 that it gained less than 0.03 nine, most of them short.
+Tried on 84 fits of five small tables with 300 to 3,000 steps, each compared with the same fit with three times as many:
+of the 52 that gained more than 0.05 nats from them it names 50, of the 32 that gained less than 0.03, nine, most of
+them short.
 
-A fit of a few hundred steps, or one beside which all this would take long, is judged by its history alone: from the
-middle of training to its end the half cosine of the rate lets Adam move as far as 0.09 E epochs at the first rate do.
+A fit of a few hundred steps, or one for which all this would take too long, is judged by its history alone: from the
+middle of training to its end, the half cosine of the rate lets Adam move as far as 0.09 E epochs at the initial rate
+would.
 """
 
 from __future__ import annotations
@@ -37,19 +39,19 @@ log = logging.getLogger(__name__)
 NEGLIGIBLE = 0.3  # nats per datum, at that rate over as many epochs again, or those of the default schedule
 TRIALS = 8  # moves, each over two sets of batches
 FIRST, SMALLER = 1 / 4, 1 / 4  # of an epoch's move, and of the one before where the objective rose
-SHARE = 400  # one step in so many of the fit's is made again in each trial,
+SHARE = 400  # each trial makes one step for so many of the fit's,
 CHEAP = 5e8  # or as many as these floating-point operations are worth
-SHORT = 400  # steps: fewer tell too little of the second moment
-DEAR = 1 / 3  # of the fit's steps: the history tells where the trials would compute more gradients
-SECOND_HALF = 0.09  # of the epochs: how many at the first rate move Adam as far as the second half of training
+SHORT = 400  # steps: fewer tell too little about the second moment
+DEAR = 1 / 3  # of the fit's steps: where the trials would compute more gradients, the history decides
+SECOND_HALF = 0.09  # of the epochs: how many at the initial rate move Adam as far as the second half of training
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """What the loss would still fall by: `fall`, nats per datum an epoch, ± `error`.
+    """How much the loss would still fall: `fall`, in nats per datum and epoch, ± `error`.
 
-    epochs: those of the fit; horizon: over how many more the fall is judged, as many again or the default's. stopped:
-    the epoch whose parameters early stopping has kept, if it was not the last; then the fall is not judged.
+    epochs: those of the fit; horizon: over how many more the fall is judged, as many again or the default number.
+    stopped: the epoch whose parameters early stopping has kept, if it was not the last; then the fall is not judged.
     """
 
     fall: float
@@ -64,23 +66,23 @@ class Convergence:
         return self.stopped is not None or self.fall * self.horizon <= NEGLIGIBLE or self.fall <= 2 * self.error
 
     def record(self) -> dict[str, Any]:
-        """Of a run: the judgement, its numbers and its words."""
+        """For a run's record: the judgement, its numbers and its wording."""
         return {"converged": self.converged, "fall": self.fall, "error": self.error, "message": str(self)}
 
     def say(self) -> None:
-        """Into the log: a warning where the fit has not converged."""
+        """Log it: a warning where the fit has not converged."""
         log.log(logging.INFO if self.converged else logging.WARNING, "%s", self)
 
     def __str__(self) -> str:
         if self.stopped is not None:
-            return f"stopped early at epoch {self.stopped} of {self.epochs}, where the NLL on validation was least"
+            return f"stopped early at epoch {self.stopped} of {self.epochs}, where the NLL on validation was lowest"
         if self.converged:
             return "converged: the loss was no longer falling"
         epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
         if math.isnan(self.fall):
-            return f"not known to have converged: {epochs}, and it takes 3 to tell; train for more"
+            return f"not known to have converged: {epochs}, and at least 3 are needed to tell; train for more"
         return (
-            f"not converged: the loss was still falling by {self.fall:.2g} nats an epoch after {epochs}; "
+            f"not converged: the loss was still falling by {self.fall:.2g} nats per epoch after {epochs}; "
             "train for more epochs, or with a higher learning rate"
         )
 
@@ -97,10 +99,10 @@ def judge(
 
     losses: the mean of each epoch.
 
-    The gradient is a mean over some batches, and the objective that over others, each with draws of its own, so that
-    what is only noise of the one is none in the other. It is 0 at the end only where all that moves the weights is in
-    the objective; beside an update of them the history tells. work: floating-point operations of a forward pass on a
-    batch.
+    The gradient is a mean over some batches, and the objective one over others, each with its own draws, so that noise
+    in the one is not noise in the other. The gradient is 0 at the end only if everything that moves the weights is in
+    the objective; where an update moves them too, the history decides. work: floating-point operations of a forward
+    pass on a batch.
     """
     epochs, size, an_epoch = len(losses), len(train), math.ceil(len(train) / batch_size)
     horizon = max(epochs, schedule.epochs(size, batch_size))
@@ -131,13 +133,13 @@ def judge(
                 step.put(here)
                 fraction *= SMALLER
         step.put(end)
-    sampled = max(0.0, 1 - number / an_epoch)  # nothing is left to chance where all batches are there
+    sampled = max(0.0, 1 - number / an_epoch)  # nothing is left to chance where all batches are used
     error = math.sqrt(sampled / len(gain)) * float(gain.std(correction=0))
     return Convergence(float((weights * gain).sum()), error, epochs, horizon)
 
 
 def _by_history(losses: list[float]) -> tuple[float, float]:
-    """What the loss fell by an epoch at the first rate, middle to end, and the error; NaN below 3 epochs."""
+    """How much the loss fell per epoch at the initial rate, from middle to end, and the error; NaN below 3 epochs."""
     epochs = len(losses)
     if epochs < 3:
         return math.nan, math.nan

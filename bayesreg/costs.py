@@ -1,4 +1,4 @@
-"""What a method costs beside quality: seconds to the end, seconds to the NLL that none ends with, and their ratios."""
+"""What a method costs: seconds to the end, seconds to the NLL that none ends with, and their ratios."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NONE = "none"
 
 
 def costs(selected: pd.DataFrame) -> pd.DataFrame:
-    """One row a method of the runs of one task, by the seconds that their epochs took, paired by seed and fold.
+    """One row per method of the runs of one task, by the seconds that their epochs took, paired by seed and fold.
 
-    seconds: of training, the mean over runs. seconds_ratio: to none, the geometric mean over pairs. seconds_to_none:
-    until the NLL on validation is first as low as that of none at its end, the mean over the runs that get there;
-    reached: their share; seconds_to_none_ratio: of these seconds to all of none's, over the pairs that get there. NaN
-    where there is nothing to pair with. gap: NLL on validation − on training data, at the end.
+    seconds: of training, the mean over runs. seconds_ratio: that to none's, the geometric mean over pairs.
+    seconds_to_none: until the NLL on validation is first as low as that of none at its end, the mean over the runs that
+    get there; reached: their share; seconds_to_none_ratio: the ratio of these seconds to all of none's, over the pairs
+    that get there. NaN where there is nothing to pair with. gap: NLL on validation − on training data, at the end.
     """
     if selected.empty:
         return pd.DataFrame(columns=["method"])
@@ -52,7 +52,7 @@ def _curve(run: dict[str, Any]) -> dict[str, Any]:
     try:
         curve = columns(outside.read(file), ["seconds", "validation_nll"]).T
         if not np.isfinite(curve[0]).all() or (curve[0] < 0).any():
-            raise ValueError("seconds that are no number from 0")
+            raise ValueError("its seconds are not numbers of at least 0")
         curve[0] = curve[0].cumsum()
     except (OSError, ValueError, csv.Error) as error:
         why = f"{outside.prose(file)} cannot be read ({type(error).__name__}: {outside.prose(error)})"

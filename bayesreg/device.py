@@ -6,7 +6,7 @@ import torch
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device of that name; None takes a GPU where there is one. ValueError where it is not there."""
+    """The device of that name; None: a GPU where there is one. ValueError where it is not there."""
     if name in (None, "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -1,4 +1,4 @@
-"""The learned posterior for ArviZ: its draws, and pictures of the precisions α by layer."""
+"""The learned posterior for ArviZ: its draws, and plots of the precisions α by layer."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from bayesreg.posterior import Posterior
 
 QUANTILES = {"5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
-COLOURS = ["#56B4E9", "#0072B2", "#000000", "#0072B2", "#56B4E9"]  # Okabe & Ito (2008); place tells 5 from 95 %
+COLOURS = ["#56B4E9", "#0072B2", "#000000", "#0072B2", "#56B4E9"]  # Okabe & Ito (2008); position tells 5 from 95 %
 INTERVAL = 0.94  # of highest density, over the draws
 BINS = 80
-MOST_SHOWN = 200_000  # values in a histogram: more look the same
+MOST_SHOWN = 200_000  # values in a histogram: more would look the same
 
 
 def to_arviz(posteriors: Sequence[Posterior], draws: int | None = None, data: Any = None) -> Any:
-    """The draws of θ by name, each [chain, draw, ...], in the group "posterior": a chain a posterior, its seed.
+    """The draws of θ by name, each [chain, draw, ...], in the group "posterior": one chain per posterior, numbered by
+    seed.
 
     An InferenceData on ArviZ 0.x, a DataTree on 1.x; `.to_netcdf(path)` and `arviz.from_netcdf(path)` write
-    and read either. Dimensions are named by layer and axis, "fc1.unit" and "fc1.input". A delta guide has one draw a
-    chain, its mode: show points, no intervals. Draws of a guide are independent, so that r̂ within a fit is 1 however
-    good it is; of NUTS the chains are Markov chains, and r̂ and ess mean what they say. All draws are in memory
-    together, so take fewer of a large network: 200 of a ResNet18 under the normal guide are 9 GB.
+    and read either. Dimensions are named by layer and axis, "fc1.unit" and "fc1.input". A delta guide has one draw per
+    chain, its mode: show points, no intervals. Draws of a guide are independent, so r̂ within a fit is 1 however good
+    it is; the chains of NUTS are Markov chains, and their r̂ and ess mean what they say. All draws are in memory
+    together, so take fewer for a large network: 200 of a ResNet18 under the normal guide are 9 GB.
 
-    draws: of each chain; None takes 200, of a Markov chain all. data: a Dataset, or what `datasets.as_dataset` makes
-    one of, adds the groups "posterior_predictive", a y for every x and draw, "log_likelihood", log p(y_i | x_i, θ), and
-    "observed_data": for ArviZ's pictures of them, and of the data trained on for `loo`.
+    draws: of each chain; None: 200, or all of a Markov chain. data: a Dataset, or what `datasets.as_dataset` makes one
+    of, adds the groups "posterior_predictive", a y for every x and draw, "log_likelihood", log p(y_i | x_i, θ), and
+    "observed_data": for ArviZ's plots of them and, with the training data, for `loo`.
 
     ValueError where the posteriors are not of one model, or the data do not fit it.
     """
@@ -43,9 +44,9 @@ def to_arviz(posteriors: Sequence[Posterior], draws: int | None = None, data: An
 
 
 def quantiles(posteriors: Sequence[Posterior], draws: int = 50) -> pd.DataFrame:
-    """Quantiles over the weights of each layer, averaged over draws and seeds: rows layers, columns quantiles.
+    """Quantiles over the weights of each layer, averaged over draws and seeds: rows are layers, columns quantiles.
 
-    Of the precisions α under ARD, of the weights θ under any other prior.
+    They are those of the precisions α under ARD, of the weights θ under any other prior.
     """
     return _summary(posteriors, draws).table()
 
@@ -53,7 +54,7 @@ def quantiles(posteriors: Sequence[Posterior], draws: int = 50) -> pd.DataFrame:
 def draw(posteriors: Sequence[Posterior], directory: str | Path, draws: int = 50) -> list[Path]:
     """Write the quantiles of α by layer, the histogram of log α, and the numbers beside them.
 
-    Without ARD the same of the weights θ. Returns the files: two PNG pictures and a CSV.
+    Without ARD, the same for the weights θ. Returns the files: two PNG images and a CSV.
     """
     summary, directory = _summary(posteriors, draws), Path(directory)
     return [
@@ -64,7 +65,7 @@ def draw(posteriors: Sequence[Posterior], directory: str | Path, draws: int = 50
 
 
 def draw_rows(values: np.ndarray, names: list[str], path: Path, what: str, how: str, label: str) -> Path:
-    """Write points, with intervals where there are draws, of [seed, draw, row] as a PNG picture: a row a name."""
+    """Plot [seed, draw, row] as points, with intervals where there are draws, into a PNG file: one row per name."""
     seeds, draws, rows = values.shape
     axes = _axes(1.2 + rows * (0.2 + 0.07 * seeds))
     _forest(axes, values, names, COLOURS[1], interval=draws > 1)
@@ -80,12 +81,12 @@ def _check(posteriors: Sequence[Posterior], draws: int | None) -> None:
     for what, other in ((what, other) for other in others for what in first if other[what] != first[what]):
         raise ValueError(
             f"posteriors of different models, of {what} {first[what]} and {other[what]}: "
-            "give posteriors that differ in their seed alone"
+            "give posteriors that differ only in their seed"
         )
 
 
 def _model(posterior: Posterior) -> dict[str, Any]:
-    """What the seeds of a model share. `on` counts by what it claims: a callable is another one once loaded."""
+    """What the seeds of a model share. `on` counts by what it claims, since a callable is not the same once loaded."""
     model = posterior.model
     return {
         "guide": posterior.inference.text,
@@ -98,23 +99,23 @@ def _model(posterior: Posterior) -> dict[str, Any]:
 
 
 class _Summary(NamedTuple):
-    """All that the pictures show, and all that is kept of every draw."""
+    """All that the plots show, and all that is kept of the draws."""
 
     symbol: str  # "α" under ARD, else "θ"
     layers: list[str]
     quantiles: np.ndarray  # [seed, draw, layer, quantile], over the weights of a layer
-    values: np.ndarray  # of all layers: every one, or about MOST_SHOWN of them taken at random
+    values: np.ndarray  # of all layers: every one, or a random subsample of about MOST_SHOWN
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame(self.quantiles.mean(axis=(0, 1)), index=self.layers, columns=list(QUANTILES))
 
     def __str__(self) -> str:
         seeds, draws = self.quantiles.shape[:2]
-        return f"{seeds} seed{'s' * (seeds > 1)}, " + ("MAP" if draws == 1 else f"{draws} draws a seed")
+        return f"{seeds} seed{'s' * (seeds > 1)}, " + ("MAP" if draws == 1 else f"{draws} draws per seed")
 
 
 def _summary(posteriors: Sequence[Posterior], draws: int) -> _Summary:
-    """Draw by draw: the 50 of a ResNet18 under the normal guide would be 4.5 GB together."""
+    """The summary, computed draw by draw: 50 of a ResNet18 under the normal guide would be 4.5 GB together."""
     _check(posteriors, draws)
     draws = 1 if posteriors[0].inference.point else draws
     number, random = draws * len(posteriors), np.random.default_rng(0)
@@ -129,7 +130,8 @@ def _summary(posteriors: Sequence[Posterior], draws: int) -> _Summary:
 
 
 def _by_layer(posterior: Posterior, seed: int) -> tuple[str, dict[str, np.ndarray]]:
-    """Of one draw all precisions, or without any the weights: arrays of two or more dimensions, if there are."""
+    """All precisions of one draw or, without any, its weights: only arrays of two or more dimensions, if there are
+    any."""
     values = {name: value[0].cpu().numpy() for name, value in posterior.draws(1, seed=seed).items()}
     precisions = {n.removeprefix("precision."): v for n, v in values.items() if n.startswith("precision.")}
     weights = {name: values[name] for block in posterior.model.blocks for name in block.shapes}
@@ -150,7 +152,9 @@ def _quantile_figure(summary: _Summary) -> Any:
         axes.plot([], [], "o", color=colour, label=name)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, title="quantile", alignment="left")
     shown = "points, no intervals" if draws == 1 else f"lines the {100 * INTERVAL:.0f} % interval over the draws"
-    return _finish(axes, f"{summary.symbol} by layer: quantiles over its weights", f"{summary}; a row a seed; {shown}")
+    return _finish(
+        axes, f"{summary.symbol} by layer: quantiles over its weights", f"{summary}; one row per seed; {shown}"
+    )
 
 
 def _histogram(summary: _Summary) -> Any:
@@ -164,7 +168,7 @@ def _histogram(summary: _Summary) -> Any:
 
 
 def _axes(height: float) -> Any:
-    """Axes in a figure of our own: pyplot's would want a display, and would stay open."""
+    """Axes in a figure of our own: one of pyplot's would need a display, and would stay open."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(8, height), facecolor="white").add_subplot()
@@ -190,7 +194,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 @quiet()
 def _forest(axes: Any, values: np.ndarray, layers: list[str], colour: str, interval: bool) -> None:
-    """Median and interval over the draws of [seed, draw, layer], a row a seed, the first on top."""
+    """Median and interval over the draws of [seed, draw, layer], one row per seed, the first on top."""
     module, modern = arviz()
     values = values if modern else values[::-1]
     data = from_dict({"posterior": {"x": values}}, coords={"layer": layers}, dims={"x": ["layer"]})
@@ -217,7 +221,7 @@ def _bars(axes: Any, values: np.ndarray) -> None:
     if not modern:
         ticks = axes.xaxis.get_major_locator()
         module.plot_dist(values, kind="hist", ax=axes, color=COLOURS[1], hist_kwargs={"bins": BINS, "rwidth": 1})
-        axes.xaxis.set_major_locator(ticks)  # ArviZ wants one a bin
+        axes.xaxis.set_major_locator(ticks)  # ArviZ would set one per bin
         return
     data = from_dict({"posterior": {"x": values[None]}})
     off = ["dist", "credible_interval", "point_estimate", "point_estimate_text", "title", "remove_axis"]
@@ -227,7 +231,7 @@ def _bars(axes: Any, values: np.ndarray) -> None:
 
 
 def _collection(data: Any, figure: Any, plot: Any, **aesthetics: Any) -> Any:
-    """Where ArviZ 1.x draws: in a figure of ours, since those that it makes belong to pyplot."""
+    """Where ArviZ 1.x draws: in our own figure, since those that it makes belong to pyplot."""
     from xarray import Dataset, DataTree
 
     ours = DataTree(Dataset({"figure": figure, "plot": plot}, coords={"column": ["labels", "forest"]}))

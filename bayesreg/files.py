@@ -1,4 +1,4 @@
-"""Files that are whole or not there: nobody sees half of one, and what was damaged since is noticed."""
+"""Files that are whole or not there: nobody sees a partial one, and later damage is noticed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: there is no room left, on the disk or for this user
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: no space left, on the disk or for this user
 
 
 class Unusable(ValueError):
@@ -27,12 +27,12 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
     """Let `write` fill a file beside `path`, then move it into place; the old file stays if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # on several machines a process has one number
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # process numbers repeat across machines
     try:
         write(part)
         os.replace(part, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk says no name
+        error.filename = error.filename or str(path)  # the error of a full disk has no name
         raise
     finally:
         part.unlink(missing_ok=True)
@@ -40,7 +40,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what killed processes left when they wrote `path`; for the one process that may write it now."""
+    """Remove what killed processes left while writing `path`; to be called by the one process that may write it now."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         part.unlink(missing_ok=True)
 
@@ -64,7 +64,7 @@ def load_tensors(path: str | Path, kind: str) -> dict[str, Any]:
     whole = check_tensors(path, kind)
     try:
         return torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-    except Exception as error:  # whole, and yet not for this version of PyTorch
+    except Exception as error:  # intact, but not for this version of PyTorch
         raise Unusable(f"{path} cannot be read by PyTorch {torch.__version__}: {error}") from None
 
 
@@ -74,7 +74,7 @@ def check_tensors(path: str | Path, kind: str) -> memoryview:
     body = whole[: -len(_comment(kind, b""))]
     if whole[len(body) :] != _comment(kind, body):
         what = "empty" if not len(whole) else "damaged, or from elsewhere" if whole[:2] == b"PK" else "of another kind"
-        raise Unusable(f"{path} is no {kind} that bayesreg saved: it is {what}")
+        raise Unusable(f"{path} is not a {kind} that bayesreg saved: it is {what}")
     return whole
 
 
@@ -90,7 +90,7 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Unusable(f"{path} is not readable as JSON ({str(error).splitlines()[0]})") from None
     if not isinstance(value, dict):
-        raise Unusable(f"{path} holds no JSON object but {type(value).__name__}")
+        raise Unusable(f"{path} holds {type(value).__name__}, not a JSON object")
     if missing := [key for key in needed if key not in value]:
         raise Unusable(f"{path} lacks {', '.join(missing)}")
     return value
@@ -102,7 +102,7 @@ def are_numbers(value: Any) -> bool:
 
 
 def sha256_of(tensors: Mapping[str, Tensor]) -> str:
-    """64 hexadecimal digits that stand for tensors: their names, types, shapes and values."""
+    """64 hexadecimal digits: a hash of tensors, of their names, types, shapes and values."""
     made = hashlib.sha256()
     for name, tensor in tensors.items():
         made.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())

@@ -71,24 +71,24 @@ def fit(
 
     Adam on −ELBO / N, with the learning rate falling from `lr` to 0 along a half cosine. train: a Dataset, or what
     `datasets.as_dataset` makes one of, as (x, y). guide: a name in GUIDES, "delta" for MAP, "normal" for mean-field
-    variational inference; one with options, as br.guides.Normal(init_scale=0.1); or a Pyro guide of one's own, an
-    automatic one built on `model.latents` or a function model → guide. lr: None takes 5e-3. epochs: None takes as many
-    as make 4,000 steps; batch_size: None takes 32 to 128, by the number of data, and a batch is never larger than they
-    are. `Posterior.convergence` says if that was enough. seed: the order of the data and the guide's draws; the weights
-    at the start are the network's own, where the noise scale is learned with the last layer in the unit of y (see
-    `units`). validation: as train, judged after every epoch, into `Posterior.history`. augment: what is done to
-    x [B, ...] of each batch, on the device, such as `datasets.flip_and_crop`; of several inputs it takes the tuple or
-    dict, and gives one. PyTorch's random numbers within it depend on the seed, the epoch and the step alone, so that
-    all methods see the same. early_stopping: make all epochs, and keep the parameters of that with the least NLL on
-    validation. update: what a step does to the weights beside Adam's, as `methods.AdamW(0.1)`. checkpoint: a file from
-    which this very fit, interrupted, goes on bit for bit; it is removed at the end.
+    variational inference; one with options, such as br.guides.Normal(init_scale=0.1); or a Pyro guide of one's own, an
+    automatic one built on `model.latents` or a function model → guide. lr: None means 5e-3. epochs: None means as many
+    as make 4,000 steps; batch_size: None means 32 to 128, by the number of data, and a batch is never larger than that
+    number. `Posterior.convergence` says if that was enough. seed: the order of the data and the guide's draws; the
+    weights at the start are the network's own, where the noise scale is learned with the last layer in the unit of y
+    (see `units`). validation: as train, judged after every epoch, into `Posterior.history`. augment: what is done to x
+    [B, ...] of each batch, on the device, such as `datasets.flip_and_crop`; for several inputs it takes the tuple or
+    dict, and returns one. PyTorch's random numbers within it depend only on the seed, the epoch and the step, so that
+    all methods see the same. early_stopping: train for all epochs, and keep the parameters of the one with the lowest
+    NLL on validation. update: what a step does to the weights besides Adam, such as `methods.AdamW(0.1)`. checkpoint: a
+    file from which this fit, if interrupted, resumes bit for bit; it is removed at the end.
 
-    device: None takes a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
+    device: None means a GPU where there is one. threads: of the CPU; None chooses by the work of a batch.
     compile: "never", "always", or "auto" for where it pays; the log says what was chosen. bfloat16: the
-    network alone computes in it while it is trained; densities and parameters stay as they are.
+    network alone computes in it during training; densities and parameters stay as they are.
 
-    The model and the network stay as they are. ValueError for what cannot work (see `check`), before
-    training, among it a checkpoint of another fit; `Diverged` where the loss becomes NaN or infinite.
+    The model and the network stay as they are. ValueError before training for what cannot work (see `check`), including
+    a checkpoint of another fit; `Diverged` where the loss becomes NaN or infinite.
     """
     guide, train, validation = given(model, guide, train, validation)
     batch_size = schedule.batch_size(len(train)) if batch_size is None else batch_size
@@ -147,7 +147,7 @@ def _fit(
     checkpoint: str | Path | None,
     **decides: Any,
 ) -> Posterior:
-    """One fit by gradient, of what has been checked."""
+    """One fit by gradient descent, of checked arguments."""
     epochs, batch_size, lr, seed = (decides[name] for name in ("epochs", "batch_size", "lr", "seed"))
     early_stopping, update = decides["early_stopping"], decides["update"]
     target = choose_device(device)
@@ -165,7 +165,7 @@ def _fit(
         q = guide.create(model)
         run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
-        first = run.resume(kept)  # Adam's moments are the last to take memory
+        first = run.resume(kept)  # Adam's moments are the last to allocate memory
         posterior = Posterior(model, run.guide, guide, run.history)
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
@@ -180,7 +180,7 @@ def _fit(
             run.history.append(row)
             shown_now = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
             shown.set_postfix(shown_now, refresh=False)  # a refresh would not wait the two seconds
-            if guide.rewinds or epoch + 1 < epochs:  # else it would lack what `finish` has added to q
+            if guide.rewinds or epoch + 1 < epochs:  # else the checkpoint would lack what `finish` adds to q
                 run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
         if run.best and run.best["epoch"] < epochs:
@@ -197,14 +197,14 @@ def _fit(
 def _judge(posterior: Posterior, validation: Dataset, run: _Run, steps: int) -> dict[str, float]:
     """The validation metrics; `Diverged` where the last step has made the network's outputs overflow."""
     try:
-        judged = posterior.evaluate(validation, progress=False)  # the bar is that of the epochs
+        judged = posterior.evaluate(validation, progress=False)  # the progress bar is that of the epochs
     except FloatingPointError:
         raise Diverged(len(run.history) + 1, steps, {"validation_nll": math.nan}, run.history) from None
     return {f"validation_{name}": value for name, value in judged.items()}
 
 
 def order(size: int, seed: int, epoch: int) -> Tensor:
-    """The order of the data in one epoch: it depends on the seed and the epoch alone."""
+    """The order of the data in one epoch, which depends only on the seed and the epoch."""
     return torch.randperm(size, generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
 
 
@@ -218,15 +218,17 @@ class _Run:
         self._saved_at = time.monotonic()
 
     def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
-        """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
+        """Make the step ready for full batches and for the smaller one that ends an epoch; returns what was chosen."""
         full, rest = divmod(len(train), batch_size)
-        rows = torch.arange(batch_size, device=train.y.device)  # an index, for the layout that an epoch's batches have
+        rows = torch.arange(
+            batch_size, device=train.y.device
+        )  # an index, to get the memory layout of an epoch's batches
         x, y = train.batch(rows)
         x = self._augmented(x, 0, 0)
         how = self.step.prepare(x, y, epochs * full, work, compile)
         if rest:
             self.step.prepare(structure.rows(x, slice(rest)), y[:rest], epochs, work * rest / batch_size, "never")
-        return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations a forward pass)"
+        return f"{how}; threads: {torch.get_num_threads()} ({work:.2g} operations per forward pass)"
 
     def _augmented(self, x: X, epoch: int, number: int) -> X:
         """x after `augment`, whose random numbers are those of this step, whatever the prior and the guide draw."""
@@ -239,7 +241,7 @@ class _Run:
         """One pass over the data: {"seconds", "loss", and every term of it}, the means over its steps."""
         start = time.perf_counter()
         terms = []
-        for number, (x, y) in enumerate(train.batches(batch_size, order), start=1):  # 0 is the order's own
+        for number, (x, y) in enumerate(train.batches(batch_size, order), start=1):  # 0 is that of the order
             terms.append(self.step(self._augmented(x, len(self.history), number), y))
         every = torch.stack(terms).cpu()  # waits for the device, so that the seconds are the whole epoch's
         seconds = time.perf_counter() - start
@@ -255,7 +257,7 @@ class _Run:
         return {"seconds": seconds, "loss": sum(means.values()), **moving, **terms_of_loss, **weight}
 
     def best_epoch(self, row: dict[str, float]) -> int:
-        """The epoch with the least NLL on validation as yet, whose parameters and buffers are kept aside."""
+        """The epoch with the lowest NLL on validation so far, whose parameters and buffers are kept."""
         nll = row["validation_nll"]
         if self.best is None or nll < self.best["nll"]:
             tensors = {name: tensor.clone() for name, tensor in self._tensors().items()}
@@ -263,7 +265,7 @@ class _Run:
         return self.best["epoch"]
 
     def back_to_best(self) -> None:
-        """Let the guide and the network be as they were at the end of that epoch."""
+        """Restore the guide and the network as they were at the end of that epoch."""
         if self.best:
             for name, tensor in self._tensors().items():
                 tensor.copy_(self.best["tensors"][name])
@@ -279,7 +281,7 @@ class _Run:
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint, unless the last one is young."""
+        """Write the checkpoint, unless the last one is recent."""
         if checkpoint.path is None or time.monotonic() - self._saved_at < SAVED_EVERY:
             return
         state = {

@@ -1,4 +1,4 @@
-"""A run of a comparison: one task under one method, one of its repeats."""
+"""A run of a comparison: one repeat of one task under one method."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from bayesreg.posterior import Posterior
 from bayesreg.tasks import Task
 
 Stage = Literal["tune", "test"]
-HELD = 4  # data sets that a worker keeps: seed by seed it goes from task to task
+HELD = 4  # data sets that a worker keeps: seed by seed, it goes from task to task
 CHECKED = ("epochs", "batch_size", "lr", "device", "seed", "threads", "compile", "early_stopping", "update")
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """Which repeat of a task and method it is: what is drawn anew, alike for all methods.
+    """Which repeat of a task and method it is: what is drawn again in each repeat, the same for all methods.
 
     seed: of the initial weights, the order of the data and the guide's draws. stage: "tune" for a run that only helps
-    to choose a strength, and never sees the test data; "test" for one that is reported; None for a run on its own,
-    which does both. fold: of `folds`, into which the seed `partition` divides the rows; None for the task's own split.
+    to choose a strength, and never sees the test data; "test" for one that is reported; None for a single run, which
+    does both. fold: of `folds`, into which the seed `partition` divides the rows; None for the task's own split.
     """
 
     seed: int = 0
@@ -52,7 +52,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Where:
-    """Where a run takes place, as `fit` takes it: it changes no result, and is not recorded."""
+    """Where a run takes place, in the options of `fit`: it changes no result, and is not recorded."""
 
     device: str | None = None
     threads: int | None = None
@@ -70,24 +70,24 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A task under a method, one of its repeats."""
+    """One repeat of a task under a method."""
 
     task: Task
     method: Method
     repeat: Repeat = Repeat()
     where: Where = Where()
-    label: str = ""  # of the task, among others
+    label: str = ""  # of the task among others
 
     def __str__(self) -> str:
         return f"{self.label or self.task.name} {self.method.text} {self.repeat}"
 
     @cached_property
     def config(self) -> Config:
-        """What is recorded, and tells this run from others: `bayesreg.runs` says what the groups are."""
+        """What is recorded and identifies this run: `bayesreg.runs` says what the groups are."""
         return {"task": self.task.record(), "candidate": self.method.record(), "replicate": self.repeat.record()}
 
     def directory(self, root: str | Path) -> Path:
-        """The run's own directory below the root, named after what it holds."""
+        """The run's own directory below the root, named after its options."""
         return Path(root) / plain(self.task.name) / self._name
 
     @cached_property
@@ -128,14 +128,14 @@ class Run:
     def execute(
         self, directory: Path, shared: Path | None = None, progress: bool = False, wait: bool = True, draw: bool = False
     ) -> dict[str, Any]:
-        """Train, evaluate and record, with the baselines of its data; what is done is not done again.
+        """Train, evaluate and record, with the baselines of its data; a finished run is not repeated.
 
-        shared: the folder of the baselines of all runs; None: this run is alone. draw: diagnostics of what was learned.
-        Returns the result and its directory.
+        shared: the folder of the baselines of all runs; None: they are not shared. draw: plot diagnostics of what was
+        learned. Returns the result and its directory.
         """
         tested = self.repeat.stage != "tune"
         config, model, data, options = self.build()
-        with unsaid("bayesreg.convergence"):  # what sums up the runs says it
+        with unsaid("bayesreg.convergence"):  # the summary of the runs says it
             outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
         if draw and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
@@ -143,7 +143,7 @@ class Run:
         return outcome | {"directory": str(directory), "baselines": known}
 
     def posterior(self, directory: Path, shared: Path | None = None, progress: bool = False) -> Posterior:
-        """What it learned; executed first where that is not done. Raises ValueError where it ended without."""
+        """Its posterior; the run is executed first if need be. Raises ValueError where it ended without one."""
         outcome = self.execute(directory, shared, progress)
         if outcome["status"] != "done":
             raise ValueError(f"{self}: {outcome['message']}")
@@ -159,7 +159,7 @@ class Run:
         runs.refuse(self.directory(root), self.config, reason, wait=True)
 
     def fail(self, reason: str, root: str | Path) -> None:
-        """Record what stopped this run, unless another process is at it by now."""
+        """Record what stopped this run, unless another process is working on it by now."""
         with suppress(runs.Claimed):
             runs.fail(self.directory(root), self.config, reason)
 
@@ -170,7 +170,7 @@ class Run:
 
 @contextmanager
 def unsaid(name: str) -> Iterator[None]:
-    """Keep the warnings of one logger back."""
+    """Suppress the warnings of one logger."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -181,7 +181,7 @@ def unsaid(name: str) -> Iterator[None]:
 
 
 def plain(text: str) -> str:
-    """A text as a part of a path."""
+    """A text as part of a path."""
     return "".join(letter if letter.isalnum() or letter in "+@-_" else "=" for letter in text)[:80]
 
 
@@ -196,7 +196,7 @@ def _folded(task: Task, partition: int, fold: int, folds: int) -> Data:
 
 
 def data_of(task: Task, repeat: Repeat) -> Data:
-    """The task's data as a repeat sees them; what was read for the run before is not read again."""
+    """The task's data as a repeat sees them; data read for an earlier run are not read again."""
     if repeat.fold is None:
         return task.limited(_loaded(task))
     return task.limited(_folded(task, repeat.partition or 0, repeat.fold, repeat.folds or 1))

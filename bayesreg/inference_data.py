@@ -1,4 +1,4 @@
-"""What ArviZ is handed: the draws by name, what each predicts of data, and the layer and unit of every number."""
+"""What ArviZ is given: the draws by name, what each predicts for data, and the layer and unit of every number."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DRAWS = 200  # of a guide
 AXES = ("unit", "input", "row", "column")  # of the parameters of a layer
 INDEPENDENT = (
-    "independent, from the q(θ) of one fit a chain: within a fit r_hat is 1 and ess the number of draws however far q "
-    "is from the posterior, so neither is evidence that it has converged; over several fits r_hat compares them"
+    "independent, from the q(θ) of one fit per chain: within a fit r_hat is 1 and ess the number of draws however far "
+    "q is from the posterior, so neither is evidence that it has converged; over several fits r_hat compares them"
 )
 MARKOV = "of Markov chains, in their order: r_hat above 1.01 or a small ess says that they have not converged"
 
@@ -46,7 +46,7 @@ def groups(posteriors: Sequence[Posterior], draws: int | None, data: Any) -> Any
 
 
 def _chains(posterior: Posterior, draws: int | None, seed: int) -> list[Parameters]:
-    """Of a guide one chain of draws; of Markov chains each, at most so many of its draws, evenly spread."""
+    """One chain of draws of a guide; each of the Markov chains, at most so many of its draws, evenly spread."""
     if not posterior.inference.markov:
         return [posterior.draws(draws or DRAWS, seed=seed)]
     held: Any = posterior.guide.chains
@@ -60,7 +60,8 @@ def _stacked(chains: Sequence[Parameters]) -> dict[str, np.ndarray]:
 
 
 def _predicted(posterior: Posterior, theta: Parameters, data: Dataset, seed: int) -> dict[str, np.ndarray]:
-    """Of each draw a y for every x, [draw, n, ...], and log p(y_i | x_i, θ) [draw, n]; and y [n, ...] in that shape."""
+    """For each draw a y for every x, [draw, n, ...], and log p(y_i | x_i, θ) [draw, n]; and y [n, ...] in that
+    shape."""
     drawn, logs, observed = [], [], []
     with torch.no_grad():
         for each, y in posterior.by_draw(theta, data, seed):
@@ -74,8 +75,8 @@ def _predicted(posterior: Posterior, theta: Parameters, data: Dataset, seed: int
 def dims(model: Model) -> dict[str, list[str]]:
     """The dimensions of θ by name, by layer and axis: {"fc1.weight": ["fc1.unit", "fc1.input"], "fc1.bias": …}.
 
-    A unit is an output of the layer, of a convolution a channel. Where parameters of a layer differ in the length of an
-    axis, as in an LSTM, the axis is that of the parameter. A latent of a prior has the axes of its parameter.
+    A unit is an output of the layer, for a convolution a channel. Where parameters of a layer differ in the length of
+    an axis, as in an LSTM, each has an axis of its own. A latent of a prior has the axes of its parameter.
     """
     shapes = {name: value.shape for name, value in model.unpack(model.initial()).items()}
     own = {name for block in model.blocks for name in block.shapes}
@@ -99,10 +100,10 @@ def _dim(name: str, axis: str, size: int, lengths: dict[str, int], taken: Any) -
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without ArviZ's own troubles, of which a user can make nothing."""
+    """Without ArviZ's own warnings, about which a user can do nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # 0.23 announces 1.0 at every import
-        warnings.simplefilter("ignore", DeprecationWarning)  # and asks Matplotlib 3.11 in an old way
+        warnings.simplefilter("ignore", DeprecationWarning)  # and uses a deprecated call of Matplotlib 3.11
         warnings.filterwarnings("ignore", "More chains|Found chain")  # three seeds of MAP: three chains of one draw
         yield
 

@@ -1,4 +1,4 @@
-"""A Ctrl-C while processes are started and while they work: what it means the process that started them decides."""
+"""Ctrl-C while processes are started and while they work: the process that started them decides what it means."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from multiprocessing import resource_tracker
 
 
 def leave() -> None:
-    """In a worker: to the parent."""
+    """In a worker: leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def later() -> Iterator[None]:
-    """A Ctrl-C is not seen by what is started here, not even while it imports, and by this process only afterwards.
+    """Processes started here do not see a Ctrl-C, not even while they import, and this process sees it only afterwards.
 
-    A SIGTERM likewise waits: what is half started would have nothing to read, and say so with a traceback.
+    SIGTERM waits too: a half-started process would have nothing to read, and would end with a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):  # as on Windows
         yield
         return
-    resource_tracker.ensure_running()  # which would unblock them
+    resource_tracker.ensure_running()  # it would unblock the signals
     came: list[int] = []
-    own = threading.current_thread() is threading.main_thread()  # another has no handlers, and is not interrupted
+    own = threading.current_thread() is threading.main_thread()  # any other has no handlers, and is not interrupted
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if own else {}
     handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
     # The mask is for what inherits it: here another thread may take the signal, and the handler is called at once.

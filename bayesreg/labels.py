@@ -1,4 +1,4 @@
-"""Short names that tell runs apart, made from their options: only what differs is said."""
+"""Short names that tell runs apart, made from their options: only what differs is named."""
 
 import itertools
 import json
@@ -10,9 +10,9 @@ Identity = tuple[str, str]
 
 
 def labels(bases: Sequence[str], options: Sequence[Options]) -> list[str]:
-    """Each base with what tells its options from those of others with the same base, as "digits · epochs 10".
+    """Each base with what distinguishes its options from those of others with the same base: "digits · epochs 10".
 
-    Two labels are equal where base and options are, and nowhere else. An option that is None is as one that is absent.
+    Two labels are equal where base and options are, and nowhere else. An option that is None counts as absent.
     """
     known = [{key: value for key, value in own.items() if value is not None} for own in options]
     identities = [(base, json.dumps(own, sort_keys=True)) for base, own in zip(bases, known, strict=True)]
@@ -43,7 +43,7 @@ def _word(base: str, key: str, value: Any) -> str:
 
 
 def _numbered(found: dict[Identity, str]) -> dict[Identity, str]:
-    """The labels, with a number after one that another identity has too."""
+    """The labels, with a number appended to each that another identity has too."""
     taken: dict[str, Identity] = {}
     for identity, label in sorted(found.items()):
         others = (f"{label} ({n})" for n in itertools.count(2))

@@ -21,12 +21,12 @@ class Loo(NamedTuple):
     """PSIS-LOO of the data trained on, in nats (Vehtari, Gelman & Gabry, 2017).
 
     elpd: Σ_i log p(y_i | x_i, all data but i), estimated; se: its standard error over the examples. p: the effective
-    number of parameters, what the data lose by being predicted unseen. k: how many Pareto k̂ are "good", at most
-    min(1 − 1/log₁₀ S, 0.7) for S draws, "bad" above it, and "very bad" above 1.
+    number of parameters, what the log density of the data loses by being predicted unseen. k: how many Pareto k̂ are
+    "good", at most min(1 − 1/log₁₀ S, 0.7) for S draws, "bad" above it, and "very bad" above 1.
 
-    Not to be trusted where some k̂ are not good: without these examples the posterior is another, of which the draws
-    tell too little; and the elpd is then mostly too high. Nor, whatever k̂ is, of a guide that is far from the
-    posterior: the weights are those of draws from the posterior itself. Judge by data held out, with `evaluate`.
+    Not to be trusted where some k̂ are not good: without these examples the posterior is another one, about which the
+    draws tell too little, and the elpd is then mostly too high. Nor, whatever k̂ is, under a guide that is far from the
+    posterior: the importance weights assume draws from the posterior itself. Judge by held-out data, with `evaluate`.
     """
 
     elpd: float
@@ -40,32 +40,33 @@ class Loo(NamedTuple):
         of = sum(self.k.values())
         words = f"elpd {self.elpd:.1f} ± {self.se:.1f} nats, p {self.p:.1f}; Pareto k̂ of {of} examples: {counts}"
         if self.k["good"] < of:
-            words += "; with any that are not good, do not trust it: judge by data held out"
+            words += "; with any that are not good, do not trust it: judge by held-out data"
         elif not self.markov:
             words += "; the draws are of a guide: trust it as far as the guide is near the posterior"
         return words
 
 
 def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
-    """Of a posterior and the data that it was trained on: see `Loo`. draws: None takes 1,000, of Markov chains all.
+    """PSIS-LOO of a posterior and the data that it was trained on: see `Loo`. draws: None means 1,000, or all of Markov
+    chains.
 
-    ValueError where the data are not as many as the posterior's, or where there are not 20 draws, as of a point.
+    ValueError where there are not as many data as it was trained on, or fewer than 20 draws, as from a point.
     """
     data = as_dataset(data, "train")
     if len(data) != posterior.model.size:
         raise ValueError(
-            f"loo of {len(data)} examples, and the posterior is of {posterior.model.size}: give the data that it was "
+            f"loo of {len(data)} examples, but the posterior has {posterior.model.size}: give the data that it was "
             "trained on; others are judged by `evaluate`"
         )
     made = diagnostics.to_arviz([posterior], draws or (None if posterior.inference.markov else DRAWS), data)
     if made["posterior"].sizes["chain"] * made["posterior"].sizes["draw"] < 20:
         raise ValueError(
-            "loo takes 20 draws or more, and a guide that is a point has one: fit with another guide, or judge by data "
-            "held out, with `evaluate`"
+            "loo needs 20 draws or more, and a guide that is a point has one: fit with another guide, or judge by "
+            "held-out data, with `evaluate`"
         )
     module, modern = arviz()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of k̂, which the counts say
+        warnings.simplefilter("ignore")  # about k̂, which the counts state
         found = module.loo(made, pointwise=True, var_name="y")
     elpd, p = (found.elpd, found.p) if modern else (found.elpd_loo, found.p_loo)
     return Loo(float(elpd), float(found.se), float(p), _counts(found), posterior.inference.markov)

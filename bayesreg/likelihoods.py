@@ -41,7 +41,7 @@ class Likelihood(ABC):
         return {}
 
     def initial(self) -> Latents:
-        """Where inference starts for them, as long as there are no data."""
+        """Where inference starts for them, before any data are known."""
         return {}
 
     def profile(self, f: Tensor, y: Tensor) -> Latents:
@@ -51,8 +51,8 @@ class Likelihood(ABC):
     def unit(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor] | None:
         """(shift, scale), both [outputs]: shift + scale · f is in the unit of y [N, ...] for an f in standard units.
 
-        outputs: of the last layer, of which an example may have several, as a series has one a time. None: y has no
-        unit, it was stated by the user, or an example is no row of such outputs.
+        outputs: of the last layer, of which an example may have several rows, such as a series one for each time. None:
+        y has no unit, the user has fixed it, or an example does not consist of such rows.
         """
         return None
 
@@ -64,14 +64,14 @@ class Likelihood(ABC):
         """The posterior predictive (1/S) Σ_s p(y | f_s) of outputs f [S, B, ...] and latents [S]."""
         each = self(f.transpose(0, 1), latents, batch_dims=2)
         alike = dist.Categorical(logits=f.new_zeros(each.batch_shape))
-        return dist.MixtureSameFamily(alike, each, validate_args=False)  # `check` has, and knows of grey values
+        return dist.MixtureSameFamily(alike, each, validate_args=False)  # `check` has validated, and allows grey values
 
     def point(self, predictive: Distribution) -> Tensor:
-        """What the metrics compare with y: the mean, for classes their probabilities."""
+        """What the metrics compare with y: the mean; for classes, their probabilities."""
         return predictive.mean
 
     def spread(self, predictive: Distribution) -> Tensor:
-        """How uncertain each output is, in the shape of y: its variance; of classes the entropy, in nats."""
+        """How uncertain each output is, in the shape of y: its variance; for classes the entropy, in nats."""
         return predictive.variance
 
     def pit(self, predictive: Distribution, y: Tensor) -> Tensor | None:
@@ -83,11 +83,11 @@ class Likelihood(ABC):
         """Raise ValueError where targets y [N, ...] cannot come from outputs like f [B, ...]."""
 
     def squashed(self, f: Tensor) -> str | None:
-        """The function of which f could be the values, where this likelihood applies it itself: "softmax"."""
+        """The function whose values f could be, if this likelihood applies it itself: "softmax"."""
         return None
 
     def observation(self, predictive: Distribution) -> Distribution:
-        """The distribution whose log density of y the objective has, where it is not the predictive itself."""
+        """The distribution whose log density at y enters the objective, where it is not the predictive itself."""
         return predictive
 
     def target(self, y: Tensor, predictive: Distribution) -> Tensor:
@@ -138,7 +138,8 @@ class Smoothed(dist.TorchDistribution):
 class Categorical(_Classes):
     """y ~ Categorical(softmax f): f [B, C] logits, y [B] (or [B, 1]) class numbers 0..C−1.
 
-    label_smoothing: ε; in training y is its label with probability 1 − ε, else any of the C classes alike.
+    label_smoothing: ε; in training y is its label with probability 1 − ε, else any of the C classes with equal
+    probability.
     """
 
     def metrics(self, y: Tensor) -> tuple[str, ...]:
@@ -166,7 +167,7 @@ class Categorical(_Classes):
         if f.dim() != 2 or f.shape[-1] < 2:
             raise ValueError(
                 f"Categorical needs outputs of shape [B, classes], the network gives {list(f.shape)}; "
-                "give its last layer one output a class (for two classes in one output take Bernoulli())"
+                "give its last layer one output per class (for two classes in one output use Bernoulli())"
             )
         _check_shape("Categorical", y, (), f)
         if y.is_floating_point():
@@ -182,7 +183,7 @@ class Categorical(_Classes):
 
 
 class OfLogits(dist.Categorical):
-    """Pyro's Categorical, of logits f [..., C], normalised by one kernel instead of five."""
+    """Pyro's Categorical with logits f [..., C], normalised by one kernel instead of five."""
 
     @classmethod
     def of(cls, f: Tensor) -> Self:
@@ -201,7 +202,7 @@ class Bernoulli(_Classes):
     """y ~ Bernoulli(sigmoid f), independent over the components: f [B], [B, 1] or [B, ...] logits, y alike.
 
     y is 0 or 1, or a grey value between them, whose log density is then the cross-entropy. label_smoothing: ε; in
-    training y is its label with probability 1 − ε, else 0 or 1 alike.
+    training y is its label with probability 1 − ε, else 0 or 1 with equal probability.
     """
 
     def metrics(self, y: Tensor) -> tuple[str, ...]:
@@ -240,9 +241,9 @@ class Bernoulli(_Classes):
 class Gaussian(Likelihood):
     """y ~ Normal(f, σ), independent over the components: f [B], [B, 1] or [B, ...], y alike.
 
-    scale: σ, the noise scale in the unit of y; None learns it, the site "noise.scale" under a flat density
-    on σ > 0, so that MAP finds the maximum-likelihood σ² = mean squared residual. Where the network can pass through
-    every training example and the prior lets it, the density grows without bound as σ → 0, and there is no MAP.
+    scale: σ, the noise scale in the unit of y; None learns it, as the site "noise.scale" with a flat density on σ > 0,
+    so MAP finds the maximum-likelihood σ² = mean squared residual. Where the network can pass through every training
+    example and the prior lets it, the density grows without bound as σ → 0, and there is no MAP.
     """
 
     scale: float | None = None
@@ -302,9 +303,9 @@ class Gaussian(Likelihood):
 class Heteroscedastic(Likelihood):
     """y ~ Normal(m, σ) with a noise scale of its own for each x: f [B, 2 k] = (m, log σ), y [B, k], or [B] for k = 1.
 
-    Its entropy, Σ log σ + constant, moves with x and θ, which gives the entropic prior a meaning in regression; its
-    strength must stay below 1, where the likelihood no longer holds σ down. log σ stays within ±15, so that no σ is 0
-    or infinite. (Nix & Weigend, 1994.)
+    Its entropy, Σ log σ + constant, depends on x and θ, which gives the entropic prior a meaning in regression; its
+    strength must stay below 1, since from there the likelihood no longer keeps σ bounded. log σ stays within ±15, so
+    that no σ is 0 or infinite. (Nix & Weigend, 1994.)
     """
 
     def metrics(self, y: Tensor) -> tuple[str, ...]:
@@ -345,16 +346,17 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 
 def _cdf(predictive: Distribution, y: Tensor) -> Tensor:
-    """P(Y ≤ y) of each output, [n, ...]; of a mixture of draws, which are alike, their mean."""
+    """P(Y ≤ y) of each output, [n, ...]; for a mixture of equally weighted draws, their mean."""
     if isinstance(predictive, dist.MixtureSameFamily):
         return _cdf(predictive.component_distribution, y.unsqueeze(1)).mean(1)
     return _cdf(predictive.base_dist, y) if isinstance(predictive, dist.Independent) else predictive.cdf(y)
 
 
 def _mean_and_sd(y: Tensor, columns: int) -> tuple[Tensor, Tensor] | None:
-    """Of each column of y [..., columns], both [columns]; the sd of a constant is 1. None for anything else, as images.
+    """Mean and sd of each column of y [..., columns], both [columns]; the sd of a constant is 1. None for anything
+    else, such as images.
 
-    y [N, T] of one column is a number at each of T times.
+    y [N, T] with one column is a number at each of T times.
     """
     if y[0].numel() % columns or (y.dim() > 2 and y.shape[-1] != columns):
         return None
@@ -364,7 +366,7 @@ def _mean_and_sd(y: Tensor, columns: int) -> tuple[Tensor, Tensor] | None:
 
 
 def as_likelihood(value: Likelihood | type[Likelihood] | str) -> Likelihood:
-    """A likelihood by itself, its class or its name. ValueError for anything else."""
+    """A likelihood from an instance, its class or its name. ValueError for anything else."""
     kind = LIKELIHOODS.get(value.lower()) if isinstance(value, str) else value
     if isinstance(kind, type) and issubclass(kind, Likelihood):
         return kind()
@@ -379,7 +381,7 @@ def as_likelihood(value: Likelihood | type[Likelihood] | str) -> Likelihood:
 
 
 def _drop_one(f: Tensor, batch_dims: int) -> Tensor:
-    """[B, 1] is one number an example, as [B]."""
+    """[B, 1] is one number per example, as [B]."""
     return f.squeeze(-1) if f.dim() == batch_dims + 1 and f.shape[-1] == 1 else f
 
 

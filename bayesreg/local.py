@@ -1,8 +1,9 @@
-"""Local latents: z_i of each example, beside the global θ  (Hoffman et al., Stochastic Variational Inference, 2013).
+"""Local latents: z_i of each example, besides the global θ  (Hoffman et al., Stochastic Variational Inference, 2013).
 
-A network has them by two methods of its class, `model(x)` and `guide(x)`, that take a batch x [B, ...] as `forward`
-does, several inputs too, and make Pyro's sample statements for z ~ p(z | x, θ) and z ~ q(z | x, θ); `model` returns the
-outputs f at z. Both run at θ, inside the plate "data". `forward` stays a function of x, as in any network.
+A network declares them by two methods of its class, `model(x)` and `guide(x)`, that take a batch x [B, ...] as
+`forward` does, with several inputs too, and make Pyro's sample statements for z ~ p(z | x, θ) and z ~ q(z | x, θ);
+`model` returns the outputs f at z. Both run at θ, inside the plate "data". `forward` stays a function of x, as in any
+network.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from bayesreg.structure import X
 
 
 def has_local_latents(net: nn.Module) -> bool:
-    """Whether the network's class has the methods `model` and `guide`; submodules of that name are none."""
+    """Whether the network's class has the methods `model` and `guide`; submodules of that name do not count."""
     return all(callable(getattr(type(net), name, None)) for name in ("model", "guide"))
 
 
@@ -33,7 +34,8 @@ class Method(nn.Module):
 
 
 def check(net: nn.Module, x: X) -> None:
-    """Raise ValueError unless model and guide draw the same z, each with one log density an example and a gradient."""
+    """Raise ValueError unless model and guide draw the same z, each with one log density per example, and a
+    gradient."""
     kind, size = type(net).__name__, structure.size(x)
     for method in ("model", "guide"):
         if refused := structure.refusal(getattr(net, method), x):
@@ -42,7 +44,7 @@ def check(net: nn.Module, x: X) -> None:
     if not prior or prior.keys() != q.keys():
         raise ValueError(
             f"{kind}.model samples {sorted(prior)} and {kind}.guide {sorted(q)}: let both sample the same sites, "
-            'at least one, as pyro.sample("z", ...)'
+            'at least one, as in pyro.sample("z", ...)'
         )
     for name in prior:
         for method, site in (("model", prior[name]), ("guide", q[name])):
@@ -57,12 +59,12 @@ def check(net: nn.Module, x: X) -> None:
         if not q[name]["fn"].has_rsample:
             raise ValueError(
                 f"{kind}.guide samples {name!r} from {type(q[name]['fn']).__name__}, which has no gradient with "
-                "respect to its parameters: take a reparameterised distribution, as Normal"
+                "respect to its parameters: take a reparameterised distribution, such as Normal"
             )
 
 
 def _sites(method: Callable[..., Any], x: X) -> dict[str, Any]:
     args, kwargs = structure.arguments(x)
-    with poutine.block(), pyro.validation_enabled(False):  # the shapes are judged here, in words of ours
+    with poutine.block(), pyro.validation_enabled(False):  # the shapes are checked here, with our own messages
         trace = poutine.trace(method).get_trace(*args, **kwargs)
     return {name: site for name, site in trace.nodes.items() if site["type"] == "sample" and not site["is_observed"]}

@@ -1,4 +1,4 @@
-"""The posterior itself, by Hamiltonian Monte Carlo: the ground truth of small networks."""
+"""The posterior itself, by Hamiltonian Monte Carlo: the ground truth for small networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bayesreg.randomness import random_stream
 log = logging.getLogger(__name__)
 
 LARGEST = 10_000  # unknowns
-LEAPFROG = 127  # steps of a draw, about: a tree of depth 7
+LEAPFROG = 127  # steps per draw, about: a tree of depth 7
 MIXED = 1.05  # r̂ of the log density, at most
 
 
@@ -42,23 +42,25 @@ def nuts(
 ) -> Posterior:
     """The posterior p(θ | x, y) by draws of the No-U-Turn sampler (Hoffman & Gelman, 2014), on the CPU in float64.
 
-    data: a Dataset, or what `datasets.as_dataset` makes one of, all of it at every step. draws: of each chain, after
-    `warmup` in which step size and a diagonal mass matrix are found. chains: one after the other, each from other
-    weights than the network's own by as much as those lie apart. progress: a bar from two seconds on.
+    data: a Dataset, or what `datasets.as_dataset` makes one of, all of it used at every step. draws: of each chain,
+    after `warmup` steps in which step size and a diagonal mass matrix are adapted. chains: one after the other, each
+    started at some distance from the network's own weights (see `Potential.elsewhere`). progress: a bar after two
+    seconds.
 
     The network is in eval mode throughout: without dropout, and with the statistics that BatchNorm has. The weights of
-    a network have symmetries, so that r̂ is for what is predicted and for the log density, which `to_arviz` gives as
-    "lp"; a warning says where that has not mixed, or where trajectories diverged. `parameters()`, their median, is no
-    network that predicts like them.
+    a network have symmetries, so r̂ is meaningful for predictions and for the log density, which `to_arviz` gives as
+    "lp"; a warning says if that has not mixed, or if trajectories diverged. A network at `parameters()`, the median of
+    the draws, does not predict as they do.
 
-    ValueError for what is no draw, chain or seed, for other data than `size` says, where the posterior is improper,
-    where the network draws itself, and for more than 10,000 unknowns, with the time that they would take.
+    ValueError for an impossible number of draws or chains, or seed, for other data than `size` says, where the
+    posterior is improper, where the network itself is random, and for more than 10,000 unknowns, with the time that
+    they would take.
     """
     whole("nuts", draws=draws, warmup=warmup, chains=chains)
     check_seed("nuts", seed)
     if not isinstance(model, Model):
         raise ValueError(
-            f"nuts(model={type(model).__name__}) is no br.Model; write "
+            f"nuts(model={type(model).__name__}) is not a br.Model; write "
             'br.Model(net, br.L2(scale=1.0, on="all"), br.Categorical(), size=len(data.train))'
         )
     data = as_dataset(data, "train").to("cpu")
@@ -109,8 +111,8 @@ def _check(model: Model, data: Dataset) -> None:
         raise ValueError("nuts draws no latents of each example, which the network has: use fit(guide='normal')")
     if network.is_random(model.net):
         raise ValueError(
-            "the network draws itself in prediction, as Monte Carlo dropout does, so its posterior has no density: "
-            "give nuts the network without"
+            "the network is random in prediction, as with Monte Carlo dropout, so its posterior has no density: "
+            "give nuts a network that is not"
         )
     x, _ = data.batch(slice(2))
     with torch.no_grad():
@@ -126,9 +128,9 @@ def _check_size(potential: Potential, draws: int) -> None:
     hours = seconds * LEAPFROG * draws / 3600
     if unknowns > LARGEST:
         raise ValueError(
-            f"NUTS on {unknowns:,} unknowns would take about {hours:,.1f} h: {1000 * seconds:.2g} ms a gradient, some "
-            f"{LEAPFROG} of them a draw, {draws:,} draws with warmup. It is for at most {LARGEST:,}: take a smaller "
-            "network, or fit(guide='normal')"
+            f"NUTS on {unknowns:,} unknowns would take about {hours:,.1f} h: {1000 * seconds:.2g} ms per gradient, "
+            f"some {LEAPFROG} of them per draw, {draws:,} draws with warmup. It is for at most {LARGEST:,}: take a "
+            "smaller network, or fit(guide='normal')"
         )
 
 
@@ -142,5 +144,5 @@ def _warn(energies: Tensor, diverging: Tensor) -> None:
         )
     if number := int(diverging.sum()):
         log.warning(
-            "nuts: %d of %d draws diverged: where they did, the posterior is not covered", number, diverging.numel()
+            "nuts: %d of %d draws diverged: where they did, the posterior is not explored", number, diverging.numel()
         )

@@ -1,4 +1,4 @@
-"""How much memory this machine has, how much a process came to need, and how it gives back what it freed."""
+"""How much memory this machine has, how much a process has needed, and how it returns what it has freed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Memory(NamedTuple):
 
 
 def forget(device: torch.device) -> None:
-    """Let the peak start again from what is held now; where the kernel has no such call, peaks only rise."""
+    """Reset the peak to what is held now; where the kernel has no such call, peaks only rise."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     if os.access(FORGET, os.W_OK):
@@ -39,13 +39,13 @@ def forget(device: torch.device) -> None:
 
 
 def peak(device: torch.device) -> Memory:
-    """The most that this process has held, of a GPU's memory what PyTorch has reserved there."""
+    """The most that this process has held; of a GPU's memory, what PyTorch has reserved there."""
     on_gpu = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
     return Memory(status("VmHWM") or _most_resident(), on_gpu)
 
 
 def status(field: str) -> int:
-    """Bytes, as of VmRSS; 0 where the system is not Linux."""
+    """Bytes of a field such as VmRSS; 0 where the system is not Linux."""
     found = re.search(rf"{field}:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
     return int(found[1]) * 1024 if found else 0
 
@@ -67,7 +67,7 @@ def total() -> Memory:
 
 
 def _limits() -> list[int]:
-    """Of the control groups that this process is in, one within the other: as a container's or a batch job's."""
+    """The limits of the nested control groups that this process is in, such as a container's or a batch job's."""
     found = []
     for line in GROUPS.read_text().splitlines() if GROUPS.exists() else []:
         _, controllers, path = line.split(":", 2)
@@ -84,13 +84,13 @@ def _limits() -> list[int]:
 def give_back() -> None:
     """Return freed memory to the system. glibc keeps what lies between live tensors, half as much as they hold."""
     gc.collect()
-    with suppress(AttributeError, OSError, TypeError):  # another C library: it has no such call
+    with suppress(AttributeError, OSError, TypeError):  # another C library, which has no such call
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
 def only_new_garbage() -> Iterator[None]:
-    """Within, `gc.collect` looks at what was made within: to look at all of PyTorch and Pyro takes 0.2 s."""
+    """Within, `gc.collect` looks only at what was made within: looking at all of PyTorch and Pyro takes 0.2 s."""
     gc.freeze()
     try:
         yield

@@ -44,17 +44,17 @@ class Block:
 
     @property
     def constant(self) -> float:
-        """Of the log density, in nats: what is the same for every θ."""
+        """The part of the log density that is the same for every θ, in nats."""
         return self.prior.constant(self.size) if self.prior else 0.0
 
     @property
     def latents(self) -> dict[str, Latent]:
-        """The prior's own, by site, as "precision.weights"."""
+        """The prior's own latents, by site, such as "precision.weights"."""
         return {f"{latent.name}.{self.site}": latent for latent in self.prior.latents} if self.prior else {}
 
     @property
     def shapes_of_sites(self) -> dict[str, tuple[int, ...]]:
-        """Of the value at each site of the block: its vector, and its prior's latents."""
+        """The shape of the value at each site of the block: of its vector, and of its prior's latents."""
         shapes = {site: (self.size,) if each.shape is None else each.shape for site, each in self.latents.items()}
         return {self.site: (self.size,)} | shapes
 
@@ -64,7 +64,7 @@ class Block:
         drawn = self.prior.sample(self.site, like)
         if drawn.keys() != self.shapes_of_sites.keys():
             raise ValueError(
-                f"{type(self.prior).__name__}.sample gives the sites {sorted(drawn)}, and declares "
+                f"{type(self.prior).__name__}.sample gives the sites {sorted(drawn)}, but declares "
                 f"{sorted(self.shapes_of_sites)}: declare each latent of its own in `latents`, and return them all"
             )
         return drawn
@@ -80,7 +80,7 @@ class Block:
         return {site: each.profile(vector) for site, each in self.latents.items() if each.profile}
 
     def named(self, site: str, value: Tensor) -> Parameters:
-        """The value at a site of the block by names: that of a latent of another shape keeps the site's."""
+        """The value at a site of the block by parameter name; a latent of another shape keeps the site's name."""
         if site != self.site and self.latents[site].shape is not None:
             return {site: value}
         return self.unpack(value, site.removesuffix(self.site))
@@ -92,9 +92,9 @@ class Block:
         return self.pack(parameters, site.removesuffix(self.site))
 
     def pack(self, named: Mapping[str, Tensor], prefix: str = "") -> Tensor:
-        """{"fc1.weight": tensor, ...} as one vector [n]; the filters of images with their channels last.
+        """{"fc1.weight": tensor, ...} as one vector [n]; convolution filters with their channels last.
 
-        So are their gradients when the images are, and need no other order.
+        So are their gradients when the images are, which then need no reordering.
         """
         tensors = [named[prefix + name] for name in self.shapes]
         return torch.cat([(t.movedim(1, -1) if t.dim() == 4 else t).reshape(-1) for t in tensors])
@@ -115,17 +115,17 @@ class Model(nn.Module):
     """log p(y, θ | x) = Σ_i log p(y_i | f(x_i; θ)) + log p(θ), an ordinary Pyro model.
 
     net: any nn.Module; it is copied, so the caller's stays as it is. Parameters that do not require a
-    gradient stay fixed at their values. prior: a `Prior`, a sum, or its text, "l2:1e-4+entropic:0.1". likelihood:
-    p(y | f), itself, its class or its name in LIKELIHOODS. size: N, the number of data; a batch of B stands for all
-    of them, scaled by N/B. x may be a tuple or a dict of tensors, the network's positional or keyword arguments; for
-    Pyro it is one argument. Images of dtype uint8 are scaled to [0, 1]. Hand it to Pyro's SVI, Predictive or
+    gradient stay fixed at their values. prior: a `Prior`, a sum, or its text, "l2:1e-4+entropic:0.1". likelihood: p(y |
+    f), an instance, its class or its name in LIKELIHOODS. size: N, the number of data; a batch of B stands for all of
+    them, scaled by N/B. x may be a tuple or a dict of tensors, the network's positional or keyword arguments; for Pyro
+    it is a single argument. Images of dtype uint8 are scaled to [0, 1]. Hand it to Pyro's SVI, Predictive or
     MCMC(NUTS(...)) as it is, or to `bayesreg.fit`.
 
-    A network with latents z_i of each example (see `local`) adds Σ_i log p(z_i | x_i, θ), and f is at z_i; the
+    A network with latents z_i of each example (see `local`) adds Σ_i log p(z_i | x_i, θ), and f is taken at z_i; the
     curvature and the predictions stay those of its `forward`.
 
     ValueError where a prior has no meaning here, where two weight priors claim one parameter, where an
-    `on` matches none, and for what is no network, prior, likelihood or size.
+    `on` matches none, and for what is not a network, prior, likelihood or size.
     """
 
     def __init__(
@@ -147,9 +147,9 @@ class Model(nn.Module):
             raise ValueError("the network has no parameter that requires a gradient: there is nothing to learn")
         self.blocks = _blocks(self.prior, learned)
         self.local = has_local_latents(self.net)
-        self.autocast: torch.dtype | None = None  # what the network alone computes in while it is trained
-        self.start: Parameters = {}  # where the likelihood's latents start, where data have told
-        self.units: Parameters = {}  # of parameters of the network, by name, where y has given them one
+        self.autocast: torch.dtype | None = None  # what the network alone computes in during training
+        self.start: Parameters = {}  # where the likelihood's latents start, once data are known
+        self.units: Parameters = {}  # of the network's parameters, by name, where y gives them one
         self.net.requires_grad_(False)
 
     def __repr__(self) -> str:
@@ -160,7 +160,7 @@ class Model(nn.Module):
         )
 
     def copy(self) -> Model:
-        """The same model with a mode and buffers of its own; the network's weights, never written to, are shared."""
+        """The same model with its own mode and buffers; the network's weights, never written to, are shared."""
         shared: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in self.net.parameters()}
         return copy.deepcopy(self, shared)
 
@@ -174,7 +174,7 @@ class Model(nn.Module):
         return start | {site: value.to(vector) for site, value in (self.likelihood.initial() | self.start).items()}
 
     def latents(self, *args: Any) -> Parameters:
-        """The sample statements of everything unknown, by site; whatever data are given play no part."""
+        """The sample statements of everything unknown, by site; data that are passed have no effect."""
         own = dict(self.net.named_parameters())
         sites: Parameters = {}
         for block in self.blocks:
@@ -188,7 +188,7 @@ class Model(nn.Module):
     def forward(self, x: X, y: Tensor | None = None, factors: Mapping[str, Factor] | None = None) -> Tensor:
         """Pyro statements for inputs x [B, ...] and targets y [B, ...]; y None draws from p(y | x, θ).
 
-        factors: what stands for those of the prior's terms, by site, as at a step of training; None: all in full.
+        factors: what stands in for those of the prior's terms, by site, as in a training step; None: all in full.
         """
         x = to_unit(x)
         parameters = self.unpack(self._single(self.latents()))
@@ -209,7 +209,7 @@ class Model(nn.Module):
             return pyro.sample("y", self.likelihood.observation(batch.predictive), obs=observed)
 
     def _single(self, sites: Parameters) -> Parameters:
-        """Values of Predictive's shape, [1, ...], in their own."""
+        """Values in Predictive's shape, [1, ...], in their own shape."""
         own = {site: len(shape) for block in self.blocks for site, shape in block.shapes_of_sites.items()}
         own |= {site: value.dim() for site, value in self.likelihood.initial().items()}
         return {site: value.squeeze(0) if value.dim() > own.get(site, 1) else value for site, value in sites.items()}
@@ -225,12 +225,12 @@ class Model(nn.Module):
                 self._call("guide", parameters, x)
 
     def _data(self, x: X) -> Any:
-        some = structure.leaves(x)[0]  # only the length of the subsample counts
+        some = structure.leaves(x)[0]  # only the length of the subsample matters
         return pyro.plate("data", self.size, subsample=some, dim=-1)
 
     @property
     def terms(self) -> dict[str, Prior]:
-        """The terms of the prior by the site of their factors; a second one of the same name has a _ after it."""
+        """The terms of the prior by the site of their factors; a second one of the same name gets a trailing _."""
         named: dict[str, Prior] = {}
         for term in self.prior.terms:
             repeats = [earlier.name for earlier in named.values()].count(term.name)
@@ -240,14 +240,14 @@ class Model(nn.Module):
     def penalty(self, terms: Mapping[str, float]) -> float:
         """What the prior adds to the loss, strength × penalty in nats per datum, without its densities' constants.
 
-        terms: those of the objective by site, nats per datum. Under a guide with draws, their mean over the draws.
+        terms: those of the objective by site, in nats per datum; under a guide with draws, their mean over the draws.
         """
         sites = {*self.terms, *(site for block in self.blocks for site in block.shapes_of_sites)}
         ours = [term for site, term in terms.items() if site in sites]
         return sum(ours) + sum(block.constant for block in self.blocks) / self.size
 
     def in_precision(self, x: X) -> X:
-        """x as it is where it is whole numbers, else in the dtype of the network: tables are often float64."""
+        """x in the dtype of the network, integers unchanged: tables are often float64."""
         dtype = next(self.net.parameters()).dtype
         return structure.mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, x)
 
@@ -261,7 +261,7 @@ class Model(nn.Module):
         args, kwargs = structure.arguments(to_unit(x))
         if self.autocast is None or not self.net.training:
             return functional_call(net, own, args, kwargs)
-        with torch.autocast(structure.leaves(x)[0].device.type, self.autocast):  # densities need every digit
+        with torch.autocast(structure.leaves(x)[0].device.type, self.autocast):  # densities need full precision
             f = functional_call(net, own, args, kwargs)
         return f.float() if f.dtype == self.autocast else f
 
@@ -283,9 +283,9 @@ class Model(nn.Module):
     def log_joint(self, parameters: Parameters, x: X, y: Tensor) -> Tensor:
         """log p(y, θ | x) in nats on the scale of the N data, a scalar, differentiable in the parameters.
 
-        parameters: {"layer1.0.conv1.weight": tensor, ...}, with "precision.<name>" beside it under ARD and
-        "noise.scale" where the likelihood learns it. For a batch (x, y) of B data it is the unbiased
-        estimate, the likelihood scaled by N/B. The network's buffers stay as they are.
+        parameters: {"layer1.0.conv1.weight": tensor, ...}, with "precision.<name>" under ARD and "noise.scale" where
+        the likelihood learns it. For a batch (x, y) of B data it is the unbiased estimate, the likelihood scaled by
+        N/B. The network's buffers stay as they are.
 
         Where the network has latents z of each example it is log p(y, z, θ | x) − log q(z | x, θ) at one draw of
         z ~ q from PyTorch's random state: unbiased for the evidence lower bound of log p(y, θ | x).
@@ -298,7 +298,7 @@ class Model(nn.Module):
 
     @contextmanager
     def buffers_kept(self) -> Iterator[None]:
-        """Put the network's buffers (BatchNorm's running statistics) back at the end."""
+        """Restore the network's buffers (BatchNorm's running statistics) at the end."""
         kept = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
         try:
             yield
@@ -318,9 +318,10 @@ class Model(nn.Module):
 
 
 def to_unit(x: X) -> X:
-    """Images stored as bytes, scaled to [0, 1] and with their channels last in memory, a quarter faster to convolve.
+    """Images stored as bytes, scaled to [0, 1] and with channels last in memory, which makes convolutions a quarter
+    faster.
 
-    Anything else as it is.
+    Anything else is returned as it is.
     """
     return structure.mapped(_to_unit, x)
 
@@ -344,7 +345,7 @@ def _blocks(prior: Prior, learned: Mapping[str, Tensor]) -> list[Block]:
             raise ValueError(f"{term} claims no parameter: on={term.on!r} matches none of {_few(learned)}")
         for name in mine.keys() & claimed.keys():
             raise ValueError(
-                f'two priors claim {name!r}: {claimed[name]} and {term}; give each its own with on=..., as on="head.*"'
+                f'two priors claim {name!r}: {claimed[name]} and {term}; give each its own, such as on="head.*"'
             )
         claimed |= dict.fromkeys(mine, term)
         blocks.append(Block(_site(term, [b.site for b in blocks]), term, mine))

@@ -1,4 +1,4 @@
-"""The user's own network: any nn.Module that can be copied, takes x, or the parts of x, and gives one tensor."""
+"""The user's network: any nn.Module that can be copied, takes x, or the parts of x, and returns one tensor."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from bayesreg.structure import X
 
 
 def copied(net: nn.Module) -> nn.Module:
-    """A copy of the network. ValueError for what is no network, or cannot be copied as it is."""
+    """A copy of the network. ValueError for what is not a network, or cannot be copied as it is."""
     if isinstance(net, type) and issubclass(net, nn.Module):
-        raise ValueError(f"Model(net={net.__name__}) is a class: make a network of it, {net.__name__}(...)")
+        raise ValueError(f"Model(net={net.__name__}) is a class: make an instance, {net.__name__}(...)")
     if not isinstance(net, nn.Module):
         raise ValueError(
-            f"Model(net={net!r}): {type(net).__name__} is no network; give a torch.nn.Module, "
-            "as br.nets.mlp(inputs=64, outputs=10)"
+            f"Model(net={net!r}): {type(net).__name__} is not a network; give a torch.nn.Module, "
+            "such as br.nets.mlp(inputs=64, outputs=10)"
         )
     owner = f"Model(net={type(net).__name__})"
     lazy = [name for name, p in (*net.named_parameters(), *net.named_buffers()) if is_lazy(p)]
     if lazy:
-        raise ValueError(f"{owner}: {lazy[0]} of a lazy layer has no shape yet; call the network once, net(x[:2])")
+        raise ValueError(
+            f"{owner}: {lazy[0]} of a lazy layer has no shape yet; call the network once, as in net(x[:2])"
+        )
     try:
         return copy.deepcopy(net)
     except (RuntimeError, TypeError) as error:
@@ -34,7 +36,7 @@ def copied(net: nn.Module) -> nn.Module:
 
 
 def _computed(net: nn.Module) -> str:
-    """Which of its tensors is computed from others and so cannot be copied; nothing where there is none."""
+    """Which of its tensors is computed from others and so cannot be copied; "" where there is none."""
     for path, module in net.named_modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor) and not value.is_leaf:
@@ -65,13 +67,13 @@ def outputs(net: nn.Module, x: X, hint: str = "", call: Callable[[X], Any] | Non
     if f.dim() == 0 or len(f) != size:
         raise ValueError(
             f"the network gives outputs of shape {list(f.shape)} for {size} examples: the first dimension must be "
-            f"theirs, [{size}, ...]"
+            f"that of the examples, [{size}, ...]"
         )
     return f
 
 
 def _kind(value: Any) -> str:
-    """In words: a tuple of Tensor, Tensor; a dict of logits; None."""
+    """A description: a tuple of Tensor, Tensor; a dict of logits; None."""
     parts = value if isinstance(value, dict) else [type(part).__name__ for part in value] if _several(value) else ()
     return "None" if value is None else f"a {type(value).__name__}" + " of " * bool(parts) + ", ".join(map(str, parts))
 
@@ -88,17 +90,17 @@ def _several(value: Any) -> bool:
 
 
 def stay_random(module: nn.Module) -> None:
-    """Mark a module that stays in training mode, and so draws, in prediction too."""
+    """Mark a module as staying in training mode, and so random, in prediction too."""
     module.stays_random = True  # type: ignore[assignment]  # a number in the module tells networks apart
 
 
 def is_random(net: nn.Module) -> bool:
-    """Whether its predictions are draws."""
+    """Whether its predictions are random."""
     return any(getattr(module, "stays_random", False) for module in net.modules())
 
 
 def to_predict(net: nn.Module) -> None:
-    """Eval mode, but for what stays random."""
+    """Eval mode, except for what stays random."""
     net.eval()
     for module in net.modules():
         module.training |= getattr(module, "stays_random", False)

@@ -33,16 +33,16 @@ Compute = Callable[..., list[Tensor]]  # of the leaves of x, and y
 COMPILER: dict[str, Any] = {"fallback_random": True}  # the same random numbers as without it
 TOLERANCE = 1e-3  # relative: rounding alone
 PROGRAMS = Programs()  # that this process has captured
-CAPTURING = threading.RLock()  # meanwhile the numbers of a prior are no floats, and two threads may share one
+CAPTURING = threading.RLock()  # while capturing, the numbers of a prior are not floats, and two threads may share one
 
 
 class Objective(nn.Module):
     """−ELBO / N = (log q(θ) − log p(y, θ | x)) / N at one reparameterised draw θ ~ q, term by term.
 
     For a Delta guide log q is 0 and this is the negative log joint per datum, the MAP objective. Latents z of each
-    example are drawn too, from q(z | x, θ); their terms are scaled by N/B as the likelihood is. The same numbers as
-    Pyro's `Trace_ELBO`, divided by N. Where the density p of a site knows KL(q ‖ p) of a Normal q in closed form, as
-    its `kl`, that is the site's term, and log q has none. A guide with `by_layer` draws the outputs of layers.
+    example are drawn too, from q(z | x, θ); their terms are scaled by N/B as the likelihood is. The numbers are those
+    of Pyro's `Trace_ELBO`, divided by N. Where the density p of a site has KL(q ‖ p) of a Normal q in closed form, its
+    `kl`, that is the site's term, and log q has none. A guide with `by_layer` draws the outputs of layers.
 
     warms_up: `kl_weight`, a tensor that is written to, weights all terms but the likelihood's in the gradient; the
     terms themselves are those of the ELBO, whatever it is.
@@ -61,14 +61,14 @@ class Objective(nn.Module):
 
     @property
     def factors(self) -> dict[str, Factor] | None:
-        """What stands for the factors of the prior's terms at this step, by site; None: themselves."""
+        """What stands in for the factors of the prior's terms at this step, by site; None: the factors themselves."""
         if self.step is None:
             return None
         return {site: turns[self.step % len(turns)] for site, turns in self.turns.items()}
 
     @property
     def cycle(self) -> int:
-        """After so many steps it is the same turn of all terms again."""
+        """The number of steps after which all terms are at the same turn again."""
         return math.lcm(*map(len, self.turns.values()))
 
     def forward(self, x: X, y: Tensor) -> dict[str, Tensor]:
@@ -89,7 +89,7 @@ class Objective(nn.Module):
 
 
 def _weighted(terms: dict[str, Tensor], kl_weight: Tensor) -> Tensor:
-    """−ELBO / N but for the weight of the KL term: of all terms but the likelihood."""
+    """−ELBO / N with a weight on the KL term, that is on all terms but the likelihood."""
     likelihood, *others = terms.values()
     return likelihood + kl_weight * sum(others)
 
@@ -102,15 +102,15 @@ def _normals(guide: poutine.Trace) -> dict[str, Normal]:
 
 
 def _closed(model: poutine.Trace, normals: Mapping[str, Normal]) -> list[tuple[str, Any]]:
-    """The sites, and their densities, whose KL term has a closed form; of a density to a power it has none."""
+    """The sites whose KL term has a closed form, and their densities; a density raised to a power has none."""
     nodes = {site: model.nodes[site] for site in normals if site in model.nodes}
     return [(site, node["fn"]) for site, node in nodes.items() if hasattr(node["fn"], "kl") and node["scale"] == 1]
 
 
 def _global(guide: poutine.Trace, done: Collection[str] = ()) -> list[Tensor]:
-    """log q(θ) at the draw, by site, but for those that are done. A Delta's is its log density: no need to compare.
+    """log q(θ) at the draw, by site, except those that are done. A Delta's is its log density: no need to compare.
 
-    None of a q that draws nothing, which is a point: its log density is 0.
+    A q that is a point draws nothing and has none: its log density is 0.
     """
     sites = [site for name, site in guide.nodes.items() if site["type"] == "sample" and name not in ("data", *done)]
     sites = [site for site in sites if not site["cond_indep_stack"]]
@@ -137,12 +137,12 @@ def _at_draw(q: TorchDistribution, draw: Tensor) -> Tensor:
 
 
 class Gradient:
-    """(x, y) → the terms of the objective [T], and its gradient for each of `parameters`, as fast as can be had.
+    """(x, y) → the terms of the objective [T], and its gradient for each of `parameters`, as fast as possible.
 
     Pyro's handlers run in Python on every call. `prepare` runs them once, for one kind of batch, and keeps the
-    tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other kind runs
-    plain. What comes back is valid until the next call. The graph serves every other fit in this process that differs
-    in its data, weights, buffers and the strengths of its prior alone.
+    tensor operations, forward and backward, as a flat graph: the same numbers in less time. Any other kind of batch
+    runs as plain Pyro. The result is valid until the next call. The graph also serves every other fit in this process
+    that differs only in its data, weights, buffers and the strengths of its prior.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -161,7 +161,8 @@ class Gradient:
         return self.plain(x, y) if step is None else step(*structure.leaves(x), y)
 
     def kind(self, x: X, y: Tensor) -> Any:
-        """What one graph is good for: structure, shape, type and layout of a batch, and the prior's factors now."""
+        """What one graph is valid for: structure, shape, type and layout of a batch, and the prior's factors at this
+        step."""
         batch, due = (*structure.leaves(x), y), self.objective.factors
         return *((t.shape, t.dtype, t.stride()) for t in batch), structure.form(x), due and tuple(due.values())
 
@@ -171,16 +172,16 @@ class Gradient:
 
     @property
     def _fixed(self) -> list[Tensor]:
-        """What is written to from step to step."""
+        """The tensors that are written to from step to step."""
         return [*self.parameters.values(), *self.buffers.values()]
 
     @property
     def _given(self) -> list[Tensor]:
-        """What is not: the network's weights at the start, and those that are not learned."""
+        """The tensors that are not: the network's initial weights, and those that are not learned."""
         return list(self._own.values())
 
     def _plain(self, form: Any, *inputs: Tensor) -> list[Tensor]:
-        """Of the fixed and given tensors, the leaves of an x of that form, and y."""
+        """`plain` as a function of the fixed and given tensors, the leaves of an x of that form, and y."""
         names = [*self.parameters, *self.buffers, *self._own]
         *leaves, y = inputs[len(names) :]
         x = structure.build(form, leaves)
@@ -194,10 +195,11 @@ class Gradient:
         return [stacked.detach(), *torch.autograd.grad(loss, list(theta.values()))]
 
     def prepare(self, x: X, y: Tensor, compile: bool = False) -> str:
-        """Capture the graph for batches shaped like x and y, and compile it where asked; says what came of it.
+        """Capture the graph for batches shaped like x and y, and compile it if asked; returns a description of the
+        result.
 
-        What cannot be captured stays plain, and what cannot be compiled stays captured; so does what gives other
-        numbers than plain Pyro gives for this batch.
+        What cannot be captured stays plain, and what cannot be compiled stays captured; likewise if it gives other
+        numbers than plain Pyro for this batch.
         """
         since = ""
         ways = {"compiled": self._compiled} if compile else {}
@@ -214,7 +216,7 @@ class Gradient:
         return f"plain Pyro{since}"
 
     def _captured(self, x: X, y: Tensor) -> Compute:
-        """By the graph of an earlier fit, where it is as near to plain Pyro as it was there; else by a new one."""
+        """By the graph of an earlier fit, if it is as near to plain Pyro as it was there; else by a new one."""
         with CAPTURING:
             return self._bound(x, y)
 
@@ -238,7 +240,7 @@ class Gradient:
         try:
             with numbers.as_inputs():
                 traced = self._traced(x, y)
-        except OverflowError:  # another attempt would take as long
+        except OverflowError:  # another attempt would take just as long
             raise
         except Exception:  # of the network, which raises it again, or of a prior
             numbers.tie()
@@ -249,9 +251,10 @@ class Gradient:
         return Numbers(self.objective.model.prior.terms)
 
     def _identity(self, x: X, y: Tensor) -> str | None:
-        """Of the graph for such batches, whatever the numbers of the prior, the weights and the buffers are.
+        """The identity of the graph for such batches, whatever the numbers of the prior, the weights and the buffers
+        are.
 
-        None where there is something that pickle does not take: it cannot be told from anything else.
+        None where something cannot be pickled, and so not be told from anything else.
         """
         model, batch = self.objective.model, (*structure.leaves(x), y)
         kind = [(t.shape, t.dtype, t.stride(), t.device) for t in batch], structure.form(x)
@@ -279,9 +282,9 @@ class Gradient:
         return step
 
     def _verify(self, step: Compute, x: X, y: Tensor) -> list[float]:
-        """How far from plain Pyro's are the terms, gradients and buffers that the step gives for this batch.
+        """How far the step's terms, gradients and buffers for this batch are from those of plain Pyro.
 
-        Raises ArithmeticError unless it does what plain Pyro does, as far as can be seen.
+        Raises ArithmeticError if they show that it does something else.
         """
         results, states = [], []
         before = attributes(self.objective.model.net)
@@ -300,7 +303,7 @@ class Gradient:
         if not torch.equal(*states):
             raise ArithmeticError("it draws more or fewer random numbers than plain Pyro")
         distances = [distance(ours, plain) for plain, ours in zip(*results, strict=True)]
-        if not all(each <= TOLERANCE for each in distances):  # NaN is not either
+        if not all(each <= TOLERANCE for each in distances):  # false for NaN too
             raise ArithmeticError(
                 "it gives other numbers than plain Pyro for the first batch: is it another function on every call, or "
                 "does it draw random numbers that are not PyTorch's?"

@@ -35,13 +35,13 @@ from bayesreg.uncertainty import Uncertainty
 
 Done = Callable[[int], Any]  # told how many examples have been predicted
 SHOWN = ("epoch", "loss", "nll", "penalty", "validation_nll")
-CHUNK = 2**18  # numbers of x at a time: little memory, and images of which the caches hold the activations
+CHUNK = 2**18  # numbers of x at a time: little memory, and the activations of images fit into the caches
 BAR: dict[str, Any] = {"unit": " examples", "unit_scale": True, "leave": False}
-JUDGED = 2**24  # of x, times the draws: as many outputs, of an autoencoder, are there at once
+JUDGED = 2**24  # numbers of x, times the draws: as many outputs of an autoencoder are in memory at once
 
 
 class History(pd.DataFrame):
-    """A DataFrame that prints all its columns, in as many parts as the terminal is narrow."""
+    """A DataFrame that prints all its columns, in as many blocks as a narrow terminal needs."""
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
@@ -56,10 +56,10 @@ class Posterior:
     """A trained guide over a model. Made by `bayesreg.fit`, or by `Posterior.load`.
 
     guide: Pyro's, q(θ). inference: the `Guide` that made it, with its options; guide_name: its name.
-    history: a pandas DataFrame, one row an epoch, that prints whole: the loss, −ELBO/N; of it what can move, the mean
-    nll and the penalty, what the prior adds without the constants of its densities; the validation metrics; every term
-    of the loss; all in nats per datum; and the seconds. convergence: whether the loss was still falling when training
-    ended, in words if printed.
+    history: a pandas DataFrame, one row per epoch, that prints in full: the loss, −ELBO/N; the parts of it that can
+    change, the mean nll and the penalty, what the prior adds without the constants of its densities; the validation
+    metrics; every term of the loss; all in nats per datum; and the seconds. convergence: whether the loss was still
+    falling when training ended, a sentence if printed.
     """
 
     def __init__(self, model: Model, guide: Any, inference: Any, history: list[dict[str, float]] | None = None) -> None:
@@ -87,14 +87,14 @@ class Posterior:
     def parameters(self) -> Parameters:
         """θ by name, {"layer1.0.conv1.weight": tensor, ...}: the mode under delta, the median otherwise.
 
-        Under ARD "precision.<name>" stands beside it, and "noise.scale" where the likelihood learns it.
+        Under ARD there is also "precision.<name>", and "noise.scale" where the likelihood learns it.
         """
         with local_parameters():
             sites = self.inference.centre(self.guide)
         return {name: value.detach().clone() for name, value in self.model.unpack(sites).items()}
 
     def draws(self, number: int = 16, seed: int = 0) -> Parameters:
-        """Draws of θ by name, each [number, ...]; a guide that is a point, as delta, has one draw, [1, ...]."""
+        """Draws of θ by name, each [number, ...]; a guide that is a point, such as delta, has one draw, [1, ...]."""
         whole("Posterior", draws=number)
         check_seed("Posterior", seed)
         with random_state_kept(self.device), local_parameters(), torch.no_grad():
@@ -105,10 +105,11 @@ class Posterior:
     def predict(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Distribution:
         """The posterior predictive (1/S) Σ_s p(y | x, θ_s) for inputs x [n, ...], of batch shape [n].
 
-        x: whatever a Dataset takes; of a study's best also a raw table, a DataFrame or the path of a file. Under delta
-        S = 1, unless the network itself draws, as with Monte Carlo dropout. It is in eval mode. Where it has latents z
-        of each example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
-        seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
+        x: whatever a Dataset takes; for a study's best also a raw table, a DataFrame or the path of a file. Under delta
+        S = 1, unless the network itself is random, as with Monte Carlo dropout. The network is in eval mode. Where it
+        has latents z of each example, f is its `forward`, for an autoencoder at the mean of q(z | x, θ). progress: a
+        bar after two seconds. ValueError where the network does not take x; FloatingPointError where outputs are NaN or
+        infinite.
         """
         x, thetas = self._inputs(x), self._passes(draws, seed)
         total = _number(thetas) * structure.size(x)
@@ -119,8 +120,9 @@ class Posterior:
     def uncertainty(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Uncertainty:
         """The mean of y for inputs x [n, ...], its total uncertainty, and the aleatoric and epistemic parts of that.
 
-        Variances of numbers, entropies of classes in nats: see `Uncertainty`. Of a guide that is a point the epistemic
-        part is 0, unless the network itself draws: one θ agrees with itself. Arguments and errors as of `predict`.
+        Variances for numbers, entropies in nats for classes: see `Uncertainty`. Under a guide that is a point the
+        epistemic part is 0, unless the network itself is random: one θ agrees with itself. Arguments and errors are
+        those of `predict`.
         """
         x, thetas = self._inputs(x), self._passes(draws, seed)
         number, some = _number(thetas), max(1, JUDGED // (_number(thetas) * _numel(x)))
@@ -133,7 +135,7 @@ class Posterior:
         return self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_inputs(x)
 
     def _passes(self, number: int, seed: int) -> Parameters:
-        """θ of each pass through the network: a draw, or the one point for each draw of the network's own."""
+        """θ of each pass through the network: a draw, or the one point for each draw of a random network."""
         thetas = self.draws(number, seed)
         if self.inference.point and network.is_random(self.model.net):
             return {name: value.expand(number, *value.shape[1:]) for name, value in thetas.items()}
@@ -157,22 +159,22 @@ class Posterior:
     def evaluate(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, float]:
         """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}.
 
-        dataset: a Dataset, or what `datasets.as_dataset` makes one of; of a Data it is the test split. progress: a bar
-        from two seconds on. ValueError where the network does not take x, or y is not of its kind.
+        dataset: a Dataset, or what `datasets.as_dataset` makes one of; of a Data, the test split. progress: a bar after
+        two seconds. ValueError where the network does not take x, or y does not fit its likelihood.
         """
         return self.judged(dataset, draws, seed, progress).metrics()
 
     def scores(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, Tensor]:
-        """Example by example, what `evaluate` gives the means of: {"nll": −log p(y_i | x_i) [n], "accuracy": 0 or 1 …}.
+        """What `evaluate` gives the means of, by example: {"nll": −log p(y_i | x_i) [n], "accuracy": 0 or 1 …}.
 
-        Of a metric that is no mean over examples, as r2, what each contributes: see `bayesreg.metrics`. In the order of
-        the dataset, float32 on the CPU; for the rest as `evaluate`.
+        For a metric that is not a mean over examples, such as r2, what each contributes: see `bayesreg.metrics`. In the
+        order of the dataset, float32 on the CPU; otherwise as `evaluate`.
         """
         return self.judged(dataset, draws, seed, progress).scores()
 
     @torch.no_grad()
     def judged(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Judged:
-        """The predictions beside their targets, in one pass: `.metrics()` is `evaluate`, `.scores()` is `scores`."""
+        """The predictions with their targets, in one pass: `.metrics()` is `evaluate`, `.scores()` is `scores`."""
         dataset = as_dataset(dataset, "test")
         likelihood, thetas = self.model.likelihood, self._passes(draws, seed)
         some = max(1, JUDGED // (_number(thetas) * _numel(dataset.x)))
@@ -203,14 +205,14 @@ class Posterior:
         return net
 
     def to_arviz(self, *others: Posterior, draws: int | None = None, data: Any = None) -> Any:
-        """The draws for ArviZ, chain = seed: this posterior and others of the same model, trained apart.
+        """The draws for ArviZ, chain = seed: this posterior and others of the same model, trained separately.
 
-        With data, also what they predict of them: see `diagnostics.to_arviz`.
+        With data, also what they predict for them: see `diagnostics.to_arviz`.
         """
         return diagnostics.to_arviz([self, *others], draws, data)
 
     def by_draw(self, thetas: Parameters, dataset: Dataset, seed: int = 0) -> Iterator[tuple[Distribution, Tensor]]:
-        """p(y | x, θ_s), of batch shape [n, S], and y [n, ...] beside it, of some examples after the other."""
+        """p(y | x, θ_s), of batch shape [n, S], with y [n, ...], for some examples at a time."""
         likelihood, first = self.model.likelihood, {name: value[0] for name, value in thetas.items()}
         some = max(1, JUDGED // (_number(thetas) * _numel(dataset.x)))
         with random_stream(self.device, seed):
@@ -250,7 +252,7 @@ class Posterior:
     ) -> Posterior:
         """The posterior that `save` wrote; net: a network of the same architecture, left as it is.
 
-        prior, likelihood, guide: those that it was saved with, where they are one's own and not registered.
+        prior, likelihood, guide: those that it was saved with, where they are the user's own and not registered.
         ValueError for another network, prior, likelihood or guide, and for a file that is damaged or something else.
         """
         try:
@@ -267,7 +269,7 @@ class Posterior:
             likelihood = LIKELIHOODS[kind](**options)
         learned = {name for _, names in state["blocks"] for name in names}
         net = copy.deepcopy(net)
-        for name, parameter in net.named_parameters():  # what was learned then, whatever is frozen now
+        for name, parameter in net.named_parameters():  # what was learned when it was saved, whatever is frozen now
             parameter.requires_grad_(name in learned)
         model = Model(net, priors.from_records(state["priors"]) if prior is None else prior, likelihood, state["size"])
         ours = [(b.site, list(b.shapes)) for b in model.blocks]
@@ -285,7 +287,7 @@ class Posterior:
         if state.get("random", False) != network.is_random(model.net):
             raise ValueError(
                 f"{path} was saved from another network: one of the two stays random in prediction, as with Monte "
-                'Carlo dropout; give the network that was trained, as br.Method.parse("mc_dropout:0.2").network(net)'
+                'Carlo dropout; give the network that was trained, as in br.Method.parse("mc_dropout:0.2").network(net)'
             )
         inference = _inference(path, state, guide)
         posterior = cls(model, inference.restore(model, state["parameters"]), inference, state["history"])
@@ -298,7 +300,7 @@ class Posterior:
         return next(self.model.net.parameters()).device
 
     def _outputs(self, thetas: Parameters, x: X, done: Done = lambda examples: None) -> Tensor:
-        """f [S, n, ...] at each of the S draws: each part of x is fetched once."""
+        """f [S, n, ...] at each of the S draws; each part of x is fetched once."""
         model, number, outputs = self.model, _number(thetas), []
         was_training = model.training
         network.to_predict(model)
@@ -315,7 +317,7 @@ class Posterior:
 
 
 def _inference(path: str | Path, state: dict[str, Any], given: Any) -> guides.Guide:
-    """The guide that the posterior was saved with, or the one that is given for it."""
+    """The guide that the posterior was saved with, or the one given for it."""
     name, options = state["guide"], state.get("options of the guide", {})
     if given is None and name not in guides.known():
         raise ValueError(
@@ -357,16 +359,16 @@ def _record(likelihood: Likelihood) -> tuple[str, dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """What is read again without trust in the file; anything else as text, which only tells it from others."""
+    """A value that can be read back without trusting the file; anything else as text, which only serves to compare."""
     if value is None or isinstance(value, bool | str | Tensor):
         return value
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
-    if isinstance(value, Real):  # NumPy's own kind, too
+    if isinstance(value, Real):  # NumPy's too
         return int(value) if isinstance(value, Integral) else float(value)
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _refuse_another(path: str | Path, what: str, saved: Any, given: Any) -> None:
     if repr(saved) != repr(given):
-        raise ValueError(f"{path} was saved under another {what}: it has {saved}, given is {given}")
+        raise ValueError(f"{path} was saved under another {what}: it has {saved}, and {given} was given")

@@ -1,4 +1,4 @@
-"""What Hamiltonian Monte Carlo moves in: minus the log density of the unconstrained θ, and its gradient."""
+"""The potential of Hamiltonian Monte Carlo: minus the log density of the unconstrained θ, and its gradient."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bayesreg.units import start_in_unit_of
 
 
 class Unconstrained(nn.Module):
-    """θ by site at one point of ℝⁿ, as a guide: of a positive number the point is its logarithm."""
+    """θ by site at one point of ℝⁿ, as a guide: the point of a positive number is its logarithm."""
 
     def __init__(self, start: Parameters, transforms: dict[str, Any]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Objective(Objective):
 class Potential:
     """U(u) = −log p(y, θ(u) | x) − log |∂θ/∂u| and its gradient, for all data, in float64.
 
-    start: u at the network's own weights. parts: the sites, where each is in u.
+    start: u at the network's own weights. parts: where each site is in u.
     """
 
     def __init__(self, model: Model, data: Dataset) -> None:
@@ -92,7 +92,7 @@ class Potential:
         return {site: self.transforms[site](value) for site, value in self.split(u).items()}
 
     def elsewhere(self) -> Tensor:
-        """A start near the network's own weights, as far off as they are from 0, site by site."""
+        """A start near the network's own weights, as far from them as they are from 0, site by site."""
         parts = [
             part + part.square().mean().sqrt() * torch.randn_like(part) for part in self.split(self.start).values()
         ]
@@ -100,7 +100,7 @@ class Potential:
 
 
 class Energy(torch.autograd.Function):
-    """U(u), whose gradient comes with it."""
+    """U(u), computed together with its gradient."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, potential: Potential) -> Tensor:

@@ -1,4 +1,4 @@
-"""What `predict` returns: Pyro's own distribution, that says what it is and takes y [n, 1] for [n]."""
+"""What `predict` returns: a Pyro distribution with a readable repr, which takes y [n, 1] for [n]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Prediction:
-    """Mixed into the class of a distribution of batch shape [n], which it stays in every other respect."""
+    """A mixin for the class of a distribution of batch shape [n], which is otherwise unchanged."""
 
     def __repr__(self: Any) -> str:
         each = list(self.event_shape)
@@ -25,7 +25,7 @@ class Prediction:
         column = value.shape == self.batch_shape + self.event_shape + (1,)
         return super().log_prob(value.squeeze(-1) if column else value)  # type: ignore[misc]  # of the distribution
 
-    def __reduce__(self) -> Any:  # the class is made here, so that pickle can't find it by name
+    def __reduce__(self) -> Any:  # the class is made at run time, so pickle can't find it by name
         kind: Any = type(self).__bases__[1]
         plain = kind.__new__(kind)
         vars(plain).update(vars(self))

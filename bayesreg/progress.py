@@ -1,4 +1,4 @@
-"""How far something is: a bar in a terminal or a notebook; of a grid, where nobody looks, a line in the log."""
+"""How far something is: a bar in a terminal or a notebook; for a grid that nobody watches, a line in the log."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-QUIET = 2.0  # seconds: what takes less shows no bar
+QUIET = 2.0  # seconds: anything shorter shows no bar
 LINE = 30.0  # seconds between two lines of a log
-LOOK = 0.5  # seconds between two looks of somebody at a bar
+LOOK = 0.5  # seconds between two updates of a bar
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs [{elapsed}{postfix}]"
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))  # seconds
 
 
 def bar(*iterable: Any, show: bool = True, **options: Any) -> tqdm:
-    """tqdm(*iterable, **options) that appears after two seconds, where there is somebody to look.
+    """tqdm(*iterable, **options) that appears after two seconds, where somebody can see it.
 
-    show: False is silent everywhere, as is a log that shows no warnings. A notebook gets the widget where ipywidgets is
+    show: False is always silent, and so is a log that shows no warnings. A notebook gets the widget if ipywidgets is
     installed, else the same line of text as a terminal.
     """
     said = logging.getLogger("bayesreg").isEnabledFor(logging.WARNING)
@@ -52,8 +52,8 @@ def _kind() -> type[tqdm]:
 class Progress:
     """How far a grid of runs is: "tune 120 of 400 runs, 2 running, 1 failed, 3 refused, 4 min left".
 
-    A bar says it where there is one, else a line of the log now and then, and at the end of each stage. show: False
-    says nothing. left: seconds until the end, None where unknown. clock: the time in seconds.
+    A bar shows it where there is one, else a line of the log now and then, and at the end of each stage. show: False
+    shows nothing. left: seconds until the end, None where unknown. clock: the time in seconds.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Progress:
         return known + ([f"{duration(left)} left"] if left else [])
 
     def look(self) -> None:
-        """Show it where it is time to; cheap, to be called often."""
+        """Show it if it is time to; cheap, to be called often."""
         hidden = self._bar.disable
         if self._clock() - self._said >= (LINE if hidden else LOOK):
             self._say()
@@ -93,7 +93,7 @@ class Progress:
             log.info("%s", self)
 
     def end(self) -> None:
-        """A stage has ended."""
+        """End a stage."""
         if self.total:
             self._say()
 
@@ -107,7 +107,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """How long that is, in words: "45 s", "1 min 30 s", "11 min", "2 h", "1 d 3 h"."""
+    """How long that is, as text: "45 s", "1 min 30 s", "11 min", "2 h", "1 d 3 h"."""
     whole = max(1, round(seconds))
     first = next(place for place, (_, unit) in enumerate(UNITS) if whole >= unit)
     number, rest = divmod(whole, UNITS[first][1])

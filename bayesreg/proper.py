@@ -1,4 +1,4 @@
-"""Whether a posterior under a flat prior can be integrated, as far as the density along some rays tells."""
+"""Whether a posterior under a flat prior can be integrated, as far as its density along some rays tells."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ FAR, FARTHER, STEPS = 1e4, 1e8, 300
 def check_proper(potential: Potential) -> None:
     """Raise ValueError where the density does not fall faster than 1/t on one of the rays: its integral is infinite.
 
-    What has a proper prior needs no look.
+    Parameters with a proper prior need no check.
     """
     for name, direction in _rays(potential):
         far, farther = (float(potential(potential.start + t * direction)[0]) for t in (FAR, FARTHER))
         if farther - far <= math.log(FARTHER / FAR):
             raise ValueError(
-                f"the posterior is improper: {name} has a flat prior, and the data do not bound it, so that there is "
-                'nothing to draw from. Give it a prior, as br.L2(scale=1.0, on="all")'
+                f"the posterior is improper: {name} has a flat prior, and the data do not bound it, so there is "
+                'nothing to draw from. Give it a prior, such as br.L2(scale=1.0, on="all")'
             )
 
 
 def _rays(potential: Potential) -> Iterator[tuple[str, Tensor]]:
-    """Of what has a flat prior: each axis, a shift of all units of a layer alike, and where the likelihood rises."""
+    """For parameters with a flat prior: each axis, an equal shift of all units of a layer, and where the likelihood
+    rises."""
     places = potential.split(torch.arange(len(potential.start)))
     flat = [block for block in potential.model.blocks if block.prior is None]
     for name, index in ((name, index) for block in flat for name, index in block.unpack(places[block.site]).items()):
@@ -41,7 +42,7 @@ def _rays(potential: Potential) -> Iterator[tuple[str, Tensor]]:
 
 
 def _rise(potential: Potential, own: Tensor) -> Tensor:
-    """Where some steps of Adam lead these numbers: to a boundary that parts the classes, where there is one."""
+    """Where some steps of Adam lead these parameters: to a boundary that separates the classes, where there is one."""
     u = potential.start.clone()
     part = u[own].requires_grad_()
     adam = torch.optim.Adam([part], lr=0.1)

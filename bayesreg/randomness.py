@@ -1,4 +1,4 @@
-"""PyTorch's random state: put back after use, and the same for the same run, epoch and step."""
+"""PyTorch's random state: restored after use, and the same for the same run, epoch and step."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from torch import Tensor
 
 @contextmanager
 def random_state_kept(device: torch.device) -> Iterator[None]:
-    """Put PyTorch's random state back at the end, the device's too."""
+    """Restore PyTorch's random state at the end, the device's too."""
     with torch.random.fork_rng([] if device.type == "cpu" else [device]):
         yield
 
 
 def seed_of(*key: int) -> int:
-    """One seed from several numbers, as a run's, the epoch and the step; PyTorch heeds only 32 bits of a seed."""
+    """One seed from several numbers, such as a run's, the epoch and the step; PyTorch uses only 32 bits of a seed."""
     return int(np.random.SeedSequence([number % 2**32 for number in key]).generate_state(1)[0])
 
 
 @contextmanager
 def random_stream(device: torch.device, *key: int) -> Iterator[None]:
-    """Within, PyTorch's random numbers, the device's too, depend on `key` alone; outside nothing has been drawn.
+    """Within, PyTorch's random numbers, the device's too, depend only on `key`; outside, the state is as if none were
+    drawn.
 
-    Some 30 µs: `torch.manual_seed` and `fork_rng` take several times as long.
+    It takes some 30 µs: `torch.manual_seed` and `fork_rng` take several times as long.
     """
     generators = [torch.default_generator]
     if device.type == "cuda":
@@ -42,5 +43,5 @@ def random_stream(device: torch.device, *key: int) -> Iterator[None]:
 
 
 def random_state(device: torch.device) -> Tensor:
-    """The device's, as bytes: how many random numbers were drawn shows in it."""
+    """The device's state, as bytes, which shows how many random numbers were drawn."""
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()

@@ -14,12 +14,12 @@ from bayesreg.report.tables import number, shape
 from bayesreg.statistics import Difference, Tables
 
 NONE, CONSTANT = "none", "constant"
-LEAST = 1e-2  # nats: the digits of a difference are at least those of this one
+LEAST = 1e-2  # nats: a difference is printed with at least the digits of this one
 DECIDED = ("better", "worse")
 
 
 def differences(scores: Tables, other: str, metric: str) -> dict[str, Difference]:
-    """Of each method to another one, at confidences that hold together, beside what does not matter to the metric."""
+    """The difference of each method from another one, at simultaneous confidence, judged against the metric's ROPE."""
     if other not in scores or not scores[other].size:
         return {}
     rope = METRICS[metric].equivalent(float(scores[other].mean()))
@@ -36,10 +36,11 @@ def interval(mean: float, low: float, high: float) -> str:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What is known of a task, and what follows from it.
+    """What is known about a task, and what follows from it.
 
-    rows: of the results, by method. scores: by metric, and of a constant. against: by metric the differences to none.
-    headline: the task's metric; select: that of the choices on validation; size: N, on how many rows they were trained.
+    rows: of the results, by method. scores: by metric, and of a constant. against: by metric, the differences from
+    none. headline: the task's metric; select: the metric of choices on validation; size: N, the number of training
+    rows.
     """
 
     rows: Mapping[str, dict[str, Any]]
@@ -74,7 +75,7 @@ class Recommendation:
         return self._beside_none(best, self.against["nll"][best])
 
     def _beside_none(self, best: str, found: Difference) -> tuple[str | None, str]:
-        """The best on validation is not none: whether it is better on test."""
+        """The best method on validation is not none: whether it is better on test."""
         gap = f"its test NLL differs from that of none by {interval(-found.mean, -found.high, -found.low)} nats"
         if found.verdict == "better":
             return best, f"Use {self._at(best)}: {gap}{self._ties(best)}"
@@ -85,7 +86,7 @@ class Recommendation:
         return NONE, f"Keep none: {lead}"
 
     def _leader(self) -> str | None:
-        """The method with the best mean on validation over the runs that are reported; of equals none, then by name."""
+        """The method with the best mean on validation over the reported runs; among equals none, then by name."""
         done = [name for name, row in self.rows.items() if row["status"] == "done"]
         means = {name: float(self.rows[name].get(f"validation_{self.select}_mean", math.nan)) for name in done}
         ranks = {
@@ -98,8 +99,8 @@ class Recommendation:
     def _learns(self, method: str) -> bool:
         """Whether it predicts better than any constant, where that is known, and seeds can tell.
 
-        The constant that is known, of a mean and a scale, is estimated from N rows: the best of all is ahead of it by
-        χ²/2N nats of 2 degrees of freedom, at 95 % less than −log(0.05)/N.
+        The known constant, a mean and a scale, is estimated from N rows: the best possible one is ahead of it by χ²/2N
+        nats with 2 degrees of freedom, at 95 % less than −log(0.05)/N.
         """
         known, nll = self.scores.get(CONSTANT, {}), self.scores["nll"]
         if method not in known or method not in nll or known[method].shape != nll[method].shape:
@@ -124,12 +125,13 @@ class Recommendation:
     def _ties(self, best: str) -> str:
         others, beaten = differences(self.scores["nll"], best, "nll"), self.against["nll"].get(best)
         tied = [name for name, found in others.items() if found.verdict not in DECIDED]
-        if beaten is not None and beaten.verdict == "better":  # none is not tied, by the sentence before
+        if beaten is not None and beaten.verdict == "better":  # none is not tied, as the sentence before says
             tied = [name for name in tied if name != NONE]
         return f"; {several(statistics.ordered(tied))} cannot be told apart from it" if tied else ""
 
     def _warnings(self, method: str | None) -> Iterator[str]:
-        """Whose probabilities are worse than those of none: of what wins in the task's metric, and the method."""
+        """Warnings that probabilities are worse than those of none: for what wins in the task's metric, and for the
+        method."""
         means = {name: table.mean() for name, table in self.scores[self.headline].items() if table.size}
         best = max(means, key=means.__getitem__, default=None)
         for name, ahead in self.against[self.headline].items():
@@ -143,7 +145,7 @@ class Recommendation:
                 yield f"but its probabilities are less calibrated than those of none: {worse}"
 
     def _worse(self, name: str, *metrics: str) -> str:
-        """Its values beside those of none in these metrics, and in those that judge calibration, where it is worse."""
+        """Its values against those of none in these metrics, and in those that judge calibration, where it is worse."""
         judged = [*metrics, *(metric for metric in self.against if METRICS[metric].calibrates)]
         worse = [m for m in judged if name in self.against[m] and self.against[m][name].verdict == "worse"]
         told = [f"{metric} {self._own(metric, name)} against {self._own(metric, NONE)}" for metric in worse]
@@ -159,7 +161,7 @@ class Recommendation:
 
 
 def _undecided(found: Difference) -> str:
-    """What these seeds and rows cannot tell, what they could, and how many seeds would."""
+    """What these seeds and rows cannot tell, what they could detect, and how many seeds would be needed."""
     rows = f"{found.examples:,} test row{'s' * (found.examples != 1)}"
     seeds = f"{found.seeds} seed{'s' * (found.seeds != 1)}"
     small = f"from less than {found.rope:g}, which would not matter"

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def effective(posterior: Posterior, draws: int = 200) -> float:
     """γ = Σ_j (1 − E[α_j] s_j²), the number of weights that the data determine (MacKay, 1992, Bayesian interpolation).
 
-    s_j² is the posterior variance of weight j, both are over the draws; under a tempered prior its precision is
-    temper · α_j. A weight that keeps its prior counts 0, one that the data alone determine 1; below 0 where q has not
-    converged, so that s_j is still that of an earlier α_j. NaN for a guide that is a point, as delta, which has no s_j.
-    ValueError without ARD, or for fewer than two draws.
+    s_j² is the posterior variance of weight j; it and the mean are over the draws; under a tempered prior its precision
+    is temper · α_j. A weight that keeps its prior counts 0, one that only the data determine 1; the count is below 0
+    where q has not converged, and s_j is still that of an earlier α_j. NaN for a guide that is a point, such as delta,
+    which has no s_j. ValueError without ARD, or for fewer than two draws.
     """
     blocks = _blocks(posterior)
     if draws < 2:
-        raise ValueError(f"draws={draws}: a variance takes at least two")
+        raise ValueError(f"draws={draws}: a variance needs at least two")
     if posterior.inference.point:
         return float("nan")
     sums: dict[str, Tensor] = {}
@@ -45,8 +45,8 @@ def effective(posterior: Posterior, draws: int = 200) -> float:
 def by_input(posterior: Posterior) -> np.ndarray:
     """α of each input of the first layer under ARD [inputs]: the least over the units, at `parameters()`.
 
-    An input is as relevant as its most relevant weight. Hidden units may be permuted from seed to seed, and the
-    minimum over them may not. ValueError without ARD.
+    An input is as relevant as its most relevant weight. Hidden units may be permuted from seed to seed, but the minimum
+    over them does not change. ValueError without ARD.
     """
     name = next(iter(_blocks(posterior)[0].shapes))
     alpha = posterior.parameters()[f"precision.{name}"].cpu()
@@ -54,12 +54,12 @@ def by_input(posterior: Posterior) -> np.ndarray:
 
 
 def agreement(posteriors: Sequence[Posterior]) -> pd.DataFrame:
-    """Spearman's rank correlation of `by_input` between every two of the posteriors, rows and columns the seeds."""
+    """Spearman's rank correlation of `by_input` between every two of the posteriors; rows and columns are the seeds."""
     return pd.DataFrame([by_input(posterior) for posterior in posteriors]).T.corr(method="spearman")
 
 
 def _blocks(posterior: Posterior) -> list[Block]:
     found = [block for block in posterior.model.blocks if isinstance(block.prior, ARD)]
     if not found:
-        raise ValueError(f"{posterior.model.prior} has no precision of each weight: take ARD, as ard:sparse@normal")
+        raise ValueError(f"{posterior.model.prior} has no precision for each weight: use ARD, as in ard:sparse@normal")
     return found

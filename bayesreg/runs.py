@@ -1,13 +1,13 @@
-"""One directory a run: its configuration, its progress, its result.
+"""One directory per run: its configuration, its progress, its result.
 
 config.json     the whole configuration, written first: {"task": …, "candidate": …, "replicate": …}, each a table of
-                options. Runs that differ in one of the task are other tasks, of the candidate other candidates
+                options. Runs that differ in an option of the task are other tasks, of the candidate other candidates
                 for it, of the replicate repeats of one candidate
-checkpoint.pt   from which an interrupted run goes on
-history.csv     one row an epoch: seconds, loss and its terms, validation metrics
+checkpoint.pt   from which an interrupted run resumes
+history.csv     one row per epoch: seconds, loss and its terms, validation metrics
 posterior.pt    the weights, for `Posterior.load`
-scores.npz      what each test example contributed to each metric, its row in the data, what reliability diagrams are
-                made of, and the −log p(y | x) of the best constant prediction
+scores.npz      what each test example contributed to each metric, its row in the data, the confidence for
+                reliability diagrams, and the −log p(y | x) of the best constant prediction
 result.json     final metrics, seconds, the most memory that the process held (bytes), how many weights are zero or
                 small, the prior in both conventions, versions, the key of the configuration; written last, so that a
                 directory without it is a run that did not end
@@ -44,13 +44,13 @@ log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "pyro-ppl", "arviz", "numpy", "pandas", "scikit-learn")
 STATUS = ("done", "diverged", "refused", "failed")  # in result.json; what was refused or failed is tried again
-SMALL = 1e-3  # |θ| of a weight that is as good as zero, in the units of the network
+SMALL = 1e-3  # |θ| below which a weight counts as small, in the units of the network
 WRITTEN = ("checkpoint.pt", "history.csv", "posterior.pt", "scores.npz", "result.json")  # under the claim
 __all__ = ["Claimed", "Config", "describe", "done", "execute", "key", "load", "prepare", "refuse", "result", "scores"]
 
 
 def key(config: Config) -> str:
-    """Eight hexadecimal digits that stand for the configuration."""
+    """Eight hexadecimal digits: a hash of the configuration."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -68,25 +68,25 @@ def result(directory: str | Path, config: Config | None = None) -> dict[str, Any
         if done["status"] == "done" and done["metrics"]["test"]:
             check_tensors(directory / "posterior.pt", "posterior")
     except (Unusable, FileNotFoundError) as error:
-        log.warning("%s; the run is not taken as done", error)
+        log.warning("%s; the run does not count as done", error)
         return None
     return done
 
 
 def _check(done: dict[str, Any], directory: Path, config: Config) -> None:
-    """Raise `Unusable` for a result that no run writes, or that one of another configuration has written."""
+    """Raise `Unusable` for a malformed result, or one of another configuration."""
     status, metrics, seconds = done["status"], done["metrics"], done["seconds"]
     scores = [metrics.get(split) for split in ("validation", "test")] if isinstance(metrics, dict) else [None]
     timed = status != "done" or (are_numbers(seconds) and "epoch" in seconds and isinstance(done.get("device"), str))
     if status not in STATUS or not all(map(are_numbers, scores)) or not timed:
-        raise Unusable(f"{directory / 'result.json'} is not as a run writes it")
+        raise Unusable(f"{directory / 'result.json'} is malformed")
     own = key(config)
     if done.get("configuration", own) != own:
         raise Unusable(f"{directory / 'result.json'} is the result of another run")
 
 
 def prepare(directory: str | Path, config: Config) -> None:
-    """Make the directory this configuration's. ValueError where it is another's, or cannot be written."""
+    """Claim the directory for this configuration. ValueError where it belongs to another, or cannot be written."""
     with claimed(Path(directory), config):
         pass
 
@@ -100,11 +100,11 @@ def execute(
     test: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
-    """Fit, evaluate on validation and test, record; what is done already is not done again.
+    """Fit, evaluate on validation and test, record; a finished run is not repeated.
 
-    options: those of `fit`. wait: for another process that is at the run, and take what it has done. test: False leaves
-    the test split alone, as a run that helps to choose a strength must. A run whose loss becomes NaN or infinite is
-    recorded with status "diverged". Returns the result.
+    options: those of `fit`. wait: for another process that is working on the run, and take its result. test: False
+    leaves the test split alone, as a run that helps to choose a strength must. A run whose loss becomes NaN or infinite
+    is recorded with status "diverged". Returns the result.
     """
     directory = Path(directory)
     with claimed(directory, config, WRITTEN, wait):
@@ -112,7 +112,7 @@ def execute(
 
 
 def done(directory: Path, config: Config) -> dict[str, Any] | None:
-    """The result of this very run, where it has ended; None where it is to be done."""
+    """The result of exactly this run, if it has ended; None if it is still to be done."""
     try:
         known = read_json(directory / "config.json")
     except (Unusable, OSError):
@@ -121,23 +121,23 @@ def done(directory: Path, config: Config) -> dict[str, Any] | None:
 
 
 def _done(directory: Path, config: Config | None = None) -> dict[str, Any] | None:
-    """What was refused, and could be built now, has a meaning now; what failed may go on from its checkpoint."""
+    """A refused run that can now be built is tried again; a failed one may resume from its checkpoint."""
     known = result(directory, config)
     return None if known is None or known["status"] in ("refused", "failed") else known
 
 
 def refuse(directory: str | Path, config: Config, reason: str, wait: bool = False) -> None:
-    """Record that this configuration cannot be run, and why, where a comparison goes on without it."""
+    """Record that this configuration cannot be run, and why, where a comparison continues without it."""
     _leave(Path(directory), config, "refused", reason, wait)
 
 
 def fail(directory: str | Path, config: Config, reason: str) -> None:
-    """Record what stopped a run that did not end. `Claimed` where another process is at it by now."""
+    """Record what stopped a run that did not end. `Claimed` where another process is working on it by now."""
     _leave(Path(directory), config, "failed", reason, wait=False)
 
 
 def _leave(directory: Path, config: Config, status: str, reason: str, wait: bool) -> None:
-    """Record why there is no result, where there is none."""
+    """Record why there is no result, unless there is one."""
     with claimed(directory, config, ("result.json",), wait):
         if _done(directory) is None:
             metrics: dict[str, Any] = {"validation": {}, "test": {}}
@@ -157,7 +157,9 @@ def _execute(
     outcome: dict[str, Any] = {"status": "done", "message": None, "metrics": {"validation": {}, "test": {}}}
     outcome["device"] = str(device)
     try:
-        watched = test or options.get("early_stopping", False)  # a curve, or the best epoch; else the end alone counts
+        watched = test or options.get(
+            "early_stopping", False
+        )  # for a curve, or the best epoch; else only the end counts
         posterior = _fit(directory / "checkpoint.pt", model, data, data.validation if watched else None, options)
         outcome["seconds"] = {"training": time.perf_counter() - start}
         history, warmup = posterior.history, posterior.warmup_seconds
@@ -185,7 +187,7 @@ def _execute(
 
 
 def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> dict[str, float]:
-    """The metrics on test, with what each example contributed beside them, and the posterior."""
+    """The metrics on test; writes what each example contributed, and the posterior."""
     judged = posterior.judged(data.test, progress=progress)
     columns = {name: values.numpy() for name, values in (judged.scores() | judged.reliability()).items()}
     if data.test.y.dim() <= 2:  # images that are their own targets have no constant prediction
@@ -197,7 +199,7 @@ def _test(directory: Path, posterior: Posterior, data: Data, progress: bool) -> 
 
 
 def _some(train: Dataset, most: int) -> Dataset:
-    """At most so many examples, evenly spread: the gap to validation costs no more than validation does."""
+    """At most so many examples, evenly spread, so that the gap to validation costs no more than validation."""
     return train if len(train) <= most else train.take(torch.arange(most) * len(train) // most)
 
 
@@ -212,7 +214,7 @@ def sparsity(posterior: Posterior) -> dict[str, float]:
 
 
 def _save(part: Path, columns: dict[str, Any]) -> None:
-    with part.open("wb") as file:  # given a name, NumPy would add to it
+    with part.open("wb") as file:  # given a name, NumPy would append a suffix
         np.savez_compressed(file, **columns)
 
 
@@ -229,7 +231,7 @@ def scores(directory: str | Path) -> dict[str, np.ndarray]:
 
 
 def _fit(checkpoint: Path, model: Model, data: Data, validation: Any, options: dict[str, Any]) -> Posterior:
-    """Go on from the checkpoint, or begin anew where it is damaged, or of other data or code."""
+    """Resume from the checkpoint, or start again where it is damaged, or of other data or code."""
 
     def once() -> Posterior:
         return fit(model, data.train, validation=validation, checkpoint=checkpoint, **options)
@@ -237,7 +239,7 @@ def _fit(checkpoint: Path, model: Model, data: Data, validation: Any, options: d
     try:
         return once()
     except Unusable as error:
-        log.warning("%s; the run begins anew", error)
+        log.warning("%s; the run starts again", error)
         checkpoint.unlink()
         return once()
 
@@ -268,5 +270,5 @@ def _printable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(directory: str | Path, net: torch.nn.Module) -> Posterior:
-    """The posterior of a run that is done; net: a network of the same architecture."""
+    """The posterior of a finished run; net: a network of the same architecture."""
     return Posterior.load(Path(directory) / "posterior.pt", net)

@@ -1,15 +1,15 @@
-"""How long and in what batches a fit trains where nobody says so: by the number of data.
+"""How long and in what batches a fit trains by default, by the number of data.
 
 STEPS, LR and the sizes were chosen on ten small tables (100 to 10,000 rows, regression and classification, with much
-noise and with hardly any): half as many steps leave the loss falling on more of them, smaller batches keep a learned
-noise scale from falling to its minimum, and twice LR ends worse on two.
+noise and with hardly any): with half as many steps the loss is still falling on more of them, smaller batches keep a
+learned noise scale from reaching its minimum, and twice LR ends worse on two.
 """
 
 from __future__ import annotations
 
 import math
 
-STEPS = 4000  # a few seconds of a small network
+STEPS = 4000  # a few seconds for a small network
 LR = 5e-3  # Adam's, at the start
 SMALLEST, LARGEST = 32, 128  # examples in a batch
 
@@ -21,4 +21,4 @@ def batch_size(size: int) -> int:
 
 def epochs(size: int, batch_size: int) -> int:
     """The fewest that make STEPS steps."""
-    return math.ceil(STEPS / math.ceil(size / max(1, batch_size)))  # what is below 1 is refused later
+    return math.ceil(STEPS / math.ceil(size / max(1, batch_size)))  # a value below 1 is refused later

@@ -21,8 +21,8 @@ from bayesreg.structure import X
 from bayesreg.update import Bound, Update
 
 COMPILE = ("never", "auto", "always")
-WORTH_CAPTURING = 50  # steps: capturing takes as long as some thirty of a small network save
-RATE = {"cpu": 5e10, "cuda": 2e13}  # floating-point operations a second that training reaches, on a CPU by thread
+WORTH_CAPTURING = 50  # steps: capturing takes as long as it saves in some thirty of a small network
+RATE = {"cpu": 5e10, "cuda": 2e13}  # floating-point operations per second that training reaches, on a CPU per thread
 OVERHEAD = 1e-4  # seconds that the smallest captured step takes
 COMPILING = 60.0  # seconds at most, for a deep network
 GAIN = 0.1  # of a captured step's time, that compiling saves
@@ -33,10 +33,10 @@ class Step:
     """(x, y) → the terms of the objective at this batch [T]; the guide's parameters move one step.
 
     Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
-    from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by name of a parameter of
-    the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update:
-    what is done to the weights beside it. warm_up: the share of the steps in which the weight of the KL term in the
-    gradient, of all terms but the likelihood's, rises linearly from 0 to 1; the terms are those of the ELBO throughout.
+    from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by parameter name, what
+    its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update: what is done to the
+    weights beside it. warm_up: the share of the steps in which the weight of the KL term in the gradient, of all terms
+    but the likelihood's, rises linearly from 0 to 1; the terms are those of the ELBO throughout.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Step:
         return Bound(update, self.optimiser, [(weights[name], squares[name], self._rates.get(name)) for name in names])
 
     def _named(self, vectors: list[Tensor]) -> Iterator[tuple[str, Tensor]]:
-        """The parts of vectors like the guide's, by the name of the parameter or the site that they are of."""
+        """The parts of vectors like the guide's, by the name of their parameter or site."""
         for path, vector in zip(self.gradient.parameters, vectors, strict=True):
             for site, part in locations(self.gradient.objective.guide, path.removeprefix("guide."), vector):
                 yield site, part
@@ -95,7 +95,7 @@ class Step:
         return [vector if bool((vector != 1).any()) else None for vector in vectors]
 
     def _begin(self) -> None:
-        """Give Adam its moments, all 0, where it has none yet: a step of gradient 0 moves nothing."""
+        """Give Adam its moments, all 0, if it has none yet: a step with gradient 0 moves nothing."""
         if self.optimiser.state:
             return
         for parameter in self.parameters:
@@ -148,11 +148,12 @@ class Step:
         return self.gradient.names + (self.update.names if self.update else [])
 
     def penalty(self, terms: Mapping[str, float]) -> float:
-        """Of the loss in nats per datum: what the prior adds without its densities' constants, and the update."""
+        """The part of the loss, in nats per datum, that the prior adds without its densities' constants, and the
+        update."""
         return self.model.penalty(terms) + sum(terms[name] for name in (self.update.names if self.update else []))
 
     def prepare(self, x: X, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
-        """Make ready for `steps` batches shaped like x and y; says what was chosen, and why.
+        """Prepare for `steps` batches shaped like x and y; returns what was chosen, and why.
 
         work: floating-point operations of a forward pass on the batch. Capturing pays from some fifty steps on,
         compiling from many minutes on; "auto" estimates them from the work alone, so that the same run
@@ -198,9 +199,10 @@ class Step:
         return torch.stack(found), weights / weights.sum()
 
     def preconditioners(self) -> list[Tensor]:
-        """What Adam would multiply a gradient by, lr / √v and the rates squared, with lr as at the start and v as now.
+        """What Adam would multiply a gradient by: lr / √v times the squared rates, with the initial lr and the present
+        v.
 
-        Of what the likelihood has put at its maximum it is 0.
+        It is 0 for what the likelihood has put at its maximum.
         """
         b2, epsilon = self.optimiser.defaults["betas"][1], self.optimiser.defaults["eps"]
         moments = [self.optimiser.state[parameter] for parameter in self.parameters]
@@ -221,11 +223,11 @@ class Step:
 
     @property
     def cycle(self) -> int:
-        """After so many steps it is the same turn of all terms of the prior again."""
+        """The number of steps after which all terms of the prior are at the same turn again."""
         return self.gradient.objective.cycle
 
     def _phases(self) -> list[int]:
-        """A step of each kind: with its own turn of the prior's terms."""
+        """One step of each kind, by the turns of the prior's terms."""
         objective = self.gradient.objective
         found: dict[Any, int] = {}
         for objective.step in range(self.cycle):
@@ -270,12 +272,14 @@ class Step:
 
 
 def _record(update: Compute, x: X, y: Tensor) -> Compute:
-    """`update` as one CUDA graph: the host then launches one thing a step, not one a kernel."""
+    """`update` as one CUDA graph: the host then has one launch per step, not one per kernel."""
     x, y = structure.mapped(torch.clone, x), y.clone()
     kept = (*structure.leaves(x), y)
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # PyTorch's own recipe: some calls first, apart, so that nothing is set up later
+    with torch.cuda.stream(
+        stream
+    ):  # PyTorch's recipe: warm up on a side stream, so that nothing is set up during capture
         for _ in range(3):
             update(x, y)
     torch.cuda.current_stream().wait_stream(stream)

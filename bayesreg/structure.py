@@ -1,6 +1,6 @@
 """Inputs of any structure: x is one tensor [B, ...], or a tuple or a dict of them.
 
-A network is called as net(x), net(*x) or net(**x). All that knows of these three is here; its parts are called leaves.
+A network is called as net(x), net(*x) or net(**x). Only this module knows of these three; the parts of x are leaves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def leaves(x: X) -> tuple[Any, ...]:
 
 
 def form(x: X) -> Any:
-    """What tells structures apart: the keys of a dict, the number of leaves in a tuple, None where x is one leaf."""
+    """What distinguishes structures: the keys of a dict, the number of leaves in a tuple, None where x is one leaf."""
     return tuple(x) if isinstance(x, dict) else len(x) if isinstance(x, tuple) else None
 
 
@@ -30,14 +30,14 @@ def build(form: Any, leaves: Sequence[Any]) -> X:
 
 
 def mapped(function: Callable[[Any], Any], x: X) -> X:
-    """function(leaf) in the place of each leaf."""
+    """x with function(leaf) in place of each leaf."""
     if isinstance(x, dict):
         return {key: function(leaf) for key, leaf in x.items()}
     return tuple(map(function, x)) if isinstance(x, tuple) else function(x)
 
 
 def named(x: X, name: str = "x") -> dict[str, Any]:
-    """The leaves by what they are called: x, or x[0] and x[1], or x['ids'] and x['mask']."""
+    """The leaves by their names: x, or x[0] and x[1], or x['ids'] and x['mask']."""
     if form(x) is None:
         return {name: x}
     return {f"{name}[{key!r}]": leaf for key, leaf in (x.items() if isinstance(x, dict) else enumerate(x))}
@@ -71,18 +71,18 @@ def call(function: Callable[..., Any], x: X) -> Any:
 
 
 def describe(x: X) -> str:
-    """Types and shapes, as float32 [8, 3], or (float32 [8, 3], int64 [8])."""
+    """Types and shapes, such as float32 [8, 3], or (float32 [8, 3], int64 [8])."""
     if isinstance(x, dict):
         return "{" + ", ".join(f"{key}: {_leaf(leaf)}" for key, leaf in x.items()) + "}"
     return f"({', '.join(map(_leaf, x))})" if isinstance(x, tuple) else _leaf(x)
 
 
 def refusal(function: Callable[..., Any], x: X) -> str | None:
-    """In words, if the function takes other arguments than x has; None where they fit."""
+    """Why the function's arguments do not fit x; None where they do."""
     args, kwargs = arguments(x)
     try:
         taken = inspect.signature(function)
-    except ValueError:  # of what is not written in Python
+    except ValueError:  # for functions that are not written in Python
         return None
     try:
         taken.bind(*args, **kwargs)

@@ -56,28 +56,28 @@ def compare(
 ) -> Study:
     """Compare methods that regularise a network: strengths chosen on validation, methods judged on test.
 
-    net: () → nn.Module, called under each seed; a module is taken too; None takes an MLP that fits the data. data: a
-    Data, a pair (x, y), or with `target` a DataFrame or the path of a CSV or Parquet file. tasks: several `Task`s, or
-    names as "housing" and "beijing --net transformer", in place of net and data. likelihood, metric, epochs,
-    batch_size, lr, augment, name: see `Task`.
+    net: () → nn.Module, called under each seed; a module works too; None: an MLP that fits the data. data: a Data, a
+    pair (x, y), or with `target` a DataFrame or the path of a CSV or Parquet file. tasks: several `Task`s, or names
+    such as "housing" and "beijing --net transformer", in place of net and data. likelihood, metric, epochs, batch_size,
+    lr, augment, name: see `Task`.
 
-    methods: texts as "none", "l2", "l2:1e-4", "ard@normal", "dropout", "l2+early_stopping", or objects; see
-    `bayesreg.methods`. By seed all have the same initial weights, batches and augmentation, and as many strengths,
-    epochs and seeds. seeds: of the runs that are reported, strengths are chosen by others; None takes 8, and 4 where
-    there are folds. folds: 1 takes the data's own split; None takes 5 for at most 5,000 rows without a published test
-    split: each seed then divides the rows anew, every row is tested once a seed, and strengths are chosen within the
-    rest. select: the metric on validation that strengths are chosen by.
+    methods: texts such as "none", "l2", "l2:1e-4", "ard@normal", "dropout", "l2+early_stopping", or objects; see
+    `bayesreg.methods`. For each seed all have the same initial weights, batches and augmentation, and as many
+    strengths, epochs and seeds. seeds: of the reported runs; strengths are chosen with others; None: 8, or 4 where
+    there are folds. folds: 1: the data's own split; None: 5 for at most 5,000 rows without a published test split: each
+    seed then divides the rows again, every row is tested once per seed, and strengths are chosen within the rest.
+    select: the validation metric by which strengths are chosen.
 
-    output: the folder of the runs, runs/<name> where None; what is done there is not done again, so an interrupted
-    comparison goes on, and several on one folder share the work. engine: where runs take place, by name or as an
-    object, see `bayesreg.engine`; workers, timeout, address and slurm are options of an engine: runs at a time (None:
-    as many as there are cores, as far as memory goes), seconds after which a run is stopped, where a cluster of Ray
-    answers, and what SLURM is asked for, as {"partition": "gpu", "time": 120}.
-    budget: how long the runs may take, as "2h", "1h30m" or seconds. What fits is whole rounds of one seed of every
-    method: strengths are chosen within half of it, by fewer seeds if need be, and the study says what is missing. The
-    same call with a longer budget, or without one, goes on; with more seeds to choose it may choose another strength.
+    output: the folder of the runs, runs/<name> if None; finished runs there are not repeated, so an interrupted
+    comparison resumes, and several in one folder share the work. engine: where runs take place, a name or an object,
+    see `bayesreg.engine`; workers, timeout, address and slurm are options of an engine: runs at a time (None: as many
+    as there are cores, as far as memory allows), seconds after which a run is stopped, the address of a Ray cluster,
+    and what SLURM is asked for, such as {"partition": "gpu", "time": 120}. budget: how long the runs may take, such as
+    "2h", "1h30m" or seconds. It is filled with whole rounds of one seed of every method: strengths are chosen within
+    half of it, with fewer seeds if need be, and the study says what is missing. The same call with a longer budget, or
+    without one, resumes; with more seeds for choosing it may choose another strength.
 
-    Raises ValueError or TypeError, with what to write, before training, for whatever cannot be compared.
+    Raises ValueError or TypeError before training, with a remedy, for whatever cannot be compared.
     """
     of_one = {"likelihood": likelihood, "metric": metric, "epochs": epochs, "batch_size": batch_size, "lr": lr}
     of_one |= {"augment": augment, "name": name}
@@ -107,9 +107,9 @@ def compare(
 
 
 class Study:
-    """A comparison that was made, as its folder holds it. Made by `compare`, or by `Study.open`.
+    """The results of a comparison, read from its folder. Made by `compare`, or by `Study.open`.
 
-    Printed it is a table, in a notebook too. failed: what stopped a run, in words, where one failed.
+    It prints as a table, in a notebook too. failed: for each run that failed, what stopped it.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], failed: Sequence[str] = ()) -> None:
@@ -119,13 +119,13 @@ class Study:
     def open(cls, path: str | Path) -> Study:
         """The study in a folder that `compare` wrote, complete or not.
 
-        FileNotFoundError or ValueError for a folder that holds none, or one of another version.
+        FileNotFoundError or ValueError for a folder that has none, or one of another version.
         """
         return cls(Path(path), folder.settings(Path(path)))
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a run of this study that has ended."""
+        """One row per run of this study that has ended."""
         own = {str(self.path / place) for place in self.settings["runs"]}
         try:
             known = report.load(self.path, self.settings["tasks"])
@@ -148,31 +148,31 @@ class Study:
         }
 
     def _stopped(self) -> dict[str, dict[str, str]]:
-        """By task and method, what stopped a run that did not end, where something has said so."""
+        """By task and method, what stopped a run that did not end, where that was recorded."""
         names = {runs.key(task): name for name, task in self.settings["tasks"].items()}
         found: dict[str, dict[str, str]] = {name: {} for name in self.settings["tasks"]}
         for place in sorted({str(self.path / place) for place in self.settings["runs"]} - set(self.runs["path"])):
             if why := report.failure(Path(place)):
-                with suppress(Unusable, OSError, KeyError):  # a damaged config.json costs the reason alone
+                with suppress(Unusable, OSError, KeyError):  # a damaged config.json loses only the reason
                     config = read_json(Path(place) / "config.json", "task", "candidate")
                     found[names[runs.key(config["task"])]].setdefault(config["candidate"]["method"], why)
         return found
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row a task and method.
+        """One row per task and method.
 
-        strength: the best on validation over all folds; strength_low to strength_high: those that folds chose, each for
-        itself; edge: whether it is the weakest or strongest of the `strengths` that were tried. status: done, or why
-        there are no numbers, diverged, refused or incomplete, with the reason. recommended: whether it is the method
-        that `recommendation` names to use.
+        strength: the best on validation over all folds; strength_low to strength_high: those that the folds chose
+        individually; edge: whether it is the weakest or strongest of the `strengths` that were tried. status: done, or
+        why there are no numbers, diverged, refused or incomplete, with the reason. recommended: whether it is the
+        method that `recommendation` names to use.
 
-        metric: the task's. Of it, of the nll and of what judges the probabilities (brier, ece, coverage_error), means
-        over seeds on test, and <metric>_difference: method − none, paired by seed and test example, with the interval
-        <metric>_low to <metric>_high at the confidence of Holm's step-down, in which seeds and test examples both count
+        metric: the task's. For it, the nll and what judges the probabilities (brier, ece, coverage_error), means over
+        seeds on test, and <metric>_difference: method − none, paired by seed and test example, with the interval
+        <metric>_low to <metric>_high at the confidence of Holm's step-down, with both seeds and test examples counted
         as samples, <metric>_p adjusted by Holm's correction, and <metric>_verdict: better, equal, worse or undecided
-        beside the region that does not matter (`Metric.rope`). <metric>_detectable: the least difference that these
-        seeds and rows find with 80 % probability. <metric>_to_recommended_difference, … alike: method − recommended.
+        with respect to the ROPE (`Metric.rope`). <metric>_detectable: the smallest difference that these seeds and rows
+        detect with 80 % probability. <metric>_to_recommended_difference, … likewise: method − recommended.
 
         seconds, seconds_ratio, seconds_to_none, reached, gap: see `costs`. memory, memory_gpu: bytes at the peak.
         sparsity_zero, sparsity_small: the shares of weights that are 0, and below 1e-3 in size.
@@ -192,15 +192,16 @@ class Study:
     def scores(self) -> dict[str, Mapping[str, statistics.Tables]]:
         """{task: {metric: {method: [seeds, rows]}}}, what each test example contributed, more is better.
 
-        Two of a metric are what `statistics.difference` takes; their means are the metrics of `results`.
+        Those of two methods are what `statistics.difference` takes; their means are the metrics of `results`.
         """
         return {name: found.scores for name, found in self._conclusions.items()}
 
     @property
     def recommendation(self) -> str:
-        """What to use, at what strength, what is not told apart from it, and how sure that is: a sentence a task.
+        """What to use, at what strength, what cannot be told apart from it, and how sure that is: one sentence per
+        task.
 
-        Of several tasks a last sentence says what holds over all of them.
+        With several tasks, a last sentence says what holds over all of them.
         """
         said = {name: found.sentence for name, found in self._conclusions.items()}
         if len(said) == 1:
@@ -210,20 +211,20 @@ class Study:
 
     @cached_property
     def across(self) -> statistics.Across:
-        """What holds over all tasks, by test NLL: each method beside none, with the tasks as a sample; see `Across`."""
+        """What holds over all tasks in test NLL: each method against none, with the tasks as a sample; see `Across`."""
         by_seed = {task: {m: t.mean(1) for m, t in own["nll"].items()} for task, own in self.scores.items()}
         status = {task: own.set_index("method")["status"].to_dict() for task, own in self.results.groupby("task")}
         return statistics.across(by_seed, status)
 
     @property
     def best(self) -> Posterior:
-        """The posterior of what is recommended, of the first task; see `posterior`."""
+        """The posterior of the recommended method on the first task; see `posterior`."""
         return self.posterior(next(iter(self._conclusions)))
 
     def posterior(self, task: str, method: str | None = None) -> Posterior:
-        """The posterior of a method on a task at the strength that was chosen, on the task's own split, seed 0.
+        """The posterior of a method on a task at the chosen strength, on the task's own split, seed 0.
 
-        method: None takes the one that is recommended. Fitted first where the study was made in folds. Of a table, its
+        method: None means the recommended one. It is fitted first if the study was made in folds. For a table, its
         `predict` takes raw rows. The task is read from a pickle, which is code: use it on studies of your own.
         """
         asked = folder.pickled(self.path)
@@ -258,7 +259,7 @@ class Study:
         return shown if len(self._conclusions) > 1 else shown.drop(columns="task")
 
     def _said(self) -> list[str]:
-        """What stands below the table."""
+        """The lines below the table."""
         reasons = self.results[self.results["status"] != "done"]
         lines = zip(reasons["task"], reasons["method"], reasons["status"], reasons["reason"], strict=True)
         missing = "\n".join(f"{method} on {task} {status}: {reason}" for task, method, status, reason in lines)
@@ -270,6 +271,6 @@ class Study:
         seeds = f"{low:.0f} to {high:.0f} seeds" if low < high else f"{high:.0f} seed{'' if high == 1 else 's'}"
         size = f" and {self.results['rows'].max():,} rows" if len(self._conclusions) == 1 else ""
         return (
-            f"On test, means over {seeds}{size}. nll: nats a row, less is better; [ ]: where the difference lies "
+            f"On test, means over {seeds}{size}. nll: nats per row, less is better; [ ]: where the difference lies "
             "at 95 % for all methods together."
         )

@@ -1,4 +1,4 @@
-"""The conformance suite: what holds of every prior, guide, likelihood and network together, one's own included.
+"""The conformance suite: what holds for every prior, guide, likelihood and network together, a user's own included.
 
 from bayesreg.testing import check_prior
 
@@ -29,7 +29,7 @@ from bayesreg.posterior import Posterior
 from bayesreg.priors import Prior
 
 N, BATCH, OUTPUTS = 6, 4, 3
-FAMILIES = ("delta", "normal")  # a point and draws: all else differs from them in q alone
+FAMILIES = ("delta", "normal")  # a point and draws: all others differ from them only in q
 QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 
 
@@ -83,10 +83,10 @@ def build(
 
 
 def check_prior(prior: Prior, directory: Path, refused: Collection[str] = ()) -> None:
-    """AssertionError unless `check` holds of the prior under MAP, mean field and every likelihood, on a small MLP.
+    """AssertionError unless `check` passes for the prior under MAP, mean field and every likelihood, on a small MLP.
 
-    refused: the names in TARGETS under which it has no meaning, so that the model is refused by ValueError. A guide
-    that is a point is left out where the prior has no MAP estimate. directory: for files, which stay.
+    refused: the names in TARGETS under which it has no meaning, so that the model must raise ValueError. A guide that
+    is a point is left out where the prior has no MAP estimate. directory: for files, which are left there.
     """
     for name, target in TARGETS.items():
         if name in refused:
@@ -98,26 +98,26 @@ def check_prior(prior: Prior, directory: Path, refused: Collection[str] = ()) ->
 
 
 def check_guide(guide: Any, directory: Path, priors: Iterable[str] = ("none", "l2", "ard")) -> None:
-    """AssertionError unless `check` holds of the guide under some priors and every likelihood.
+    """AssertionError unless `check` passes for the guide under some priors and every likelihood.
 
-    guide: whatever `fit` takes: a name, an object, or a Pyro guide of one's own, made for each model by a function.
+    guide: whatever `fit` takes: a name, an object, or a Pyro guide of the user's, made for each model by a function.
     """
     for prior, target in itertools.product(priors, TARGETS.values()):
         check(TINY_NETS["mlp"], prior, target, guide, directory)
 
 
 def check(net: TinyNet, prior: Prior | str, target: Target, guide: Any, directory: Path) -> None:
-    """AssertionError unless one of each works together: all that is below."""
+    """AssertionError unless these work together: all the checks below."""
     check_arviz(check_fit(*build(net, prior, target, torch.float32), guide, directory))
     check_objective(*build(net, prior, target), guide)
     check_capture(*build(net, prior, target), guide)
-    whole = not target.y.is_floating_point()  # in the unit of other y the weights start elsewhere
+    whole = not target.y.is_floating_point()  # in another unit of y, the weights start elsewhere
     if as_guide(guide) == DEFAULT and whole:
         check_first_loss(*build(net, prior, target))
 
 
 def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> Posterior:
-    """It is fitted; what it predicts and how that is judged is finite, of the right shape, and the same from a file."""
+    """It is fitted; its predictions and metrics are finite, of the right shape, and the same when read from a file."""
     posterior = fit(model, data, validation=data, guide=guide, epochs=2, batch_size=BATCH, lr=1e-3, **QUIET)
     history = posterior.history
     assert len(history) == 2
@@ -145,7 +145,7 @@ def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> Poste
 
 
 def check_arviz(posterior: Posterior) -> None:
-    """ArviZ is handed every parameter, in the shape of the draws."""
+    """ArviZ gets every parameter, in the shape of the draws."""
     draws = posterior.draws(3)
     group = posterior.to_arviz(draws=3)["posterior"]
     assert set(group.data_vars) == set(posterior.parameters()) == set(draws)
@@ -160,7 +160,7 @@ def check_objective(model: Model, data: Dataset, guide: Any) -> None:
     terms = Objective(model, q)(x, y)
     assert all(value.isfinite() for value in terms.values()), terms
     if as_guide(guide).point:
-        torch.manual_seed(0)  # of the latents of each example
+        torch.manual_seed(0)  # for the latents of each example
         assert _agree(sum(term.item() for term in terms.values()), _loss_at_start(model, x, y))
 
 
@@ -182,14 +182,14 @@ def check_capture(model: Model, data: Dataset, guide: Any, tolerance: float = 1e
 
 
 def check_first_loss(model: Model, data: Dataset) -> None:
-    """With one batch an epoch the first row of the history is the objective at the network's own weights.
+    """With one batch per epoch the first row of the history is the objective at the network's own weights.
 
-    That of the whole prior: one that is estimated while `fit` trains must be set to be exact.
+    It is that of the whole prior: one that is estimated in training must be set to be exact.
     """
     history = fit(model, data, epochs=1, batch_size=N, **QUIET).history
     model.train()
     rows = order(N, seed=0, epoch=0)
-    torch.manual_seed(0)  # of the latents of each example
+    torch.manual_seed(0)  # for the latents of each example
     assert _agree(history["loss"][0], _loss_at_start(model, data.x[rows], data.y[rows]))
 
 

@@ -15,11 +15,11 @@ from bayesreg.model import Model, to_unit
 from bayesreg.randomness import random_state_kept
 from bayesreg.structure import X
 
-SMALL = 3e8  # floating-point operations a batch: below this a second thread costs more than it gives
+SMALL = 3e8  # floating-point operations per batch: below this a second thread costs more than it gives
 
 
 def choose_threads(work: int) -> int:
-    """How many threads a batch of so many floating-point operations is worth, of those PyTorch has now."""
+    """How many of PyTorch's present threads a batch of so many floating-point operations is worth."""
     return 1 if work < SMALL else torch.get_num_threads()
 
 
@@ -40,7 +40,7 @@ def _rnn(x: torch.Size, *weights: Any, **rest: Any) -> int:
 
 @contextmanager
 def surroundings(device: torch.device, seed: int, threads: int) -> Iterator[None]:
-    """The random state and the threads of a run; the caller's come back afterwards."""
+    """The random state and the threads of a run; the caller's are restored afterwards."""
     before = torch.get_num_threads()
     with random_state_kept(device):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""How uncertain a prediction is, and how much of that more data would mend."""
+"""How uncertain a prediction is, and how much of that more data would reduce."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 class Uncertainty(NamedTuple):
     """The uncertainty of each output, total = aleatoric + epistemic, in float64.
 
-    Of numbers the variance of y, by the law of total variance: total = E[Var(y | x, θ)] + Var(E[y | x, θ]), in the unit
-    of y squared. Of classes the entropy, in nats: total = H(E[p]), aleatoric = E[H(p)], and their difference is the
-    mutual information of y and θ (BALD: Houlsby et al., 2011). Expectations are over the draws of θ. Aleatoric is the
-    noise of the data, whatever θ is; epistemic is what the draws do not agree on.
+    For numbers the variance of y, by the law of total variance: total = E[Var(y | x, θ)] + Var(E[y | x, θ]), in the
+    unit of y squared. For classes the entropy, in nats: total = H(E[p]), aleatoric = E[H(p)], and their difference is
+    the mutual information of y and θ (BALD: Houlsby et al., 2011). Expectations are over the draws of θ. Aleatoric is
+    the noise of the data, whatever θ is; epistemic is what the draws disagree on.
 
-    mean: of y, in its shape [n, ...]; of classes their probabilities [n, C]. The others: [n, ...], one for each output.
+    mean: of y, in its shape [n, ...]; for classes their probabilities [n, C]. The others: [n, ...], one for each
+    output.
     """
 
     mean: Tensor
@@ -32,30 +33,30 @@ class Uncertainty(NamedTuple):
 
     @classmethod
     def of(cls, likelihood: Likelihood, f: Tensor, latents: Latents) -> Self:
-        """Of outputs f [S, n, ...] and the likelihood's latents [S], a draw of θ each."""
+        """The uncertainty of outputs f [S, n, ...] with the likelihood's latents [S], one draw of θ each."""
         f = f.double()
         mixture, each = likelihood.mixture(f, latents), likelihood(f.transpose(0, 1), latents, batch_dims=2)
         aleatoric = likelihood.spread(each).mean(1)
-        epistemic = (likelihood.spread(mixture) - aleatoric).clamp_min(0)  # of a rounding error below 0
-        epistemic = epistemic * (len(f) > 1)  # or one draw, which agrees with itself, would leave another
+        epistemic = (likelihood.spread(mixture) - aleatoric).clamp_min(0)  # against a rounding error below 0
+        epistemic = epistemic * (len(f) > 1)  # one draw agrees with itself, but for rounding
         return cls(likelihood.point(mixture), aleatoric + epistemic, aleatoric, epistemic)
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
-        """Of all examples, from parts of them in order."""
+        """The uncertainty of all examples, from parts of them in order."""
         return cls(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def ood(
     posterior: Posterior, inside: Any, outside: Any, draws: int = 16, seed: int = 0, progress: bool = True
 ) -> dict[str, float]:
-    """How well uncertainty tells inputs like those of training from others, {"epistemic": AUROC, "total": AUROC}.
+    """How well uncertainty separates inputs like those of training from others, {"epistemic": AUROC, "total": AUROC}.
 
     The area under the receiver operating characteristic: the probability that an input of `outside` is given the higher
     score than one of `inside`, ties counting half; 0.5 is chance. The scores are the epistemic and the total
-    uncertainty, summed over the outputs of an example, and of several classes "max_probability", 1 − max_c p_c
-    (Hendrycks & Gimpel, 2017). Of a guide that is a point the epistemic part is 0, and its AUROC 0.5. Arguments and
-    errors as of `Posterior.uncertainty`.
+    uncertainty, summed over the outputs of an example, and for several classes "max_probability", 1 − max_c p_c
+    (Hendrycks & Gimpel, 2017). Under a guide that is a point the epistemic part is 0, and its AUROC 0.5. Arguments and
+    errors are those of `Posterior.uncertainty`.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -67,7 +68,7 @@ def ood(
 
 
 def _scores(found: Uncertainty) -> dict[str, Tensor]:
-    """[n] each on the CPU; more is less like what was trained on."""
+    """[n] each, on the CPU; higher means less like the training data."""
     scores = {"epistemic": found.epistemic, "total": found.total}
     scores = {name: value.reshape(len(value), -1).sum(1).cpu() for name, value in scores.items()}
     several = found.mean.dim() > found.total.dim()  # probabilities of classes

@@ -1,9 +1,10 @@
 """Regression in any unit of y, as if y were standardised.
 
-Adam moves a parameter by at most lr a step, whatever the unit of y: from weights near 0 it would take 20,000 steps of
-1e-3 to a mean of 20. Of a network that ends in a linear layer, f = W h + b, the unit concerns that layer alone: the fit
-of y = m + s z in W = s W', b = m + s b' is the fit of z in W', b'. So it starts there, and its steps are s times as
-long. The logarithm of a learned noise scale starts at that of the residuals, and may move by some nats in all.
+Adam moves a parameter by at most lr per step, whatever the unit of y: from weights near 0 it would take 20,000 steps of
+1e-3 to reach a mean of 20. In a network that ends in a linear layer, f = W h + b, the unit concerns only that layer:
+the fit of y = m + s z in W = s W', b = m + s b' is the fit of z in W', b'. So it starts there, and its steps are s
+times as long. The logarithm of a learned noise scale starts at that of the residuals, and may move by a few nats in
+all.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from bayesreg.structure import X
 Rates = dict[str, Tensor]
 SAMPLE = 1024  # examples, to find the last layer and the residuals at the start
 TRAVEL = 10.0  # nats that log σ may move, at most, if lr did not fall to 0
-FASTEST = 0.1  # nats a step
+FASTEST = 0.1  # nats per step
 
 
 def start_in_unit_of(model: Model, train: Dataset, lr: float, steps: int) -> Rates:
-    """Let the model start in the unit of y, in place; what the steps of its parameters are multiplied by, by name.
+    """Make the model start in the unit of y, in place; returns the factors of its parameters' steps, by name.
 
-    Nothing changes where y has no unit, as in classification; without a linear layer at the end of the network the
-    noise scale alone starts in it.
+    Nothing changes where y has no unit, as in classification; without a linear layer at the end of the network only the
+    noise scale starts in it.
     """
     some = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:SAMPLE]
     x, y = train.batch(some)
@@ -56,7 +57,8 @@ def _move_last_layer(model: Model, x: X, y: Tensor) -> Rates:
 
 
 def _learned_alone(model: Model, layer: nn.Linear) -> dict[str, str] | None:
-    """ "weight" and "bias" -> their names in the network; None unless all are learned, and this layer's alone."""
+    """ "weight" and "bias" -> their names in the network; None unless all are learned, and belong to this layer
+    only."""
     learned = {name for block in model.blocks for name in block.shapes}
     names = {id(p): name for name, p in model.net.named_parameters()}
     everywhere = [id(p) for module in model.net.modules() for p in module.parameters(recurse=False)]
@@ -67,7 +69,7 @@ def _learned_alone(model: Model, layer: nn.Linear) -> dict[str, str] | None:
 
 
 def _outputs(model: Model, x: X) -> tuple[Tensor, nn.Linear | None]:
-    """f at the network's own weights, and the linear layer that it comes from, if it does."""
+    """f at the network's own weights, and the linear layer that it comes from, if any."""
     results: list[tuple[nn.Linear, Tensor]] = []
     layers = [module for module in model.net.modules() if type(module) is nn.Linear]
     hooks = [layer.register_forward_hook(lambda *call: results.append((call[0], call[2]))) for layer in layers]

@@ -1,4 +1,4 @@
-"""What a step does to the weights beside Adam's: nothing, or what no gradient can, as decoupled weight decay."""
+"""What a step does to the weights besides Adam: nothing, or what no gradient can, such as decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Rate = Any  # the learning rate of the step: a float, or on a GPU a tensor of on
 
 
 class Update:
-    """A change of the weights, in place, before or after Adam's step; under a guide that is a point, as delta.
+    """A change of the weights, in place, before or after Adam's step; under a guide that is a point, such as delta.
 
-    It is handed views of the tensors that it `claims`. `before` comes with the gradient computed, but not yet used.
+    It is given views of the tensors that it `claims`. `before` runs when the gradient is computed, but not yet used.
     """
 
     name: str
@@ -26,24 +26,25 @@ class Update:
         return parameter.dim() >= 2
 
     def check_guide(self, guide: Guide) -> None:
-        """Raise ValueError under a guide that has more of a weight than a point."""
+        """Raise ValueError under a guide that has more than a point for a weight."""
         if not guide.point:
             raise ValueError(
-                f"{self.name} changes weights that are points, and the guide '{guide}' has distributions of them: take "
-                "the guide delta, or a prior"
+                f"{self.name} changes weights that are points, and the guide '{guide}' has distributions over them: "
+                "use the guide delta, or a prior"
             )
 
     def check_rate(self, lr: float) -> None:
-        """Raise ValueError where the learning rate at the start is too large for it."""
+        """Raise ValueError where the initial learning rate is too large for it."""
 
     def before(self, weights: list[Tensor], lr: Rate) -> None:
         """Before Adam's step."""
 
     def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:
-        """After it. divisors: what Adam has divided the mean gradient by, √v̂ + ε, of their shapes and made anew."""
+        """After Adam's step. divisors: what it has divided the mean gradient by, √v̂ + ε, as new tensors of their
+        shapes."""
 
     def penalty(self, weights: list[Tensor]) -> Tensor | None:
-        """What it minimises beside the objective, a scalar in nats per datum; None: there is no such thing."""
+        """What it minimises besides the objective, a scalar in nats per datum, or None."""
         return None
 
 
@@ -72,7 +73,7 @@ class Bound:
         return self.optimiser.param_groups[0]["lr"]
 
     def _divisors(self) -> list[Tensor]:
-        """√v̂ + ε over the rates squared: of the gradient, as of p / rate, and of the step."""
+        """√v̂ + ε over the squared rates: one for the gradient with respect to p / rate, one for the step."""
         b2, epsilon = self.optimiser.defaults["betas"][1], self.optimiser.defaults["eps"]
         seen = 1 - b2 ** next(iter(self.optimiser.state.values()))["step"].double()
         made = []

@@ -26,7 +26,7 @@ from bayesreg.methods import as_methods
 from bayesreg.tasks import as_task
 from benchmarks import machine
 
-LONG = 10.0  # seconds a run
+LONG = 10.0  # seconds per run
 FEW = 4  # seeds of the shorter of two comparisons
 MET = {True: "met", False: "**not met**", None: ""}
 SHARE, SHORT = 0.02, 0.05  # what is allowed: of a grid of long runs, and seconds a short run

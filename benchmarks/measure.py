@@ -17,7 +17,7 @@ from benchmarks.contestants import synchronise
 
 Name = TypeVar("Name", bound=Hashable)
 TURN = 0.02  # seconds that a contestant runs before the next one does
-LONG = 1.0  # seconds a step, of which few must do
+LONG = 1.0  # seconds per step, of which few must do
 FEWEST, FEW, MOST = 3, 5, 400  # rounds: of long steps at least, of others, and at most
 SIZES = (256, 512, 1024, 2048)  # of square matrices
 GPU_SIZES = (2048, 4096, 8192)
@@ -43,11 +43,11 @@ def interleave(
     wait: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Name, list[float]]:
-    """Seconds a step of each contestant, a number a round.
+    """Seconds per step of each contestant, a number per round.
 
     In every round each has one turn, in an order drawn anew, so that what slows the machine for a while slows all
     alike. A turn is as many steps as fit in `TURN`, at least one, after one that does not count: a run in training
-    finds the caches warm too. rounds: None takes as many as give each about `seconds`. wait: until the device is
+    finds the caches warm too. rounds: None means as many as give each about `seconds`. wait: until the device is
     done.
     """
 

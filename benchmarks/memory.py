@@ -37,7 +37,7 @@ def measure(key: Key, device: torch.device) -> dict[str, float]:
 def rise(key: Key, device: torch.device) -> dict[str, float]:
     """The same by this process, which has measured nothing before; and how far above it doing it again goes.
 
-    By then PyTorch has what it makes once a process: its tracer's caches, autograd's thread, the kernels' workspaces.
+    By then PyTorch has what it makes once per process: its tracer's caches, autograd's thread, the kernels' workspaces.
     """
     problem = Problem(CASES[key.case], key.width, key.batch, device)
     with surroundings(device, 0, problem.threads):

@@ -36,7 +36,7 @@ class StepTime:
     seconds: float = 1.0
     """About how long each contestant is measured."""
     rounds: int | None = None
-    """How often each has its turn; None takes as many as fill the seconds."""
+    """How often each has its turn; None: as many as fill the seconds."""
     compile: bool = True
     """Measure compiled contestants too, apart; compiling takes minutes."""
     compile_priors: list[str] = field(default_factory=lambda: ["none", "l2"])
@@ -46,7 +46,7 @@ class StepTime:
     epochs: bool = True
     """Measure what part of an epoch is batching."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     output: Path = Path("reports/performance")
     """Where the tables, the pictures and the page go."""
 

@@ -13,7 +13,7 @@ REST, OUTSIDE = "other operations", "between the operations"
 
 
 def operations(ready: Ready) -> dict[str, float]:
-    """Milliseconds a step: of the operations that take most, of all others, and of what is none (Python, dispatch).
+    """Milliseconds per step: of the operations that take most, of all others, and of what is none (Python, dispatch).
 
     The profiler itself takes time, so only the operations' own times are its; the whole is measured without it.
     """

@@ -39,7 +39,7 @@ class Results:
     profiles: dict[Key, dict[str, float]] = field(default_factory=dict)
 
     def add(self, times: Mapping[Key, list[float]], ready: Mapping[Key, Ready], threads: int, flop: float) -> None:
-        """One case at one width. flop: floating-point operations a step."""
+        """One case at one width. flop: floating-point operations per step."""
         for key, taken in times.items():
             median, low, high = (1e3 * seconds for seconds in spread(taken))
             row = {"median_ms": median, "q25_ms": low, "q75_ms": high, "rounds": len(taken)}
@@ -60,7 +60,7 @@ class Results:
         return pd.DataFrame(rows, columns=[*Key._fields, *(f"{part}_mib" for part in PARTS)])
 
     def profile(self) -> pd.DataFrame:
-        """Milliseconds a step, an operation a row."""
+        """Milliseconds per step, one operation per row."""
         rows = [
             key._asdict() | {"operation": name.removeprefix("aten::"), "ms": ms, "share": ms / sum(times.values())}
             for key, times in self.profiles.items()

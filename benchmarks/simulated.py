@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     sd: tuple[float, float, float]  # by seed, by row, of the rest
 
 
-# Medians over methods of the differences to none in NLL of reports/compare; the last three are harder on the interval.
+# Medians over methods of the differences from none in NLL in reports/compare; the last three test the interval harder.
 SHAPES = [
     Shape("synthetic, its own split", 8, 2000, (0.005, 1.1, 1.2)),
     Shape("digits, 5 folds", 4, 1797, (0.004, 0.35, 0.43)),
@@ -70,7 +70,7 @@ def claimed(scores: np.ndarray) -> bool:
 
 
 def false_claims(grids: int, seed: int = 0) -> pd.DataFrame:
-    """A row a shape and tail: in which share of A/A grids of five methods beside none something is claimed."""
+    """A row a shape and tail: in which share of A/A grids of five methods against none something is claimed."""
     rows = []
     for shape in SHAPES:
         for name, tail in TAILS.items():
@@ -103,7 +103,7 @@ def predicted(seeds: int, rows: int, rng: np.random.Generator, classes: int = 4)
 
 
 def false_by_metric(grids: int, seeds: int = 4, rows: int = 400) -> pd.DataFrame:
-    """A row a metric: as `false_claims`, of predictions of classes and numbers; most are no means over examples."""
+    """A row per metric: as `false_claims`, of predictions of classes and numbers; most are not means over examples."""
     rng, wrong = np.random.default_rng(0), pd.Series(dtype=float)
     for _ in range(grids):
         every = list(predicted(seeds, rows, rng))
@@ -114,7 +114,8 @@ def false_by_metric(grids: int, seeds: int = 4, rows: int = 400) -> pd.DataFrame
 
 
 def power(grids: int, differences: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)) -> pd.DataFrame:
-    """A row a task, number of seeds and true difference in NLL: how often it is found, at the first of five Holm steps.
+    """A row per task, number of seeds and true difference in NLL: how often it is found, at the first of five Holm
+    steps.
 
     detectable: the difference that `statistics.detectable` promises to be found in 80 %.
     """

@@ -54,13 +54,13 @@ class SmoothnessCost:
     memory: bool = True
     """Measure peak memory, a process each."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     output: Path = Path("reports/smoothness")
     """Where the tables, the pictures and the page go."""
 
 
 def cost(case: str, width: int, options: SmoothnessCost, device: torch.device) -> list[dict[str, Any]]:
-    """A row a setting: time a step and peak memory over those without a prior, and the estimate's deviation."""
+    """A row per setting: time a step and peak memory over those without a prior, and the estimate's deviation."""
     problem = Problem(CASES[case], width, CASES[case].batches[0], device)
     settings = SETTINGS if width == 1 else [DEFAULT, WHOLE]
     with surroundings(device, 0, problem.threads):

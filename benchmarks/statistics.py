@@ -41,7 +41,7 @@ class Calibration:
 
 
 def spread(path: Path) -> pd.DataFrame:
-    """A row a task and metric: the standard deviations by seed, by row and of the rest, medians over the methods."""
+    """A row per task and metric: the standard deviations by seed, by row and of the rest, medians over the methods."""
     rows = []
     for task, scores in br.Study.open(path).scores.items():
         for metric, tables in scores.items():
@@ -54,7 +54,7 @@ def spread(path: Path) -> pd.DataFrame:
 
 
 def real(output: Path, grids: int = 200) -> pd.DataFrame:
-    """A row a task and metric: one method under six names, each with eight seeds of its own, dealt anew each time.
+    """A row per task and metric: one method under six names, each with eight seeds of its own, dealt anew each time.
 
     All grids share 48 runs and their test rows, so that they are fewer than they seem, and no interval is given.
     """
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def picture(power: pd.DataFrame) -> Figure:
-    """How often a difference is found by its size, a panel a task, a line a number of seeds."""
+    """How often a difference is found by its size, a panel per task, a line per number of seeds."""
     panels = {"figsize": (12, 3), "sharey": True, "squeeze": False, "layout": "constrained"}
     figure, ((*axes,),) = plt.subplots(1, power["task"].nunique(), **panels)
     for axis, (task, own) in zip(axes, power.groupby("task", sort=False), strict=True):

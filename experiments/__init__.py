@@ -1,4 +1,4 @@
 """Experiments in a checkout: `python -m experiments.cifar --prior entropic --guide delta`.
 
-Each is the command `bayesreg run` of one task, which stands in bayesreg/tasks/.
+Each is `bayesreg run` for one task, which is defined in bayesreg/tasks/.
 """

@@ -1,4 +1,4 @@
-"""`python -m experiments.ard`: which weights and inputs ARD finds relevant, drawn with ArviZ."""
+"""`python -m experiments.ard`: which weights and inputs ARD finds relevant, plotted with ArviZ."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,33 +17,35 @@ DEFINITION = "γ = Σ_j (1 − E[α_j] s_j²), s_j² the posterior variance of w
 
 @dataclass(frozen=True)
 class Ard(Verbosity):
-    """Train a task under ARD from several seeds, or take the runs that are there; draw the precisions α by layer, the
-    histogram of log α and α by input; write the effective number of weights, and the agreement between the seeds."""
+    """Train a task under ARD from several seeds, or use the runs that are there; plot the precisions α by layer, the
+    histogram of log α, and α by input; write the effective number of weights and the agreement between the seeds."""
 
     task: str = "diabetes"
-    """With options of its own where wanted, as --task "housing --epochs 100"."""
+    """The task, in quotes with options of its own, as in --task "housing --epochs 100"."""
     method: str = "ard:sparse@normal:warm_up=0.5"
-    """ard with a guide and other terms, as ard or ard+early_stopping@normal."""
+    """ard with a guide and other terms, such as ard or ard+early_stopping@normal."""
     seeds: int = 5
-    """How many, from 0 on."""
+    """How many seeds, from 0."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of the CPU; None takes one for a small network and all for a large one."""
+    """CPU threads; None: one for a small network, all for a large one."""
     output: Path = Path("reports/ard")
-    """Where the pictures and tables go."""
+    """Where the figures and tables go."""
     runs: Path = Path("runs")
-    """Where the runs are, or go."""
+    """Where the runs are, or will go."""
 
     def posteriors(self) -> "list[Posterior]":
-        """Of every seed. ValueError where a seed diverged."""
+        """The posterior of every seed. ValueError where a seed diverged."""
         from bayesreg.grid import Repeat, Run, Where
         from bayesreg.methods import Method
         from bayesreg.tasks import as_task
 
         task, method = as_task(self.task), Method.parse(self.method).candidate()
         if "ard" not in [term.kind.name for term in method.terms]:
-            raise ValueError(f"--method {self.method} has no precision of each weight: take ard, as ard:sparse@normal")
+            raise ValueError(
+                f"--method {self.method} has no precision for each weight: use ard, as in ard:sparse@normal"
+            )
         if self.seeds < 1:
             raise ValueError(f"--seeds {self.seeds}: at least 1")
         found = []
@@ -54,7 +56,7 @@ class Ard(Verbosity):
 
 
 def draw(posteriors: "list[Posterior]", output: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """Write the pictures and the tables: by seed the effective number of weights, and the agreement."""
+    """Write the figures and the tables: the effective number of weights by seed, and the agreement."""
     import numpy as np
     import pandas as pd
 
@@ -82,7 +84,7 @@ def in_words(weights: "pd.DataFrame", agree: "pd.DataFrame") -> str:
     import numpy as np
 
     pairs: Any = agree.to_numpy()[np.triu_indices(len(agree), 1)]
-    ranks = f"mean {pairs.mean():.2f}, least {pairs.min():.2f}" if len(pairs) else "it takes two seeds"
+    ranks = f"mean {pairs.mean():.2f}, least {pairs.min():.2f}" if len(pairs) else "needs two seeds"
     return (
         f"{weights.to_string(float_format='{:.1f}'.format)}\n{DEFINITION} (MacKay, 1992)\n"
         f"agreement of the seeds on the inputs, Spearman's rank correlation of α: {ranks}"
@@ -91,7 +93,7 @@ def in_words(weights: "pd.DataFrame", agree: "pd.DataFrame") -> str:
 
 @command
 def main() -> None:
-    """Train, draw, and print the numbers."""
+    """Train, plot, and print the numbers."""
     asked = read(Ard, "python -m experiments.ard")
     with refused():
         print(in_words(*draw(asked.posteriors(), asked.output)))

@@ -1,4 +1,4 @@
-"""`python -m experiments.compare`: the command `bayesreg compare`, in a checkout, with names of before too."""
+"""`python -m experiments.compare`: the command `bayesreg compare`, in a checkout, with the earlier names too."""
 
 import sys
 from dataclasses import dataclass, fields
@@ -16,12 +16,12 @@ class Compare(compare.Compare):
     experiments: list[str] | None = None
     """The tasks, as --experiments digits "beijing --net transformer"."""
     priors: list[str] | None = None
-    """The methods, with --guide; all stands for the six priors of the paper."""
+    """The methods, each with --guide; all stands for the six priors of the paper."""
     guide: str = "delta"
-    """delta is MAP; normal is mean-field variational inference."""
+    """delta is MAP, normal is mean-field variational inference; any other guide works too."""
 
     def given(self) -> compare.Compare:
-        """The same in the names of `bayesreg compare`."""
+        """The same options by their names in `bayesreg compare`."""
         own = {field.name: getattr(self, field.name) for field in fields(compare.Compare)}
         own |= {} if self.experiments is None else {"tasks": self.experiments}
         priors = ["all"] if self.priors is None and self.guide != Compare.guide else self.priors

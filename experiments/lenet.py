@@ -19,31 +19,31 @@ HIDDEN = (300, 100)
 
 @dataclass(frozen=True)
 class LeNet(Verbosity):
-    """Train LeNet-300-100 on the digits of MNIST under each method, or take the runs that are there; write the test
-    error, the NLL and how many weights are not 0, a row a method and seed."""
+    """Train LeNet-300-100 on the digits of MNIST under each method, or use the runs that are there; write the test
+    error, the NLL and how many weights are not 0, one row per method and seed."""
 
     methods: list[str] = field(default_factory=lambda: ["none", "log_uniform@variational_dropout"])
-    """Which: none, a prior with its guide, dropout and the others."""
+    """Which methods: none, a prior with its guide, dropout and so on."""
     seeds: int = 1
-    """How many, from 0 on."""
+    """How many seeds, from 0."""
     epochs: int = 40
     """Passes over the training data, of about ten seconds each on one core."""
     batch_size: int = 100
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 3e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all 54,000."""
+    """Train on that many examples only; None: all 54,000."""
     data_dir: Path | None = None
-    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    """Where the data files are; None: $BAYESREG_DATA, else the user's cache."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of the CPU; None chooses by the work of a batch."""
+    """CPU threads; None: chosen by the work of a batch."""
     output: Path = Path("reports/ard")
-    """Where the table goes, lenet.csv."""
+    """Where the table, lenet.csv, goes."""
     runs: Path = Path("runs")
-    """Where the runs are, or go."""
+    """Where the runs are, or will go."""
 
     def task(self) -> "Task":
         """MNIST as classes, under LeNet-300-100."""
@@ -66,7 +66,7 @@ def network() -> Any:
 
 
 def weights(posterior: "Posterior") -> dict[str, float]:
-    """How many weights there are, how many of them are not 0, and how many times fewer that is; biases apart."""
+    """How many weights there are, how many of them are not 0, and how many times fewer those are; without biases."""
     own = [name for block in posterior.model.blocks for name in block.shapes]
     tensors = [value for name, value in posterior.parameters().items() if name in own and value.dim() > 1]
     total, left = sum(t.numel() for t in tensors), sum(int(t.count_nonzero()) for t in tensors)
@@ -74,7 +74,7 @@ def weights(posterior: "Posterior") -> dict[str, float]:
 
 
 def rows(asked: LeNet) -> list[dict[str, Any]]:
-    """What each method gives from each seed. ValueError for an unknown method, and where a run diverged."""
+    """The result of each method and seed. ValueError for an unknown method, and where a run diverged."""
     from bayesreg.grid import Repeat, Run, Where
     from bayesreg.methods import Method
 

@@ -37,8 +37,14 @@ COMPARISONS = {
         threads=1,
     ),
 }
-MEASUREMENTS = {"performance": "benchmarks.step_time", "smoothness": "benchmarks.smoothness"}  # on a quiet machine
+MEASUREMENTS = {"performance": "benchmarks.step_time", "smoothness": "benchmarks.smoothness"}  # on an idle machine
 MEASUREMENTS |= {"engine": "benchmarks.engine", "statistics": "benchmarks.statistics"}
+HELP = (
+    "Which: compare (6 minutes on two cores); with the published data, tasks (40 minutes), paper (5 hours), imbalance "
+    "(2 hours) and tables (3 hours); on an idle machine, engine and statistics (minutes), performance and smoothness "
+    "(hours; their pages alone: python -m benchmarks.pages). Without a name: each of the first five, the comparisons, "
+    "that is older than the code."
+)
 MADE = "made.json"  # beside the page: what it was made from
 
 
@@ -54,17 +60,17 @@ def made(compare: Compare) -> dict[str, Any]:
 
 
 def stale(name: str, folder: Path) -> list[str]:
-    """In what the report in a folder is older than the code; nothing where it is not."""
+    """The parts in which the report in a folder is older than the code; none where it is up to date."""
     try:
         then = json.loads((folder / MADE).read_text())
     except (FileNotFoundError, ValueError):
-        return [f"it has no {MADE} that can be read"]
+        return [f"it has no readable {MADE}"]
     now = json.loads(json.dumps(made(COMPARISONS[name])))
     return [part for part in now if then.get(part) != now[part]]
 
 
 def older(output: Path) -> list[str]:
-    """Which reports are older than the code, or were never made; says why, and which cannot be judged here."""
+    """Which reports are older than the code, or were never made; prints why, and which cannot be judged here."""
     found = []
     for name in COMPARISONS:
         try:
@@ -80,20 +86,16 @@ def older(output: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Reports(Verbosity):
-    """Say which of the committed reports are older than the code, and make these again, from runs of their own, or
-    those that are named. What was interrupted goes on where it was."""
+    """Say which of the committed reports are older than the code, and make these again, or those that are named, from
+    new runs. An interrupted report resumes."""
 
-    names: Annotated[list[str], tyro.conf.Positional] = field(default_factory=list)
-    """Which: compare (6 minutes on two cores); with the published data tasks (40 minutes), paper (5 hours), imbalance
-    (2 hours) and tables (3 hours); and on a quiet machine engine, statistics (minutes), performance, smoothness
-    (hours; their pages alone: python -m benchmarks.pages). None: every comparison, the first five, that is older than
-    the code."""
+    names: Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(help=HELP)] = field(default_factory=list)
     check: bool = False
-    """Only say which are older than the code; exit status 1 where one is."""
+    """Only say which are older than the code; exit status 1 if any is."""
     output: Path = Path("reports")
-    """Where the reports go, a folder each."""
+    """Where the reports go, one folder each."""
     runs: Path = Path("runs/reports")
-    """Where their runs go; delete them where the code has changed what a run gives."""
+    """Where their runs go; delete them if the code has changed what a run gives."""
 
 
 def make(name: str, output: Path, runs: Path) -> int:
@@ -105,7 +107,7 @@ def make(name: str, output: Path, runs: Path) -> int:
     from bayesreg.runs import key
 
     compare = COMPARISONS[name]
-    own = runs / f"{name}_{key(made(compare)['grid'])}"  # a grid that has changed starts with no run of another
+    own = runs / f"{name}_{key(made(compare)['grid'])}"  # a changed grid starts without the runs of another
     status = run(replace(compare, output=own, report=output / name))
     if status == 0:
         (output / name / MADE).write_text(json.dumps(made(compare), indent=2) + "\n")
@@ -114,7 +116,7 @@ def make(name: str, output: Path, runs: Path) -> int:
 
 @command
 def main() -> None:
-    """Make what is asked for, or what is older than the code; then say what still is."""
+    """Make what is asked for, or what is older than the code; then say what still is older."""
     asked = read(Reports, "python -m experiments.reports")
     status = 0
     with refused((ValueError,)):

@@ -1,4 +1,4 @@
-"""A checkpoint: only the fit that it belongs to goes on from it, and nobody finds one that has ended."""
+"""A checkpoint: only the fit that it belongs to resumes from it, and nobody finds one that has ended."""
 
 import functools
 import importlib
@@ -202,6 +202,6 @@ def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path):
 def test_what_is_no_checkpoint_is_refused_and_kept(interrupted, content):
     content = interrupted.read_bytes()[:1000] if content is None else content
     interrupted.write_bytes(content)
-    with pytest.raises(Unusable, match=r"c\.pt is no checkpoint.*delete it to begin anew"):
+    with pytest.raises(Unusable, match=r"c\.pt is not a checkpoint.*delete it to begin anew"):
         fit(checkpoint=interrupted)
     assert interrupted.read_bytes() == content

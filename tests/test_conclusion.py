@@ -177,7 +177,7 @@ def test_p_is_adjusted_for_all_methods(said):
 
 
 def test_none_is_not_tied_with_what_is_better_than_it(said):
-    """Beside many others the difference to none is held to a stricter level than against none alone."""
+    """Beside many others the difference from none is held to a stricter level than against none alone."""
     close = {f"l{n}": {"nll": EASY - 0.5 + 0.45 * WIDE, "validation": 0.6} for n in range(3, 40)}
     found = said({"none": {}, "l2": {"nll": EASY - 0.5 + 0.4 * WIDE, "validation": 0.5} | TUNED} | close)
     assert "none" not in found.sentence.partition("; ")[2]

@@ -111,7 +111,7 @@ def test_judging_leaves_everything_as_it_is():
 def test_what_is_negligible(fall, error, epochs, converged):
     made = Convergence(fall, error, epochs, horizon=epochs)
     assert made.converged is converged
-    assert ("still falling by 0.01 nats an epoch after 100 epochs" in str(made)) is not converged
+    assert ("still falling by 0.01 nats per epoch after 100 epochs" in str(made)) is not converged
 
 
 def test_a_short_fit_is_judged_by_its_history_and_leaves_the_network_alone():

@@ -113,7 +113,7 @@ def test_posteriors_of_different_models_are_refused():
     }
     for what, other in others.items():
         for function in (br.to_arviz, diagnostics.quantiles):
-            with pytest.raises(ValueError, match=f"different models, of {what} .* differ in their seed alone"):
+            with pytest.raises(ValueError, match=f"different models, of {what} .* differ only in their seed"):
                 function([first, first, other])
     with pytest.raises(ValueError, match=r"of prior .*l2.*l1"):
         br.to_arviz([first, posterior(br.L1())])
@@ -240,7 +240,7 @@ def test_the_picture_shows_the_quantiles_and_intervals_under_the_normal_guide_al
         low, high = shortest(np.sort(np.moveaxis(values, 1, 0), axis=0))
         np.testing.assert_allclose(intervals[:, 0], np.sort(low.ravel()), rtol=1e-5)
         np.testing.assert_allclose(np.sort(intervals[:, 1]), np.sort(high.ravel()), rtol=1e-5)
-        assert "3 seeds, 20 draws a seed" in axes.texts[0].get_text()
+        assert "3 seeds, 20 draws per seed" in axes.texts[0].get_text()
         assert "94 % interval" in axes.texts[0].get_text()
 
 

@@ -85,5 +85,5 @@ def test_map_is_the_elastic_net_of_scikit_learn(alpha, l1_ratio):
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 1.0, 1.5, -0.1, float("nan"), "half"])
 def test_a_ratio_that_is_none_is_refused(l1_ratio):
-    with pytest.raises(ValueError, match=rf"ElasticNet\(l1_ratio={l1_ratio!r}\).*(must be|for 1 take L1, for 0 L2)"):
+    with pytest.raises(ValueError, match=rf"ElasticNet\(l1_ratio={l1_ratio!r}\).*(must be|for 1 use L1, for 0 L2)"):
         br.ElasticNet(l1_ratio=l1_ratio)

@@ -32,7 +32,7 @@ def test_every_flipped_bit_is_noticed(saved):
         damaged = bytearray(whole)
         damaged[place // 8] ^= 1 << place % 8
         saved.write_bytes(damaged)
-        with pytest.raises(Unusable, match=r"file\.pt is no posterior"):
+        with pytest.raises(Unusable, match=r"file\.pt is not a posterior"):
             load_tensors(saved, "posterior")
 
 
@@ -56,12 +56,12 @@ FOREIGN = {"empty": b"", "text": b"Dear diary\n", "page": b"<html>404</html>", "
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
 def test_foreign_files_are_refused_by_name(tmp_path, content):
     (tmp_path / "file.pt").write_bytes(content)
-    with pytest.raises(Unusable, match=r"file\.pt is no checkpoint that bayesreg saved"):
+    with pytest.raises(Unusable, match=r"file\.pt is not a checkpoint that bayesreg saved"):
         load_tensors(tmp_path / "file.pt", "checkpoint")
 
 
 def test_one_kind_is_not_read_as_another(saved):
-    with pytest.raises(Unusable, match="is no checkpoint"):
+    with pytest.raises(Unusable, match="is not a checkpoint"):
         load_tensors(saved, "checkpoint")
 
 

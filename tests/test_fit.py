@@ -80,7 +80,7 @@ every_guide = pytest.mark.parametrize("guide", ["delta", "normal"])
 @every_guide
 def test_same_seed_same_result(guide, capturing):
     first = fit(guide=guide, validation=data(10, seed=1))
-    torch.manual_seed(123)  # the caller's random state plays no part
+    torch.manual_seed(123)  # the caller's random state has no effect
     second = fit(guide=guide, validation=data(10, seed=1))
     assert differences(state(first), state(second)) == []
     assert (first.warmup_seconds > 0) == (capturing == "captured")

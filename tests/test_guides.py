@@ -136,7 +136,7 @@ REFUSED = {
     "of another network": (
         None,
         lambda built: of_another(built),
-        r"'weights' of shape \[3\], and the model has.*\[2\]",
+        r"'weights' of shape \[3\], but the model has.*\[2\]",
     ),
     "of no model": (None, lambda built: lambda model: 3, r"<lambda> cannot be made.*int.*PyroModule"),
     "of the whole model": (
@@ -168,7 +168,7 @@ def test_a_guide_too_large_for_memory_is_refused_with_the_number(guide, monkeypa
     built = model()
     assert as_guide(guide).memory(built) == needs.get(guide, as_guide(guide).memory(built))
     monkeypatch.setattr(memory, "total", lambda: memory.Memory(as_guide(guide).memory(built) - 1))
-    with pytest.raises(ValueError, match=rf"guide {guide} of 2 unknowns takes .* GB in training, and there are"):
+    with pytest.raises(ValueError, match=rf"guide {guide} of 2 unknowns needs .* GB in training, and there are"):
         br.fit(built, data(), guide=guide, epochs=1, **QUIET)
 
 

@@ -61,7 +61,7 @@ def dotted(path):
 
 
 def checks_types_only(node):
-    """`if TYPE_CHECKING:`: never run, so it is no dependency."""
+    """`if TYPE_CHECKING:`: never run, so it is not a dependency."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 

@@ -189,7 +189,7 @@ def test_it_is_the_hessian_of_a_network_without_hidden_layers(target):
 
 
 def by_hand(net, x):
-    """J [B, K, P] of a network in eval mode, one backward pass an output."""
+    """J [B, K, P] of a network in eval mode, one backward pass per output."""
     rows = []
     for n in range(len(x)):
         for f in net(x[n : n + 1]).flatten():
@@ -433,7 +433,7 @@ def test_l1_under_evidence_and_precisions_of_ard():
 def test_too_large_for_memory_says_the_number(monkeypatch):
     model = br.Model(br.nets.mlp(1000, 10, hidden=200), "l2", br.Categorical(), size=5)
     monkeypatch.setattr(memory, "total", lambda: memory.Memory(2**33))
-    with pytest.raises(ValueError, match=r"laplace:structure=full of 242,410 unknowns takes 1,751\.. GB .*last_layer"):
+    with pytest.raises(ValueError, match=r"laplace:structure=full of 242,410 unknowns needs 1,751\.. GB .*last_layer"):
         br.guides.create("laplace:structure=full", model)
     assert br.guides.create("laplace", model)
 

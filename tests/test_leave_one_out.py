@@ -69,7 +69,7 @@ def test_an_example_that_decides_is_counted_and_the_words_say_not_to_trust_it():
     x, y = rows(outlier=8.0)
     found = br.loo(exact(x, y), (x, y))
     assert found.k["good"] < N == sum(found.k.values())
-    assert "do not trust it: judge by data held out" in str(found)
+    assert "do not trust it: judge by held-out data" in str(found)
 
 
 def test_arviz_takes_the_same_and_draws_it():
@@ -87,7 +87,7 @@ def test_arviz_takes_the_same_and_draws_it():
 
 @pytest.mark.parametrize(
     ("guide", "number", "said"),
-    [("normal", 4, "loo of 12 examples, and the posterior is of 16"), ("delta", 0, "a guide that is a point has one")],
+    [("normal", 4, "loo of 12 examples, but the posterior has 16"), ("delta", 0, "a guide that is a point has one")],
 )
 def test_what_has_no_loo_is_refused(guide, number, said):
     x, y = rows()

@@ -183,15 +183,15 @@ BAD = {
     "warmup": (refused(warmup=1.5), r"nuts\(warmup=1.5\): warmup must be a whole number"),
     "chains": (refused(chains=0), r"nuts\(chains=0\)"),
     "seed": (refused(seed=-1), r"nuts\(seed=-1\)"),
-    "model": (refused(model=nn.Linear(3, 1)), r"nuts\(model=Linear\) is no br.Model"),
+    "model": (refused(model=nn.Linear(3, 1)), r"nuts\(model=Linear\) is not a br.Model"),
     "size": (refused(model=model(size=7)), r"Model\(size=7\) is not the number of data, 40"),
     "large": (
         refused(model=model(net=br.nets.mlp(3, 1, hidden=[300, 340]))),
-        r"103,881 unknowns would take about [\d.,]+ h: .* ms a gradient, some 127 of them a draw, 4 draws",
+        r"103,881 unknowns would take about [\d.,]+ h: .* ms per gradient, some 127 of them per draw, 4 draws",
     ),
     "random": (
         refused(model=model(net=br.Method.parse("mc_dropout:0.2").network(hidden(nn.Tanh())))),
-        "draws itself in prediction",
+        "is random in prediction",
     ),
     "kind": (refused(model=model(br.Categorical(), net=nn.Linear(3, 2))), "integer class numbers"),
     "a unit that dies": (

@@ -220,11 +220,11 @@ def lacking(base, **members):
 @pytest.mark.parametrize(
     ("base", "message"),
     [
-        (br.Prior, r"Lacking is no whole prior: define log_factor\(self, batch\): The term's value"),
-        (br.FunctionPrior, r"Lacking is no whole prior: define log_factor\(self, batch\): The factor's log"),
+        (br.Prior, r"Lacking is not a complete prior: define log_factor\(self, batch\): The term's value"),
+        (br.FunctionPrior, r"Lacking is not a complete prior: define log_factor\(self, batch\): The factor's log"),
         (
             br.WeightPrior,
-            r"Lacking is no whole prior: define sample\(self, site, initial\): The Pyro sample statements",
+            r"Lacking is not a complete prior: define sample\(self, site, initial\): The Pyro sample statements",
         ),
     ],
     ids=["prior", "function", "weight"],
@@ -232,7 +232,7 @@ def lacking(base, **members):
 def test_a_class_that_lacks_what_it_must_define_cannot_be_made(base, message):
     with pytest.raises(TypeError, match=message):
         lacking(base)()
-    with pytest.raises(TypeError, match="is no whole prior"):
+    with pytest.raises(TypeError, match="is not a complete prior"):
         base()
 
 

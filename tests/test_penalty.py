@@ -74,7 +74,7 @@ def fit(prior, guide="delta", **options):
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_nll_and_penalty_are_the_closed_forms(name):
-    """With one batch an epoch the first row is at the network's own weights."""
+    """With one batch per epoch the first row is at the network's own weights."""
     prior, penalty, _ = PENALTIES[name]
     model, posterior = fit(prior)
     theta = {name: value.numpy() for name, value in model.unpack(model.initial()).items()}

@@ -370,14 +370,14 @@ def test_a_damaged_file_is_refused(tmp_path):
     whole = path.read_bytes()
     for place in range(0, len(whole), 101):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match=r"p\.pt is no posterior that bayesreg saved.*save the posterior again"):
+        with pytest.raises(ValueError, match=r"p\.pt is not a posterior that bayesreg saved.*save the posterior again"):
             br.Posterior.load(path, posterior.model.net)
 
 
 @pytest.mark.parametrize("content", [b"", b"accuracy 0.9", b"<html>", b"PK of a zip"])
 def test_a_file_of_something_else_is_refused(tmp_path, content):
     (tmp_path / "p.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"p\.pt is no posterior that bayesreg saved"):
+    with pytest.raises(ValueError, match=r"p\.pt is not a posterior that bayesreg saved"):
         br.Posterior.load(tmp_path / "p.pt", nn.Linear(1, 1))
 
 

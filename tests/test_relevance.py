@@ -42,10 +42,12 @@ def test_effective_number_of_weights(temper):
 
 def test_a_point_has_no_effective_number_and_other_priors_no_precisions():
     assert np.isnan(relevance.effective(posterior("ard", "delta")))
-    with pytest.raises(ValueError, match="draws=1: a variance takes at least two"):
+    with pytest.raises(ValueError, match="draws=1: a variance needs at least two"):
         relevance.effective(posterior(), draws=1)
     for measure in (relevance.effective, relevance.by_input):
-        with pytest.raises(ValueError, match=r"L2.* has no precision of each weight: take ARD, as ard:sparse@normal"):
+        with pytest.raises(
+            ValueError, match=r"L2.* has no precision for each weight: use ARD, as in ard:sparse@normal"
+        ):
             measure(posterior("l2"))
 
 
@@ -81,7 +83,7 @@ def test_the_experiment_draws_and_says_the_numbers(monkeypatch, tmp_path, capsys
     table = pd.read_csv(tmp_path / "reports/ard/effective.csv", index_col="seed")
     assert table["weights"].tolist() == [4800, 4800]
     for options, message in {
-        ("--method", "l2@normal"): "--method l2@normal has no precision of each weight",
+        ("--method", "l2@normal"): "--method l2@normal has no precision for each weight",
         ("--method", "ard:sparse"): "has no MAP",
         ("--seeds", "0"): "--seeds 0: at least 1",
     }.items():

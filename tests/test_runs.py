@@ -269,7 +269,7 @@ def test_a_run_whose_result_or_weights_are_damaged_is_done_again(tmp_path, data,
     again = runs.execute(tmp_path, CONFIG, make_model(data), data, **OPTIONS)
     assert again["metrics"] == first["metrics"]
     assert f"{tmp_path / name}" in caplog.text
-    assert "not taken as done" in caplog.text
+    assert "does not count as done" in caplog.text
     once_more = torch.load(tmp_path / "posterior.pt", weights_only=True)["parameters"]
     assert all(torch.equal(value, once_more[name]) for name, value in weights.items())
 
@@ -296,7 +296,7 @@ def test_a_bit_of_the_weights_that_flipped_is_noticed_without_reading_them(tmp_p
     weights[len(weights) // 2] ^= 4
     (tmp_path / "posterior.pt").write_bytes(weights)
     assert runs.done(tmp_path, CONFIG) is None
-    assert f"{tmp_path / 'posterior.pt'} is no posterior" in caplog.text
+    assert f"{tmp_path / 'posterior.pt'} is not a posterior" in caplog.text
 
 
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path, data, caplog):
@@ -304,8 +304,8 @@ def test_a_damaged_checkpoint_is_begun_anew(tmp_path, data, caplog):
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half of")
     outcome = runs.execute(tmp_path / "run", CONFIG, make_model(data), data, **OPTIONS)
     assert outcome["metrics"] == runs.execute(tmp_path / "whole", CONFIG, make_model(data), data, **OPTIONS)["metrics"]
-    assert "checkpoint.pt is no checkpoint" in caplog.text
-    assert "begins anew" in caplog.text
+    assert "checkpoint.pt is not a checkpoint" in caplog.text
+    assert "starts again" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"experiment": "ma'])

@@ -183,7 +183,7 @@ def test_folds(in_process, tmp_path):
     assert row["strength_low"] <= row["strength"] <= row["strength_high"]
     assert study.best.predict(TABLE.drop(columns="price")).mean.shape == (40,)
     assert "one seed does not say" in study.recommendation or study.recommendation.startswith(("Nothing", "Use none"))
-    pd.testing.assert_frame_equal(br.Study.open(tmp_path).results, study.results)  # and `best` is no run of it
+    pd.testing.assert_frame_equal(br.Study.open(tmp_path).results, study.results)  # and `best` is not a run of it
 
 
 # --- What it takes ---
@@ -204,7 +204,7 @@ def test_a_csv_a_pair_and_several_tasks(in_process, tmp_path):
     *lines, last = both.recommendation.split("\n")
     assert [line.split(": ")[0] for line in lines] == ["<i>0</i>", "<i>1</i>"]
     assert last == both.across.sentence
-    assert last.startswith("Over 2 tasks nothing can be shown: with one method beside none it takes 6,")
+    assert last.startswith("Over 2 tasks nothing can be shown: with one method besides none it takes 6,")
     (row,) = both.across.table.to_dict("records")
     assert row["difference"] == pytest.approx(both.results.query("method == 'l2:0.1'")["nll_difference"].mean())
     shown = both._repr_html_()

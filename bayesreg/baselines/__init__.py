@@ -1,4 +1,4 @@
-"""What a data set gives without a network: the figure that each network has to beat, computed and not quoted.
+"""What a data set gives without a network: the score that each network has to beat, computed, not quoted.
 
 Everything is fitted on the training split and judged on test.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, float]
 Prediction = Distribution | Tensor
-# What says the same of every x is calibrated.
+# Baselines that predict the same for every x are calibrated.
 OF_CLASSES = tuple(name for name in CLASSIFICATION if name != "ece")
 OF_NUMBERS = tuple(name for name in REGRESSION if name != "coverage_error")
 Baseline = Callable[..., Prediction]
@@ -56,10 +56,10 @@ BASELINES: dict[str, tuple[Baseline, ...]] = {
 
 
 def applicable(data: Data) -> dict[str, Baseline]:
-    """The baselines of a data set by their names: those of BASELINES; of data of one's own, constant and linear.
+    """The baselines of a data set by their names: those of BASELINES; for the user's own data, constant and linear.
 
-    Without linear where x has nothing floating, or is too large. Where images are their own targets, there are no
-    classes to be found: only PCA has to be beaten.
+    Without linear where x has nothing in floating point, or is too large. Where images are their own targets there are
+    no classes to predict: only PCA has to be beaten.
     """
     x, y = data.train.x, data.train.y
     images = isinstance(x, Tensor) and x.dtype == torch.uint8 and x.shape == y.shape
@@ -74,7 +74,7 @@ def applicable(data: Data) -> dict[str, Baseline]:
 def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
     """{name: {metric: value on test}} of the baselines that apply to the data, y in its unit.
 
-    options: further arguments by the name of the function, as principal_components={"latent": 20}.
+    options: further arguments by the name of the function, such as principal_components={"latent": 20}.
     """
     return {
         name: judge(compute(data, **options.get(compute.__name__, {})), data)
@@ -83,7 +83,7 @@ def baseline(data: Data, **options: dict[str, Any]) -> dict[str, Metrics]:
 
 
 def judge(prediction: Prediction, data: Data) -> Metrics:
-    """The metrics on test of a distribution p(y | x) for each example, or of classes [n], or of images rebuilt."""
+    """The metrics on test of a distribution p(y | x) for each example, of classes [n], or of reconstructed images."""
     if isinstance(prediction, Tensor):
         if prediction.is_floating_point():
             return {"mse": mse(prediction, pixels(data.test.x))}
@@ -98,7 +98,7 @@ def judge(prediction: Prediction, data: Data) -> Metrics:
 def log_likelihood(name: str, data: Data) -> Tensor:
     """log p(y_i | x_i) [n] of the test examples by a baseline of `applicable`, or by "constant", in nats.
 
-    Of numbers it is a density, in the unit of y. ValueError for an unknown name, and for a baseline that predicts
+    For numbers it is a density, in the unit of y. ValueError for an unknown name, and for a baseline that predicts
     without a distribution.
     """
     known = {"constant": constant} | applicable(data)
@@ -111,5 +111,5 @@ def log_likelihood(name: str, data: Data) -> Tensor:
 
 
 def _targets(data: Data) -> Tensor:
-    """y of test, as a distribution takes it."""
+    """y of test, in the form that a distribution takes."""
     return data.test.y.double() if data.classes is None else labels(data.test)

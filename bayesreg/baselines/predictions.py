@@ -1,4 +1,4 @@
-"""What is predicted without a network, fitted on train: p(y | x) of each test example, classes, or images rebuilt."""
+"""Predictions without a network, fitted on train: p(y | x) of each test example, classes, or reconstructed images."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ LARGEST = 2**24  # numbers of x: a baseline should not take longer than the netw
 
 
 def constant(data: Data) -> Distribution:
-    """`majority` of classes, `mean` of numbers: what y is, whatever x."""
+    """`majority` for classes, `mean` for numbers: a prediction that ignores x."""
     return mean(data) if data.classes is None else majority(data)
 
 
 def linear(data: Data) -> Distribution:
-    """Logistic regression (`logistic`) of classes, `ridge` of numbers, on what of x is floating.
+    """Logistic regression (`logistic`) for classes, `ridge` for numbers, on the floating-point part of x.
 
-    ValueError where nothing is, as of images and tokens, or where x is too large for a quick answer.
+    ValueError where there is none, as with images and tokens, or where x is too large for a quick answer.
     """
     return ridge(data) if data.classes is None else logistic(data)
 
 
 def majority(data: Data) -> Categorical:
-    """Each class as often as in train, p_c = (n_c + 1) / (n + C), whatever x; the most frequent is the prediction.
+    """Each class as frequent as in train, p_c = (n_c + 1) / (n + C), whatever x; the most frequent is the prediction.
 
-    One more of each, since a small train may lack some (Laplace): the mean of p under a uniform prior.
+    Each count is one larger, since a small training set may lack some classes (Laplace): the mean of p under a uniform
+    prior.
     """
     counts = labels(data.train).bincount(minlength=data.classes or 0).double() + 1
     return Categorical(probs=counts.expand(len(data.test), -1))
@@ -65,7 +66,7 @@ def bag_of_words(data: Data) -> Categorical:
 
 
 def principal_components(data: Data, latent: int = 20) -> Tensor:
-    """Images encoded in `latent` numbers, and rebuilt: [n, pixels], in [0, 1].
+    """Images encoded in `latent` numbers and reconstructed: [n, pixels], in [0, 1].
 
     No more numbers than there are training images, which span no more directions.
     """
@@ -85,8 +86,8 @@ def mean(data: Data) -> Distribution:
 def ridge(data: Data) -> Distribution:
     """Linear regression on the standardised x with a penalty of ‖w‖² on the whole data set.
 
-    The variance is the mean square of the residuals of train, each row left out in turn, r_i / (1 − h_i): those of the
-    fit itself are too small where there are as many inputs as examples.
+    The variance is the mean square of the leave-one-out residuals on train, r_i / (1 − h_i): those of the fit itself
+    are too small where there are as many inputs as examples.
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -102,10 +103,10 @@ def ridge(data: Data) -> Distribution:
 
 
 def persistence(data: Data) -> Distribution:
-    """The next hour is as this one: PM2.5 of the last row of the window, in the unit of the target.
+    """The next hour is like this one: PM2.5 of the last row of the window, in the unit of the target.
 
-    The table holds it standardised, in its first column; the line back to the unit is the one through the
-    training targets and the rows that they were taken from.
+    The table has it standardised, in its first column; the line back to the unit is fitted to the training targets and
+    the rows that they were taken from.
     """
     x, y = data.train.x, data.train.y
     following = x.rows[x.ends + 1, 0]
@@ -117,12 +118,12 @@ def persistence(data: Data) -> Distribution:
 def _normal(mean: Tensor, squares: Tensor) -> Distribution:
     """Normal about the mean [n, ...], with the variance of each output from squared residuals [rows, ...]."""
     variance = squares.mean(0).reshape(mean.shape[1:])
-    sd = variance.where(variance > 0, 1.0).sqrt()  # of no residuals at all, or none that are known
+    sd = variance.where(variance > 0, 1.0).sqrt()  # where all residuals are 0, or none is known
     return Independent(Normal(mean.double(), sd.expand(mean.shape)), mean.dim() - 1)
 
 
 def _logistic(data: Data, steps: list[Any], train: Any, test: Any) -> Categorical:
-    """p(y | x) of a classifier; a class that train has not is as probable as in `majority`."""
+    """p(y | x) of a classifier; a class missing in train is as probable as in `majority`."""
     from sklearn.pipeline import make_pipeline
 
     known = labels(data.train).unique()
@@ -136,7 +137,7 @@ def _logistic(data: Data, steps: list[Any], train: Any, test: Any) -> Categorica
 
 
 def labels(part: Dataset) -> Tensor:
-    """Class numbers [n]; y [n, 1] is taken too."""
+    """Class numbers [n]; y may also be [n, 1]."""
     return part.y.reshape(-1).long()
 
 
@@ -146,9 +147,11 @@ def takes_linear(data: Data) -> bool:
 
 
 def _floating(data: Data) -> list[np.ndarray]:
-    """What of x is floating, in train and test, float64 [n, k]."""
+    """The floating-point part of x, in train and test, float64 [n, k]."""
     if not takes_linear(data):
-        raise ValueError(f"x of {data.name} has nothing floating, or more than {LARGEST} numbers: take constant")
+        raise ValueError(
+            f"x of {data.name} has nothing in floating point, or more than {LARGEST} numbers: use constant"
+        )
     return [torch.cat(_floats(part.x), 1).double().numpy() for part in (data.train, data.test)]
 
 
@@ -166,6 +169,6 @@ def _counts(x: Tensor, words: int) -> Any:
     """How often each token below `words` is in each review, sparse [n, words]; not padding, not unknown words."""
     from scipy.sparse import csr_matrix
 
-    review, place = ((x > 1) & (x < words)).nonzero(as_tuple=True)  # a small training set lacks some that test has
+    review, place = ((x > 1) & (x < words)).nonzero(as_tuple=True)  # a small training set may lack some that test has
     indices = review.numpy(), x[review, place].numpy()
     return csr_matrix((np.ones(len(review)), indices), shape=(len(x), words))

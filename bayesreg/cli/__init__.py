@@ -1,4 +1,4 @@
 """The command line: `bayesreg compare | run | report | data | baselines`, each a small file here.
 
-Nothing heavy is imported before the options are read, so that --help answers at once.
+Nothing heavy is imported before the options are read, so --help answers at once.
 """

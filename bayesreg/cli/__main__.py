@@ -9,11 +9,11 @@ import sys
 from bayesreg import __version__
 
 COMMANDS = {
-    "compare": "which method regularises a network best: a grid of runs, a table and a page",
-    "run": "one run of a task under one method",
-    "report": "the page of runs that are done",
+    "compare": "find which method regularises a network best: a grid of runs, a table and a page",
+    "run": "train and test one task under one method",
+    "report": "make the page of finished runs",
     "data": "fetch or verify the published data files",
-    "baselines": "what a data set gives without a network",
+    "baselines": "show the scores that a data set gives without a network",
 }
 SHELLS = ("bash", "zsh", "tcsh")
 USAGE = "\n".join(
@@ -22,14 +22,14 @@ USAGE = "\n".join(
         "",
         *(f"  {name:10} {what}" for name, what in COMMANDS.items()),
         "",
-        "bayesreg COMMAND --help says what each takes.",
-        f'eval "$(bayesreg --print-completion bash)" completes it in a shell: {", ".join(SHELLS)}.',
+        "bayesreg COMMAND --help lists the options of a command.",
+        f'Tab completion ({", ".join(SHELLS)}): eval "$(bayesreg --print-completion bash)".',
     ]
 )
 
 
 def main() -> None:
-    """Hand the command line to the command that it names. Exit status 2 for one that is unknown."""
+    """Hand the command line to the command that it names. Exit status 2 for an unknown one."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         sys.argv = [f"bayesreg {name}", *arguments]

@@ -19,7 +19,7 @@ class Baselines(Verbosity):
     name: Annotated[str, tyro.conf.Positional] = "digits"
     """The data set."""
     data_dir: Path | None = None
-    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    """Where the data files are; None: $BAYESREG_DATA, else the user's cache."""
 
 
 @command

@@ -1,4 +1,4 @@
-"""What all commands share: reading options, verbosity, and how they end."""
+"""What all commands share: reading options, how much they say, and how they end."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Verbosity:
     """How much a command says."""
 
     quiet: bool = False
-    """Say nothing but errors and the result."""
+    """Print only errors and the result."""
     verbose: bool = False
-    """Say what is done step by step."""
+    """Log every step."""
 
     def apply(self, usual: str) -> None:
-        """Set the level of the log. ValueError where both are asked for."""
+        """Set the level of the log. ValueError where both are given."""
         if self.quiet and self.verbose:
-            raise ValueError("--quiet beside --verbose: leave one of them out")
+            raise ValueError("--quiet and --verbose exclude each other: leave one out")
         level = "ERROR" if self.quiet else "INFO" if self.verbose else usual
         logging.basicConfig(level=level, format="%(message)s")
         logging.getLogger("bayesreg.progress").setLevel("ERROR" if self.quiet else "INFO")
@@ -40,7 +40,7 @@ class Verbosity:
 
 
 def read(kind: Any, prog: str, usual: str = "WARNING") -> Any:
-    """The options from the command line, flags without negation; the log says as much as they ask for, or as usual."""
+    """The options from the command line, flags without negation. The log's level is what they ask for, else `usual`."""
     asked = tyro.cli(kind, prog=prog, args=sys.argv[1:], config=CONFIG)
     with refused():
         getattr(asked, "verbosity", asked).apply(usual)
@@ -48,7 +48,7 @@ def read(kind: Any, prog: str, usual: str = "WARNING") -> Any:
 
 
 def command(main: Callable[..., None]) -> Callable[..., None]:
-    """A command that ends as `stoppable` says where it is stopped."""
+    """A command that, when stopped, ends as `stoppable` says."""
 
     @wraps(main)
     def wrapped(*arguments: Any) -> None:

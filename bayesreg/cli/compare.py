@@ -20,73 +20,79 @@ if TYPE_CHECKING:
 
 COLUMNS = ("target", "group", "time")  # options of a table
 SETTINGS = ("epochs", "batch_size", "lr", "train_size")  # options that tasks have too
-FILE = "bayesreg_file"  # the module that a file of one's own becomes, so that it hides no other
+FILE = "bayesreg_file"  # names the module made of a user's file, so that it hides no other
 TASKS = ("synthetic", "digits", "diabetes")
 METHODS = ["none", "l1", "l2", "smoothness", "entropic", "ard", "l2@normal", "dropout", "early_stopping"]
+HELP_TASKS = (
+    'Names of tasks, in quotes with options of theirs ("beijing --net transformer"); tables, such as wine.csv with '
+    "--target class, for which an MLP is trained; or Python files that define task or tasks: br.Task(net, data)."
+)
+HELP_BUDGET = (
+    "Time for the runs, such as 2h, 1h30m or 45s: up to half of it to choose strengths, the rest for as many whole "
+    "seeds of every method as fit. The same command with a longer budget, or without one, resumes."
+)
 
 
 @dataclass(frozen=True)
 class Compare(Verbosity):
-    """Compare methods that regularise a network: every method, strength and seed on every task, a table and a page.
+    """Compare methods that regularise a network: every method, strength and seed on every task; a table and a page.
 
-    Strengths are chosen on validation, over as many candidates for each method, by seeds of their own; what is reported
-    on test are fresh seeds. One seed gives every method the same initial weights and batches. What is done is not done
-    again, so an interrupted comparison goes on.
+    Strengths are chosen on validation, from as many candidates for each method, with seeds used for nothing else; the
+    test results come from fresh seeds. One seed gives every method the same initial weights and batches. Finished runs
+    are not repeated, so the same command resumes an interrupted comparison.
     """
 
-    tasks: Annotated[list[str], tyro.conf.Positional] = field(default_factory=lambda: list(TASKS))
-    """Tasks by name, with options of their own where they need them ("beijing --net transformer"); tables, as wine.csv
-    with --target class, for which an MLP is taken; or Python files that define task or tasks: br.Task(net, data)."""
+    tasks: Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(help=HELP_TASKS)] = field(
+        default_factory=lambda: list(TASKS)
+    )
     target: str | None = None
-    """Of a table, the column that is to be predicted."""
+    """Of a table: the column to predict."""
     group: str | None = None
-    """Of a table, a column: rows of one group stay together in train, validation or test."""
+    """Of a table: a column of groups, each of which stays together in train, validation or test."""
     time: str | None = None
-    """Of a table, a column: train comes before validation, and that before test."""
+    """Of a table: a column of times, by which train comes before validation, and validation before test."""
     methods: list[str] = field(default_factory=lambda: list(METHODS))
-    """Which: none, priors (l2, l2:1e-4, ard@normal), techniques (dropout, early_stopping), sums (l2+dropout); all."""
+    """none; priors (l2, l2:1e-4, ard@normal); techniques (dropout, early_stopping); sums (l2+dropout); or all."""
     seeds: int | None = None
-    """How many paired seeds are reported: 0, 1, …; None takes 8, and 4 where each divides the rows into folds."""
+    """How many paired seeds (0, 1, …) are reported; None: 8, or 4 where each divides the rows into folds."""
     folds: int | None = None
-    """Into how many folds each seed divides the rows; 1: the data's own split; None: 5 where the data are small."""
+    """How many folds each seed divides the rows into; 1: the data's own split; None: 5 where the data are small."""
     select: str = "nll"
-    """The metric on validation that strengths are chosen by."""
+    """The validation metric by which strengths are chosen."""
     epochs: int | None = None
-    """Passes over the training data; None takes each task's own."""
+    """Passes over the training data; None: each task's own."""
     batch_size: int | None = None
-    """Examples a step; None takes each task's own."""
+    """Examples per step; None: each task's own."""
     lr: float | None = None
-    """Adam's learning rate at the start; None takes each task's own."""
+    """Adam's learning rate at the start; None: each task's own."""
     train_size: int | None = None
-    """Train on that many examples only; None takes all. Of registered tasks alone."""
+    """Train on that many examples only; None: all. For registered tasks only."""
     engine: str = "local"
-    """Where runs take place: local, worker processes on this machine; ray or slurm, a cluster."""
+    """Where runs take place: local (worker processes on this machine), or ray or slurm (a cluster)."""
     workers: int | None = None
-    """Runs at a time, which share the cores; None takes one a core, as far as memory goes (slurm: 16)."""
+    """Runs at a time, which share the cores; None: one per core, as far as memory allows (slurm: 16)."""
     timeout: float | None = None
-    """Seconds after which a run is stopped; None lets it go on."""
+    """Seconds after which a run is stopped; None: no limit."""
     address: str | None = None
-    """Of ray: where the cluster answers, as head:6379; None takes one that runs on this machine, else starts one."""
+    """Of ray: the address of the cluster, such as head:6379; None: one that runs on this machine, else a new one."""
     slurm: list[str] | None = None
-    """Of slurm: options of the array job, as submitit names them: partition=gpu time=120 (in minutes) mem=8GB."""
-    budget: str | None = None
-    """How long the runs may take, as 2h, 1h30m or 45s: then strengths are chosen within half of it, and as many whole
-    seeds of every method are reported as fit. The same command with a longer one, or without, goes on."""
+    """Of slurm: options of the array job, as submitit names them: partition=gpu time=120 (minutes) mem=8GB."""
+    budget: Annotated[str | None, tyro.conf.arg(help=HELP_BUDGET)] = None
     dry_run: bool = False
-    """Say which runs there are, which are done, and how long the others take; train and write nothing."""
+    """Say which runs there are, which are done and how long the others would take; train and write nothing."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of a run on the CPU; None takes one for a small network and all of its share for a large one."""
+    """CPU threads of a run; None: one for a small network, all of its share for a large one."""
     data_dir: Path | None = None
-    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    """Where the data files are; None: $BAYESREG_DATA, else the user's cache."""
     output: Path | None = None
-    """Where the runs go; None takes runs/ and the name of the task, or runs/compare."""
+    """Where the runs go; None: runs/ and the name of the task, or runs/compare for several."""
     report: Path | None = None
-    """Where the report goes, index.html and its pictures; None takes report/ below --output."""
+    """Where the report goes (index.html and its figures); None: report/ below --output."""
 
     def comparison(self) -> Comparison:
-        """What is asked for. ValueError, TypeError or OSError for what cannot be."""
+        """The comparison that the options ask for. ValueError, TypeError or OSError for bad input."""
         from bayesreg.comparison import Comparison, usual_output
         from bayesreg.engine import as_engine
         from bayesreg.grid import Where
@@ -94,7 +100,7 @@ class Compare(Verbosity):
 
         columns = [name for name in COLUMNS if getattr(self, name) is not None]
         if columns and not any(map(_is_table, self.tasks)):
-            raise ValueError(f"--{columns[0]} {getattr(self, columns[0])} plays no part: no table is compared on")
+            raise ValueError(f"--{columns[0]} {getattr(self, columns[0])} has no effect: none of the tasks is a table")
         methods = as_methods(self.methods)
         tasks = tuple(task for text in self.tasks for task in self._tasks(text))
         return Comparison(
@@ -125,7 +131,7 @@ class Compare(Verbosity):
         from bayesreg.tasks import Task
 
         if self.target is None:
-            raise ValueError(f"{path} is a table: say which column is to be predicted, as --target class")
+            raise ValueError(f"{path} is a table: say which column to predict, as in --target class")
         return Task(None, Data.from_table(path, target=self.target, group=self.group, time=self.time))
 
 
@@ -139,7 +145,7 @@ def _is_table(text: str) -> bool:
 
 
 def _defined(path: Path) -> list[Any]:
-    """The tasks that a Python file defines as `tasks`, else as `task`. ValueError where it has none, or fails."""
+    """The tasks that a Python file defines as `tasks`, else as `task`. ValueError where it defines none, or raises."""
     module = _imported(path)
     if not hasattr(module, "tasks") and not hasattr(module, "task"):
         raise ValueError(f"{path} defines neither task nor tasks: write task = br.Task(net, data) in it")
@@ -148,7 +154,7 @@ def _defined(path: Path) -> list[Any]:
 
 
 def _imported(path: Path) -> ModuleType:
-    """The module of a file, which pickle takes by value, since workers do not find it."""
+    """The module of a file, pickled by value, since workers could not import it."""
     import cloudpickle
 
     if not path.is_file():
@@ -168,7 +174,7 @@ def _imported(path: Path) -> ModuleType:
 
 
 def _line(path: Path, error: Exception) -> int | None:
-    """The line of a file that an error comes from."""
+    """The line of a file at which an error arose."""
     passed = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
         passed += [(error.filename or "", error.lineno)]
@@ -203,7 +209,7 @@ def run(asked: Compare) -> int:
         print(study)
         if page:
             print(page)
-    except BrokenPipeError:  # nobody reads the table; the report is written
+    except BrokenPipeError:  # nobody reads the table, but the report is written
         raise
     except (OSError, ValueError) as error:
         comparison.failed.append(in_words(error))

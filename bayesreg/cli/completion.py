@@ -16,7 +16,7 @@ from bayesreg.tasks import TASKS, kind
 
 
 def show(shell: str) -> None:
-    """Print the completion of bash, zsh or tcsh: of all commands and tasks at once, as no command line reads them."""
+    """Print the completion script of bash, zsh or tcsh, for all commands and tasks at once."""
     run = _one_of({name: options_of(kind(name)) for name in TASKS})
     every = _one_of({"compare": Compare, "run": run, "report": Report, "data": Files, "baselines": Baselines})
     tyro.cli(every, prog="bayesreg", args=["--tyro-print-completion", shell], config=CONFIG)

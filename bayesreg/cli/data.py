@@ -13,20 +13,22 @@ import tyro
 
 from bayesreg.cli.command import Verbosity, command, read, refused
 
-MANY = 20  # files of a folder that are one line
+HELP_ACTION = (
+    "fetch: get what is missing or corrupt, resuming; verify: say who vouches for each file, exit status 1 if one is "
+    "missing or corrupt."
+)
+MANY = 20  # files of a folder: more are shown as one line
 
 
 @dataclass(frozen=True)
 class Files(Verbosity):
     """Fetch the published files of a data set into the data root, or verify those that are there."""
 
-    action: Annotated[Literal["fetch", "verify"], tyro.conf.Positional] = "verify"
-    """fetch what is missing or corrupt, resuming; or verify: who vouches for each file, exit status 1 if one is missing
-    or corrupt."""
+    action: Annotated[Literal["fetch", "verify"], tyro.conf.Positional, tyro.conf.arg(help=HELP_ACTION)] = "verify"
     name: Annotated[str, tyro.conf.Positional] = "all"
     """The data set, or all."""
     data_dir: Path | None = None
-    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    """Where the data files are; None: $BAYESREG_DATA, else the user's cache."""
 
     def names(self) -> list[str]:
         """The data sets meant. ValueError for one that is not read from files, or is unknown."""
@@ -38,7 +40,7 @@ class Files(Verbosity):
 
 
 def fetch(name: str, root: Path) -> None:
-    """Have the files of a data set below the root."""
+    """Fetch the files of a data set below the root."""
     from bayesreg.datasets import SOURCES
     from bayesreg.datasets.download import fetch as fetch_source
 
@@ -63,7 +65,7 @@ def verify(name: str, root: Path) -> tuple[list[str], list[str]]:
 
 
 def lines(vouched: dict[str, str]) -> Iterator[str]:
-    """ "file: who vouches for it", and one line for all the files of a folder of many."""
+    """ "file: who vouches for it", or one line for a folder of many files."""
     folders = Counter((str(Path(file).parent), by) for file, by in vouched.items())
     for file, by in vouched.items():
         if folders[str(Path(file).parent), by] <= MANY:

@@ -1,4 +1,4 @@
-"""The page of runs that are done: `bayesreg report runs/wine`."""
+"""The page of finished runs: `bayesreg report runs/wine`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bayesreg.cli.command import Positional, Verbosity, command, read, refused
 
 @dataclass(frozen=True)
 class Report(Verbosity):
-    """Make the report of all runs below a directory, a comparison's or others: which method won, by how much."""
+    """Make the report of all runs below a directory, of a comparison or not: which method won, and by how much."""
 
     runs: Positional = Path("runs")
     """The directory below which the runs are."""
     output: Path | None = None
-    """Where the report goes, index.html and its pictures; None takes report/ below the runs."""
+    """Where the report goes (index.html and its figures); None: report/ below the runs."""
 
 
 @command

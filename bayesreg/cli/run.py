@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+import bayesreg
 from bayesreg.cli import summary
 from bayesreg.cli.command import Verbosity, command, read, refused
 from bayesreg.tasks import TASKS, Registered, kind, options
@@ -30,49 +32,63 @@ class Ard:
 
 @dataclass(frozen=True)
 class Smoothness:
-    """How the smoothness prior is estimated while training, without bias."""
+    """How the smoothness prior is estimated in training, without bias."""
 
     fraction: float | None = None
-    """The share of each batch that it is computed from; None takes a sixteenth, but at least 8 examples."""
+    """The share of each batch from which it is computed; None: a sixteenth, but at least 8 examples."""
     every: int = 4
-    """On every so many steps, and weighted by as much."""
+    """It is computed on one step in so many, and weighted by as much."""
     coordinates: int | None = None
-    """Along so many coordinates of each example, drawn at random; None takes all of at most 32, else one."""
+    """Along how many coordinates of each example, drawn at random; None: all if there are at most 32, else one."""
+
+
+HELP_PRIOR = (
+    "none, l1, l2, smoothness, entropic, ard, or a technique such as dropout. A strength per datum follows a colon "
+    "(l2:1e-4; ard:sparse prunes under the guide normal), a plus sign adds (l2:1e-4+entropic:0.1, l2+early_stopping)."
+)
+
+
+def _help_guide() -> str:
+    """The help of --guide. The names in GUIDES are read from its file, since importing it would load PyTorch."""
+    tree = ast.parse((Path(bayesreg.__file__).parent / "guides/__init__.py").read_text(encoding="utf-8"))
+    made = next(node for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "GUIDES")
+    names = [str(key.value) for key in ast.walk(made.value or made) if isinstance(key, ast.Constant)]
+    return (
+        f"How the posterior is inferred: {', '.join(names)}. delta is MAP, normal is mean-field variational inference; "
+        "options follow a colon, as in laplace:structure=full."
+    )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is, beside its task."""
+    """What makes up a run besides its task."""
 
-    prior: str = "none"
-    """none, l1, l2, smoothness, entropic, ard or another method, as dropout; with a strength per datum, l2:1e-4;
-    ard:sparse, which selects under the guide normal; or a sum, l2:1e-4+entropic:0.1 or l2+early_stopping."""
-    guide: str = "delta"
-    """delta is MAP; normal is mean-field variational inference."""
+    prior: Annotated[str, tyro.conf.arg(help=HELP_PRIOR)] = "none"
+    guide: Annotated[str, tyro.conf.arg(help=_help_guide())] = "delta"
     strength: float | None = None
     """The strength of --prior per datum, as in weight decay: loss = mean NLL + strength × penalty."""
     ard: Ard = field(default_factory=Ard)
     smoothness: Smoothness = field(default_factory=Smoothness)
     seed: int = 0
-    """Of the initial weights, the order of the data and the guide's draws."""
+    """The seed of the initial weights, the order of the data and the guide's draws."""
     device: str | None = None
-    """cpu, cuda, cuda:1, …; None takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     threads: int | None = None
-    """Threads of the CPU; None takes one for a small network and all for a large one."""
+    """CPU threads; None: one for a small network, all for a large one."""
     compile: Literal["never", "auto", "always"] = "auto"
-    """Compile the step with torch.compile; auto does where it pays for itself."""
+    """Compile the training step with torch.compile; auto: where that pays for itself."""
     output: Path | None = None
-    """The run's own directory; else one below runs/, named after what it holds."""
+    """The run's own directory; None: one below runs/, named after its options."""
     diagnostics: bool = False
-    """Draw the learned precisions α by layer (without ARD the weights) into diagnostics/ of the run."""
+    """Plot the learned precisions α by layer (without ARD, the weights) into the run's folder diagnostics/."""
 
     def method(self, size: int) -> Method:
-        """The method, for N = size data. ValueError for options that contradict each other, or play no part."""
+        """The method, for N = size data. ValueError for options that contradict each other, or have no effect."""
         from bayesreg.methods import Method
 
         method = Method.parse(self.prior if "@" in self.prior else f"{self.prior}@{self.guide}").candidate()
         if "@" in self.prior and self.guide != Settings.guide:
-            raise ValueError(f"--guide {self.guide} beside --prior {self.prior}: name the guide in one place")
+            raise ValueError(f"--guide {self.guide} with --prior {self.prior}: name the guide in one place only")
         if self.strength is not None:
             method = self._at_strength(method)
         own = {name: options.changed(value) for name, value in self._of_priors().items()}
@@ -81,7 +97,7 @@ class Settings:
             if name not in [term.kind.name for term in method.terms]:
                 option, value = next(iter(changed.items()))
                 raise ValueError(
-                    f"--{name}.{option} {value} beside --prior {self.prior} plays no part: leave it out, or take "
+                    f"--{name}.{option} {value} with --prior {self.prior} has no effect: leave it out, or take "
                     f"--prior {name}"
                 )
         terms = [_with(term, size, given.get(term.kind.name, {})) for term in method.terms]
@@ -93,8 +109,8 @@ class Settings:
         terms, written = method.terms, ":" in self.prior
         if len(terms) != 1 or written:
             raise ValueError(
-                f"--strength {self.strength} beside --prior {self.prior}: give each prior its strength in one place, "
-                "as --prior l2:1e-4+entropic:0.1, or a single prior and --strength"
+                f"--strength {self.strength} with --prior {self.prior}: give each prior its strength in one place, "
+                "as in --prior l2:1e-4+entropic:0.1, or a single prior and --strength"
             )
         return Method.parse(f"{terms[0].kind.name}:{self.strength!r}@{method.guide}").candidate()
 
@@ -124,7 +140,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(
-            f"usage: bayesreg run TASK ...\n\nTasks: {', '.join(TASKS)}. bayesreg run TASK --help says what each takes."
+            f"usage: bayesreg run TASK ...\n\nTasks: {', '.join(TASKS)}.\nbayesreg run TASK --help lists their options."
         )
         return
     sys.argv = [f"{sys.argv[0]} {name}", *arguments]
@@ -135,8 +151,8 @@ def main() -> None:
 def run(name: str, prog: str) -> None:
     """Run one task from the command line.
 
-    Exit status 2 for bad input, 1 for a run that diverged or could not read or write its files, as on a full disk, 130
-    and 143 for one that was stopped.
+    Exit status 2 for bad input, 1 for a run that diverged or could not read or write its files (on a full disk, say),
+    130 and 143 for one that was stopped.
     """
     with refused():
         task_kind = kind(name)

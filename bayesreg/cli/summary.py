@@ -1,4 +1,4 @@
-"""What a run says on the terminal: its priors before, its metrics beside the baselines after."""
+"""What a run prints on the terminal: first its priors, at the end its metrics beside the baselines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def sentence(record: dict[str, Any]) -> str:
 
 
 def metrics(outcome: dict[str, Any]) -> str:
-    """The final metrics beside the baselines, where they do not beat one, and where they are, for the terminal."""
+    """The final metrics beside the baselines, which baselines they do not beat, and the run's folder, for the
+    terminal."""
     test, baselines = outcome["metrics"]["test"], outcome["baselines"]
     columns = {"validation": outcome["metrics"]["validation"], "test": test} | baselines
     lines = [" " * 12 + "".join(f"  {column:>10}" for column in columns)]
@@ -25,12 +26,12 @@ def metrics(outcome: dict[str, Any]) -> str:
     judged = outcome.get("convergence") or {}
     lines += [] if judged.get("converged", True) else [judged["message"]]
     return "\n".join(
-        [*lines, f"{outcome['seconds']['epoch']:.3g} s an epoch on {outcome['device']}", outcome["directory"]]
+        [*lines, f"{outcome['seconds']['epoch']:.3g} s per epoch on {outcome['device']}", outcome["directory"]]
     )
 
 
 def lost_to(name: str, baseline: dict[str, float], test: dict[str, float]) -> str:
-    """In which metrics the network does not beat a baseline; nothing where it does in all."""
+    """In which metrics the network does not beat a baseline; "" where it beats it in all."""
     from bayesreg.metrics import METRICS
 
     shared = [metric for metric in test if metric in baseline]

@@ -17,14 +17,14 @@ class OutOfTime(Exception):
 
 
 class Budget:
-    """Seconds from now on; None: as long as it takes. clock: the time in seconds, as `time.monotonic` tells it."""
+    """Seconds from now on; None: as long as it takes. clock: the time in seconds, such as `time.monotonic`."""
 
     def __init__(self, seconds: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = math.inf if seconds is None else seconds
         self._clock, self._start = clock, clock()
 
     def left(self, share: float = 1.0) -> float:
-        """Seconds that are left of a share of it, 0 where none are."""
+        """Seconds left of a share of it, at least 0."""
         return max(0.0, share * self.seconds - (self._clock() - self._start))
 
     def check(self) -> None:
@@ -34,7 +34,7 @@ class Budget:
 
 
 def in_seconds(text: Any) -> float | None:
-    """Of "2h", "90m", "1h30m", "45s", "1d" or a number of seconds; None is no limit. ValueError for anything else."""
+    """Seconds from "2h", "90m", "1h30m", "45s", "1d" or a number; None is no limit. ValueError for anything else."""
     if text is None:
         return None
     found = FORM.fullmatch(str(text).strip())
@@ -44,5 +44,5 @@ def in_seconds(text: Any) -> float | None:
     except (TypeError, ValueError):
         value = math.nan
     if isinstance(text, bool) or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"budget={text!r} is no time: give it as 2h, 90m, 1h30m or 45s, or in seconds, above 0")
+        raise ValueError(f"budget={text!r} is not a duration: give it as 2h, 90m, 1h30m or 45s, or in seconds, above 0")
     return value

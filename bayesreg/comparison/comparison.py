@@ -1,4 +1,4 @@
-"""What a comparison is: every method on every task, their repeats, and the folder that it is kept in."""
+"""What a comparison is: every method on every task, their repeats, and the folder where it is kept."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from bayesreg.tasks import Registered, Task
 
 log = logging.getLogger(__name__)
 
-SEEDS, SEEDS_OF_FOLDS = 8, 4  # that are reported, where a task has its own split, and where it has folds
-TUNING = 3  # seeds that choose a strength, where there are no folds
-FIRST_TUNING = 10_000  # the first of them: those that are reported begin at 0
+SEEDS, SEEDS_OF_FOLDS = 8, 4  # reported seeds, where a task has its own split, and where it has folds
+TUNING = 3  # seeds for choosing a strength, without folds
+FIRST_TUNING = 10_000  # the first of them: the reported ones begin at 0
 MOST_SEEDS = 1_000
 HERE = Where()
 NONE = Method("none")
@@ -42,9 +42,9 @@ NONE = Method("none")
 class Comparison:
     """Tasks × methods × strengths × repeats, below one folder.
 
-    seeds: of the runs that are reported; None takes 8, and 4 where each divides the rows into folds. folds: None takes
-    5 for small data without a split of their own, else 1. select: the metric on validation that strengths are chosen
-    by. engine: what does the runs. budget: how long they may take, as "2h" or in seconds; see `stages`.
+    seeds: of the reported runs; None: 8, or 4 where each divides the rows into folds. folds: None means 5 for small
+    data without a split of their own, else 1. select: the validation metric by which strengths are chosen. engine: what
+    does the runs. budget: how long they may take, such as "2h", or in seconds; see `stages`.
     """
 
     tasks: tuple[Task, ...]
@@ -58,18 +58,18 @@ class Comparison:
     budget: str | float | None = None
     failed: list[str] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
-    runs: set[str] = field(default_factory=set)  # the directories of all that were asked for, below the output
+    runs: set[str] = field(default_factory=set)  # the directories of all requested runs, below the output
     complete: bool = False  # every run was tried
-    rounds: int | None = None  # seeds that the budget was enough for; None: all
-    missing: str = ""  # because of the budget, in words
+    rounds: int | None = None  # seeds that fitted in the budget; None: all
+    missing: str = ""  # what the budget left out, as a sentence
     noted: bool = False  # the folder holds this comparison
 
     @functools.cached_property
     def named(self) -> dict[str, Task]:
-        """The tasks by name, with the options that tell them apart where two registered ones have the same."""
+        """The tasks by name, with the options that distinguish registered ones of the same name."""
         given = [task.name for task in self.tasks if not isinstance(task, Registered)]
         if twice := [name for name in given if given.count(name) > 1]:
-            raise ValueError(f"two tasks are called {twice[0]!r}: give them names, as br.Task(net, data, name='mine')")
+            raise ValueError(f"two tasks are called {twice[0]!r}: name them, as in br.Task(net, data, name='mine')")
         made = labels([task.name for task in self.tasks], [task.record() for task in self.tasks])
         if twice := [name for name in made if made.count(name) > 1]:
             raise ValueError(f"the task {twice[0]!r} is there twice: leave one out")
@@ -88,7 +88,7 @@ class Comparison:
         return usual if self.seeds is None else self.seeds
 
     def repeats(self, task: str, stage: Stage) -> list[Repeat]:
-        """The repeats of a stage: those that tune have seeds of their own, and the partitions of those that test."""
+        """The repeats of a stage: tuning has seeds of its own, but the partitions of testing."""
         first = FIRST_TUNING if stage == "tune" else 0
         seeds, folds = self.seeds_of(task), self.divided[task]
         if folds == 1:
@@ -98,12 +98,12 @@ class Comparison:
         return [Repeat(first + seed, stage, partition=seed, fold=fold, folds=folds) for seed, fold in pairs]
 
     def check(self) -> None:
-        """Raise ValueError for what no comparison can be, and for a folder that holds another one."""
+        """Raise ValueError for an impossible comparison, and for a folder that holds another one."""
         whole("compare", most=MOST_SEEDS, seeds=SEEDS if self.seeds is None else self.seeds)
         whole("compare", folds=1 if self.folds is None else self.folds)
         in_seconds(self.budget)
         if self.select not in METRICS:
-            raise ValueError(f"select={self.select!r} is no metric: {', '.join(METRICS)}")
+            raise ValueError(f"select={self.select!r} is not a metric: {', '.join(METRICS)}")
         if not self.tasks:
             raise ValueError("no task to compare on: give at least one")
         names = [method.name for method in self.methods]
@@ -113,7 +113,7 @@ class Comparison:
             self._check(name)
         if (self.output / SETTINGS).exists():
             self._refuse_another(settings(self.output))
-        self.engine.check(self.output)  # last: it may have a cluster to start
+        self.engine.check(self.output)  # last, since it may start a cluster
 
     def _check(self, name: str) -> None:
         """Raise ValueError for what cannot be asked of a task."""
@@ -121,7 +121,7 @@ class Comparison:
         data = data_of(task, Repeat())
         known = task.likelihood().metrics(data.train.y)
         if self.select not in known:
-            raise ValueError(f"select={self.select!r} is no metric of {name}: {', '.join(known)}")
+            raise ValueError(f"select={self.select!r} is not a metric of {name}: {', '.join(known)}")
         if self.divided[name] > 1:
             try:
                 data.fold(0, self.divided[name])
@@ -155,7 +155,7 @@ class Comparison:
         }
 
     def examine(self) -> None:
-        """Try every method on every task, and note which have no meaning there; nothing is written.
+        """Try every method on every task, and note which have no meaning where; nothing is written.
 
         ValueError, OSError or MemoryError where a task cannot be trained at all, or every method is refused.
         """
@@ -183,12 +183,12 @@ class Comparison:
                 Run(task, NONE, repeat, self.where, name).check()
             except ValueError as error:
                 raise ValueError(
-                    f"{name}, {repeat}, where what is rare in a column makes another number of inputs: {error}; give "
+                    f"{name}, {repeat}, where rare values in a column change the number of inputs: {error}; give "
                     "net=None, which fits any, or folds=1"
                 ) from None
 
     def _shapes(self, name: str) -> list[Repeat]:
-        """The first repeat of each shape of x: a category that is rare has no input in some folds."""
+        """The first repeat of each shape of x: a rare category has no input in some folds."""
         first: dict[str, Repeat] = {}
         for repeat in self.repeats(name, "test")[: None if self.divided[name] > 1 else 1]:
             first.setdefault(str(data_of(self.named[name], repeat).features), repeat)
@@ -201,7 +201,7 @@ class Comparison:
         self.note([run])
 
     def note(self, runs: Iterable[Run]) -> None:
-        """Write that these runs belong to the study. A complete one that was there before stays until this one is."""
+        """Write that these runs belong to the study. An earlier complete study stays until this one is complete."""
         self.runs |= self._places(runs)
         path = self.output / SETTINGS
         there = settings(self.output) if path.exists() else {"complete": False}
@@ -215,7 +215,7 @@ class Comparison:
             write_atomically(path, lambda part: part.write_text(json.dumps(ours, indent=2)))
 
     def leave_out(self, runs: Iterable[Run]) -> None:
-        """These runs, which are not all there, do not belong to the study; `note` writes it."""
+        """Take these runs, which are not all there, out of the study; `note` writes it."""
         self.runs -= self._places(runs)
 
     def _places(self, runs: Iterable[Run]) -> set[str]:
@@ -226,7 +226,7 @@ class Comparison:
         return [(name, m) for name in self.named for m in self.methods if (name, m.name) not in self.refused]
 
     def outlook(self) -> DryRun:
-        """What it would do, as far as that is known; nothing is written. Errors as of `prepare`."""
+        """What it would do, as far as that is known; nothing is written. The same errors as `prepare`."""
         self.examine()
         return DryRun(self)
 
@@ -247,7 +247,7 @@ class Comparison:
 
 
 def usual_output(tasks: Sequence[Task]) -> Path:
-    """Where the runs go if nobody says so: runs/ and the name of the task, runs/compare for several."""
+    """Where the runs go by default: runs/ and the name of the task, runs/compare for several."""
     return Path("runs") / (plain(tasks[0].name) if len(tasks) == 1 else "compare")
 
 
@@ -255,7 +255,7 @@ def _refusal(run: Run) -> str | None:
     """Why a method has no meaning on a task; None where it has. What would stop the task without a method is raised."""
     try:
         run.check()
-    except (ValueError, MemoryError, RuntimeError) as error:  # the last of PyTorch's allocator
+    except (ValueError, MemoryError, RuntimeError) as error:  # RuntimeError from PyTorch's allocator
         run.under(method=NONE).check()
         return in_words(error)
     return None

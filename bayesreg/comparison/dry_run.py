@@ -23,13 +23,13 @@ SPLITS = ("train", "validation", "test")
 
 
 class DryRun:
-    """Of a comparison that is examined. Printed: a table with a row a task, and what is to be said beside it."""
+    """What an examined comparison would do. It prints as a table with one row per task, and notes below it."""
 
     def __init__(self, asked: Comparison) -> None:
         self.asked, self.plan = asked, Plan(asked)
         self.work = Work(asked, Budget(), Progress(lambda: None, show=False))
         self.tuning = self.plan.tuning(self.plan.tried)
-        self.beyond = 0  # more runs to choose, at most
+        self.beyond = 0  # further runs for choosing, at most
         self.testing = self.plan.testing(self._tuned(), guess=self.beyond > 0)
         self.work.take_done(chain(*self.testing))
         self.runs = [*chain(*self.tuning, *self.testing)]
@@ -37,7 +37,7 @@ class DryRun:
         asked.engine.expected = len(self.runs)
 
     def _tuned(self) -> list[Row]:
-        """What is known of the strengths; where all of it is, the candidates beyond an edge are among the runs."""
+        """What is known about the strengths; if all of it is, the candidates beyond an edge are among the runs."""
         for _ in range(EXTENSIONS):
             rows = self._rows()
             if self.work.left(chain(*self.tuning)):
@@ -58,7 +58,7 @@ class DryRun:
         return "\n".join([self.table().to_string(index=False), "", *self.lines()])
 
     def table(self) -> pd.DataFrame:
-        """A row a task: what is compared there, and how many runs that takes."""
+        """One row per task: what is compared there, and how many runs that needs."""
         return pd.DataFrame([self._row(name) for name in self.asked.named])
 
     def _row(self, name: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class DryRun:
         return [run for run in chain(*rounds) if run.label == name]
 
     def lines(self) -> list[str]:
-        """What is left, what it takes, what is refused, what cannot be seen."""
+        """What is left, how long it takes, what is refused, what cannot be detected."""
         said = [f"{len(self.left):,} of {len(self.runs):,} runs are left{self._further()}."]
         said += self._takes()
         said += [f"{method} refused on {task}: {reason}" for (task, method), reason in self.asked.refused.items()]
@@ -93,7 +93,7 @@ class DryRun:
         return f", and at most {self.beyond:,} more where a best strength is at an edge" if self.beyond else ""
 
     def _takes(self) -> list[str]:
-        """The time and memory of what is left, and of a round, as far as runs are measured."""
+        """The time and memory of what is left, and of a round, as far as runs were measured."""
         if not self.left:
             return []
         estimate, needs = self.work.estimate, self.asked.engine.needs
@@ -110,8 +110,8 @@ class DryRun:
             said.append(f"A run needs {', '.join(known)}.")
         if new:
             said.append(
-                f"Nothing is measured yet on {', '.join(new)}: the first run of a task shows what time and memory one "
-                "takes. With --budget 1m some are done, and kept."
+                f"Nothing is measured yet on {', '.join(new)}: the first run of a task shows how much time and memory "
+                "one needs. With --budget 1m some are done, and kept."
             )
         return said
 
@@ -120,12 +120,12 @@ def unseen(task: str, seeds: int, rows: int, methods: int) -> str:
     """What so many seeds and test rows cannot show, and how many seeds could, where spreads are as on small tables."""
     if seeds < 2 or rows < 2:
         few = f"{seeds} seed{'s' * (seeds != 1)} and {rows:,} test row{'s' * (rows != 1)}"
-        return f"{task}: {few} show no difference, however large: it takes at least two of both."
+        return f"{task}: {few} show no difference, however large: at least two of both are needed."
     least, enough = statistics.foresee(seeds, rows, methods)
     more = "more test rows, whatever the seeds" if enough is None else f"{enough} seeds"
     return (
-        f"{task}: {seeds} seeds and {rows:,} test rows find a difference to none of {least:.2g} nats or more with 80 % "
-        f"probability, where spreads are as on small tables; one of {2 * METRICS['nll'].rope:g} takes {more}."
+        f"{task}: {seeds} seeds and {rows:,} test rows find a difference from none of {least:.2g} nats or more with "
+        f"80 % probability, where spreads are as on small tables; one of {2 * METRICS['nll'].rope:g} takes {more}."
     )
 
 

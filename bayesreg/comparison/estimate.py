@@ -1,4 +1,4 @@
-"""What runs take, from those that are measured."""
+"""How long runs take, estimated from measured ones."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Estimate:
         self._of_task: dict[str, list[float]] = defaultdict(list)
 
     def learn(self, run: Run, seconds: Any) -> None:
-        """Note what a run took; what is no number of seconds is left out."""
+        """Note how long a run took; anything but a number of seconds is ignored."""
         if are_numbers({"seconds": seconds}) and math.isfinite(seconds):
             self._of_method[run.label, run.method.name].append(seconds)
             self._of_task[run.label].append(seconds)
 
     @property
     def runs(self) -> int:
-        """How many are measured."""
+        """How many were measured."""
         return sum(map(len, self._of_task.values()))
 
     def knows(self, task: str) -> bool:
-        """Whether a run of the task is measured."""
+        """Whether a run of the task was measured."""
         return task in self._of_task
 
     def seconds(self, task: str, method: str) -> float | None:
@@ -41,9 +41,9 @@ class Estimate:
         return fmean(known) if known else None
 
     def of(self, runs: Iterable[Run], at_once: Callable[[str], int]) -> float | None:
-        """Seconds until all have ended, begun in their order, each as soon as there is room; None where unknown.
+        """Seconds until all have ended, started in order, each as soon as there is room; None where unknown.
 
-        at_once: how many runs of a task there is room for. Each of them takes that part of the room.
+        at_once: how many runs of a task there is room for; each takes that fraction of the room.
         """
         queue = [(run.label, run.method.name) for run in runs]
         mean, at = functools.cache(self.seconds), {task: at_once(task) for task, _ in queue}

@@ -25,14 +25,14 @@ KINDS |= {"select": str, "runs": list, "complete": bool}
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """What study.json says. FileNotFoundError or ValueError where there is none, or one of another version."""
+    """The content of study.json. FileNotFoundError or ValueError where there is none, or one of another version."""
     path = folder / SETTINGS
     if not path.exists():
         raise FileNotFoundError(f"{folder} holds no study (it has no {SETTINGS}): give the output of a comparison")
     try:
         known = read_json(path, *KINDS)
         if wrong := [name for name, kind in KINDS.items() if not isinstance(known[name], kind)]:
-            raise Unusable(f"{path} is not as a comparison writes it ({wrong[0]})")
+            raise Unusable(f"{path} is malformed ({wrong[0]})")
     except Unusable as error:
         raise ValueError(f"{error}: move it away and make the comparison again; runs that are done are kept") from None
     if known["format"] != FORMAT:
@@ -44,7 +44,7 @@ def settings(folder: Path) -> dict[str, Any]:
 
 
 def pickled(folder: Path) -> Comparison:
-    """The comparison in a folder of one's own: a pickle is code. ValueError where it cannot be read."""
+    """The comparison in a folder of your own: a pickle is code. ValueError where it cannot be read."""
     path = (folder / PICKLED).resolve()
     try:
         return _pickled(path, path.stat().st_mtime_ns)
@@ -58,7 +58,8 @@ def _pickled(path: Path, written: int) -> Comparison:
 
 
 def make_writable(*directories: Path) -> None:
-    """Make the directories. ValueError for one that cannot be written, before the first run and not after the last."""
+    """Make the directories. ValueError for one that cannot be written, before the first run rather than after the
+    last."""
     for directory in directories:
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def make_writable(*directories: Path) -> None:
 
 
 def check_writable(*directories: Path) -> None:
-    """The same without a trace: whether each could be made. ValueError for one that could not."""
+    """Check that each could be made, without making it. ValueError for one that could not."""
     for directory in directories:
         there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
         if not there.is_dir():
@@ -83,7 +84,7 @@ def _not_writable(directory: Path, why: str | None) -> ValueError:
 
 
 def in_words(error: BaseException) -> str:
-    """What an error says, after its kind where that is not plain bad input; of a full disk what to do."""
+    """The text of an error, after its type unless it is plain bad input; for a full disk, with what to do."""
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; nothing that was finished is lost: make room, and the same command goes on"
+        return f"{error}; nothing that was finished is lost: make room, and the same command resumes"
     return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
 """Which runs a comparison has, round by round: a round is one seed of every method, strength and fold on every task.
 
-Done in this order, what is interrupted holds whole rounds, in which all methods are treated alike.
+In this order an interrupted comparison has whole rounds, in which all methods are treated alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXTENSIONS = 1  # more candidates, where the best strength is at an edge
 Pair = tuple[str, str]  # the names of a task and a method
-Row = dict[str, Any]  # what `statistics` needs of a run
+Row = dict[str, Any]  # what `statistics` needs to know about a run
 Rounds = list[list[Run]]
 
 
@@ -45,9 +45,9 @@ class Plan:
         ]
 
     def testing(self, rows: Sequence[Row], guess: bool = False) -> Rounds:
-        """Every method at the strength that was chosen by the runs of these rows, in each fold for itself.
+        """Every method at the strength chosen by the runs of these rows, separately in each fold.
 
-        A method of which no strength qualified has no run. guess: it has one, at any strength, so as to be counted.
+        A method for which no strength qualified has no run. guess: it has one, at any strength, so as to be counted.
         """
         chosen = _chosen(rows, self.asked.select)
         return [
@@ -75,7 +75,7 @@ class Plan:
         return found
 
     def _rounds(self, stage: Stage) -> Iterator[list[tuple[str, Repeat]]]:
-        """By seed, the repeats of each task: a worker keeps the data of a fold while it is at them."""
+        """By seed, the repeats of each task: a worker keeps the data of a fold while it works on them."""
         found = [(name, repeat) for name in self.asked.named for repeat in self.asked.repeats(name, stage)]
         found.sort(key=lambda pair: pair[1].seed)
         return (list(own) for _, own in groupby(found, key=lambda pair: pair[1].seed))
@@ -86,7 +86,7 @@ class Plan:
     def _at(
         self, name: str, method: Method, repeat: Repeat, chosen: Mapping[tuple[Any, ...], str], guess: bool
     ) -> Method | None:
-        """The candidate of a method that is tested, the method itself where there is no choice."""
+        """The tested candidate of a method, or the method itself if there is no choice."""
         tried = self.tried.get((name, method.name))
         if tried is None:
             return method
@@ -95,7 +95,7 @@ class Plan:
 
 
 def _chosen(rows: Sequence[Row], select: str) -> dict[tuple[Any, ...], str]:
-    """By task, method and cell the candidate that is the best on validation."""
+    """By task, method and cell, the best candidate on validation."""
     if not rows:
         return {}
     table = statistics.choose(pd.DataFrame(rows), select).query("status == 'done'")
@@ -109,7 +109,7 @@ def _cell(repeat: Repeat) -> tuple[int, int]:
 
 
 def row(run: Run, result: dict[str, Any]) -> Row:
-    """What `statistics` needs of a run."""
+    """What `statistics` needs to know about a run."""
     partition, fold = _cell(run.repeat)
     return {
         "task": run.label,

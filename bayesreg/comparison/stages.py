@@ -4,14 +4,14 @@
            a method is the weakest or strongest of its grid, every method that has strengths gets one more candidate.
 2. test    the strength that was chosen, with fresh seeds, judged on test.
 
-Where rows are divided into folds, anew by each seed, both stages are done in each fold, and a strength is chosen there
-by runs that have not seen the fold's test rows.
+Where rows are divided into folds, differently by each seed, both stages are done in each fold, and a strength is chosen
+there by runs that have not seen the fold's test rows.
 
-Both are done in rounds of one seed of every method. Within a budget of time as many are done as fit, at least one: to
-tune those that are estimated to end within half of it, with the candidates beyond an edge, then to test those that are
-estimated to end within the rest. At the end of the budget a round that is under way is cut off. Whole rounds alone are
-reported; what else was done is kept, and the same comparison with another budget, or without, goes on from there. More
-seeds to tune may then choose another strength, which is tested anew.
+Both are done in rounds of one seed of every method. Within a budget of time as many rounds are done as fit, at least
+one: for tuning, those estimated to end within half of it, with the candidates beyond an edge, then for testing, those
+estimated to end within the rest. At the end of the budget a running round is cut off. Only whole rounds are reported;
+what else was done is kept, and the same comparison with another budget, or without, resumes from there. More seeds for
+tuning may then choose another strength, which is tested again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TUNING_SHARE = 0.5  # of the budget
 
 
 class Stages:
-    """Both stages of a comparison, on the same workers. tuned, tested: the rounds of each that ended whole."""
+    """Both stages of a comparison, on the same workers. tuned, tested: the completed rounds of each."""
 
     def __init__(self, asked: Comparison, progress: bool, clock: Callable[[], float]) -> None:
         self.asked, self.budget, self.plan = asked, Budget(in_seconds(asked.budget), clock), Plan(asked)
@@ -44,7 +44,7 @@ class Stages:
         self.work = Work(asked, self.budget, self.shown)
         self.tuning, self.testing = self.plan.tuning(self.plan.tried), self.plan.testing([], guess=True)
         self.tuned = self.tested = 0
-        self.extended = True  # wherever an edge asks for it
+        self.extended = True  # wherever the best strength is at an edge
 
     def run(self) -> None:
         """Do every run that is not done yet, as far as time goes. OSError when the disk is full."""
@@ -56,7 +56,7 @@ class Stages:
                 self._test(rows)
 
     def _tune(self) -> list[Row]:
-        """A row of every run by which strengths are chosen."""
+        """A row for every run by which strengths are chosen."""
         beyond = self.plan.tuning({pair: found[:1] for pair, found in self.plan.tried.items()})
         self.tuned = self._whole(self.tuning, TUNING_SHARE, beyond=beyond)
         rows = self._rows(self.tuning[: self.tuned])
@@ -85,9 +85,9 @@ class Stages:
         return [row for run in chain(*rounds) if (row := self.work.ended[run]) is not None]
 
     def _whole(self, rounds: Rounds, share: float = 1.0, least: int = 1, beyond: Sequence[list[Run]] = ()) -> int:
-        """Do as many rounds as fit in a share of the budget, at least so many; how many ended whole.
+        """Do as many rounds as fit in a share of the budget, at least `least`; returns how many were completed.
 
-        beyond: runs that each round may bring about.
+        beyond: further runs that each round may require.
         """
         self.work.take_done(chain(*rounds))
         whole = 0
@@ -119,10 +119,10 @@ class Stages:
 
     @property
     def missing(self) -> str:
-        """What did not fit in the budget, in words; nothing where all did."""
+        """A sentence on what did not fit in the budget; "" if all did."""
         if self.tested == len(self.testing) and self.tuned == len(self.tuning) and self.extended:
             return ""
-        budget = f"the budget of {duration(self.budget.seconds)}; the same command with a longer one goes on."
+        budget = f"the budget of {duration(self.budget.seconds)}; the same command with a longer one resumes."
         if not self.tested:
             takes = self.work.takes([*self.tuning[0], *self.testing[0]])
             known = f", which takes about {duration(takes)}," if math.isfinite(takes) else ""
@@ -136,7 +136,7 @@ class Stages:
 
 
 def run(asked: Comparison, progress: bool = True, clock: Callable[[], float] = time.monotonic) -> Stages:
-    """Both stages of a comparison that is prepared, as far as its budget goes."""
+    """Both stages of a prepared comparison, as far as its budget goes."""
     stages = Stages(asked, progress, clock)
     stages.run()
     return stages

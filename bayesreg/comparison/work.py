@@ -1,4 +1,4 @@
-"""Runs being done: each once, whatever stops others, here or by whoever else is at the same folder."""
+"""The runs being done: each once, whatever stops others, here or by other processes on the same folder."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 0.5  # seconds between looks at the runs that another process is at
+PATIENCE = 0.5  # seconds between looks at the runs of another process
 
 
 class Work:
     """The runs of a comparison as they are done.
 
-    ended: what came of each, a row for `statistics`, None where it failed. ahead: those that are to be done yet, in
-    their order. estimate: what they take.
+    ended: the outcome of each, a row for `statistics`, None where it failed. ahead: those still to be done, in order.
+    estimate: how long they take.
     """
 
     def __init__(self, asked: Comparison, budget: Budget, shown: Progress) -> None:
@@ -45,7 +45,7 @@ class Work:
         asked.engine.meanwhile = self._look
 
     def expect(self, stage: str, runs: Iterable[Run]) -> None:
-        """These are ahead of us, in this stage and after it."""
+        """Note the runs that are ahead, in this stage and after it."""
         self.ahead = {run: None for run in runs if run not in self.ended}
         self.shown.stage, self.shown.total = stage, len(self.ended) + len(self.ahead)
 
@@ -59,7 +59,7 @@ class Work:
         return math.inf if seconds is None else seconds
 
     def do(self, wanted: list[Run]) -> None:
-        """Do runs, but those that are done, here or by another comparison, as far as time goes."""
+        """Do the runs that are not done yet, here or by another comparison, as far as time goes."""
         self.asked.note(wanted)
         wanted, elsewhere = self._measuring(wanted), list[Run]()
         with suppress(OutOfTime):
@@ -70,22 +70,23 @@ class Work:
                 wanted = self.left(wanted)
 
     def _measuring(self, wanted: Sequence[Run]) -> list[Run]:
-        """Those that are left, first one of each task that was not measured yet: then something is known of all."""
+        """Those that are left, first one of each task that was not measured yet, so that something is known about
+        all."""
         left = self.left(wanted)
         first = {run.label: run for run in reversed(left) if not self.estimate.knows(run.label)}
         return sorted(left, key=lambda run: run is not first.get(run.label))
 
     def take_done(self, wanted: Iterable[Run]) -> None:
-        """Those that have ended already, in the folder."""
+        """Take those that have already ended, from the folder."""
         looked = [(run, run.done(run.directory(self.asked.output))) for run in self.left(wanted)]
         found = [(run, result) for run, result in looked if result is not None]
         for run, result in found:
             self._ends(run, result)
-            if len(found) < len(looked) and are_numbers(memory := result.get("memory")):  # for those to be done
+            if len(found) < len(looked) and are_numbers(memory := result.get("memory")):  # for those still to be done
                 self.asked.engine.learn(run.label, memory)
 
     def _ends(self, run: Run, result: dict[str, Any] | None, seconds: float = math.nan) -> None:
-        """Note what became of a run, and what it took."""
+        """Note the outcome of a run, and how long it took."""
         self.ended[run] = None if result is None else row(run, result)
         self.ahead.pop(run, None)
         known = (result or {}).get("seconds")
@@ -94,13 +95,13 @@ class Work:
         self.estimate.learn(run, seconds)
 
     def _look(self) -> None:
-        """While something is waited for: say how far it is, and whether there is time for more."""
+        """While waiting: show the progress, and check that there is time left."""
         self.shown.ended, self.shown.counts["running"] = len(self.ended), self.asked.engine.running
         self.shown.look()
         self.budget.check()
 
     def _try(self, wanted: Sequence[Run]) -> list[Run]:
-        """Do the runs, but those that another process is at: they are returned."""
+        """Do the runs except those that another process is working on: they are returned."""
         elsewhere: list[Run] = []
         if not wanted:  # nothing is started
             return elsewhere
@@ -130,9 +131,10 @@ class Work:
         run.fail(in_words(error), self.asked.output)
 
     def _freed(self, elsewhere: list[Run]) -> tuple[list[Run], list[Run]]:
-        """Those that another process has left, or ended with, and those that it is at still; waits for the first."""
+        """The runs that another process has left or finished, and those that it is still working on; waits for the
+        first."""
         if elsewhere:
-            log.info("another process is at %d runs", len(elsewhere))
+            log.info("another process is working on %d runs", len(elsewhere))
         while elsewhere:
             held = [run for run in elsewhere if is_held(run.directory(self.asked.output))]
             self.shown.counts["elsewhere"] = len(held)
@@ -144,7 +146,7 @@ class Work:
 
 
 def _execute(shared: tuple[Path, dict[str, Task], Where], content: tuple[str, Method, Repeat]) -> dict[str, Any]:
-    """One run, in a worker. `Claimed` where another process is at it."""
+    """One run, in a worker. `Claimed` where another process is working on it."""
     (folder, named, where), (label, method, repeat) = shared, content
     run = Run(named[label], method, repeat, where, label)
     return run.execute(run.directory(folder), shared=folder / SHARED, wait=False)

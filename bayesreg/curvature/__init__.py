@@ -3,8 +3,8 @@
 The network runs once on a `Jet` (jet.py), which carries value, first and second derivatives along chosen coordinates
 through its layers, by the chain rule to second order (rules.py, elementwise.py, norms.py, attention.py; recurrent.py
 and its lstm_steps.py).
-What makes one run of a network differ from the next is held constant (tape.py). Where there are no rules, reverse mode
-twice serves (double_backward.py).
+What differs from one run of a network to the next is held constant (tape.py). Where there are no rules, double backward
+is used (double_backward.py).
 """
 
 import math
@@ -40,14 +40,14 @@ __all__ = [
 PIECEWISE_MODULES: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Hardtanh)
 PIECEWISE_MODULES += (nn.Threshold, nn.Hardsigmoid, nn.Hardshrink, nn.Softshrink)  # ReLU6 is a Hardtanh
 PIECEWISE_FUNCTIONS = [getattr(space, f) for space in (torch, F) for f in PIECEWISE if hasattr(space, f)]
-Directions = Callable[[Tensor], tuple[Tensor, float]]  # of x, and by what the sum over them is multiplied
-UNSUPPORTED = (NotImplementedError, TypeError, AttributeError)  # what a network raises that does not take Jets
+Directions = Callable[[Tensor], tuple[Tensor, float]]  # of x, and the factor of the sum over them
+UNSUPPORTED = (NotImplementedError, TypeError, AttributeError)  # what a network raises that cannot take Jets
 
 
 class Share(NamedTuple):
     """What d is computed from: a fraction of the examples, and so many coordinates of each, both drawn at random.
 
-    coordinates None: all of them where there are at most `exact`, else one. least: so many examples at the least.
+    coordinates None: all of them if there are at most `exact`, else one. least: at least so many examples.
     """
 
     fraction: float = 1.0
@@ -68,7 +68,7 @@ def curvature(network: Callable[[X], Any], x: X, coordinates: int | None = None)
     `network` maps x [B, ...] to outputs [B, ...], each example on its own; k runs over the D elements of an
     example, c over all outputs. Integer x are tokens, and k runs over the elements of their embeddings, the first
     thing that the network makes of them. Of a tuple or a dict of inputs, which `network` takes as one argument, k runs
-    over all elements of those in floating point together, and the others are constant; where there is none in floating
+    over all elements of those in floating point together, and the others are constant; if there is none in floating
     point, over the elements of the first embedding.
 
     coordinates: None for all of them, exactly, at the cost of about 2 D forward passes. With m < D each example has m
@@ -83,7 +83,7 @@ def curvature(network: Callable[[X], Any], x: X, coordinates: int | None = None)
 
 
 def curvature_apart(network: Callable[[X], Any], x: X, share: Share = ALL) -> Tensor:
-    """d(x) of each example [B], as `curvature` is, along the coordinates of a share: of a run of its own."""
+    """d(x) of each example [B], as `curvature`, along the coordinates of a share, from a separate run."""
     _check(x)
     return _along(network, x, _drawn_once(share), lambda: Replay(None, None, structure.size(x)))[1]
 
@@ -91,8 +91,8 @@ def curvature_apart(network: Callable[[X], Any], x: X, share: Share = ALL) -> Te
 def outputs_and_curvature(network: Callable[[X], Any], x: X, share: Share = ALL) -> tuple[Tensor, Tensor]:
     """Ω(x) [B, ...] of this run of the network, and d of a share of the examples [b].
 
-    Their mean is an unbiased estimate of the mean of d over the batch. The curvature is that of this very run: with
-    its batch statistics, over the whole batch, and its dropout masks.
+    Their mean is an unbiased estimate of the mean of d over the batch. The curvature is that of this run: with its
+    batch statistics, over the whole batch, and its dropout masks.
     """
     _check(x)
     size = structure.size(x)
@@ -102,7 +102,7 @@ def outputs_and_curvature(network: Callable[[X], Any], x: X, share: Share = ALL)
             with Undo():
                 return _by_jets(network, x, directions)
         except UNSUPPORTED as error:
-            say(f"{error}; reverse mode twice instead, which is slow")
+            say(f"{error}; double backward instead, which is slow")
     with Tape() as tape:
         outputs = network(x)
     rows = torch.randperm(size, device=structure.leaves(x)[0].device)[:count] if count < size else None
@@ -123,14 +123,14 @@ def _check(x: X) -> None:
 def _along(
     network: Callable[[X], Any], x: X, directions: Directions, run: Callable[[], TorchFunctionMode]
 ) -> tuple[Tensor, Tensor]:
-    """Ω(x), and d(x) with all that is constant held so by `run`."""
+    """Ω(x), and d(x) with what `run` holds constant."""
     try:
         with run():
             return _by_jets(network, x, directions)
     except NotByExample:
         raise
     except UNSUPPORTED as error:
-        say(f"{error}; reverse mode twice instead, which is slow")
+        say(f"{error}; double backward instead, which is slow")
     with run():
         return _by_reverse_mode(network, x, directions)
 
@@ -184,7 +184,7 @@ def _run(network: Callable[[X], Any], x: X, begin: Callable[[Tensor], Any]) -> A
 
 
 def _begun(leaves: list[Tensor], begin: Callable[[Tensor], Any]) -> list[Any]:
-    """What takes the place of the leaves: of several the parts of one, so that their coordinates are drawn together."""
+    """What replaces the leaves: for several, the parts of one, so that their coordinates are drawn together."""
     if len(leaves) == 1:
         return [begin(leaves[0])]
     joined = begin(torch.cat([leaf.reshape(len(leaf), -1) for leaf in leaves], 1))
@@ -193,7 +193,7 @@ def _begun(leaves: list[Tensor], begin: Callable[[Tensor], Any]) -> list[Any]:
 
 
 def _drawn_once(share: Share) -> Directions:
-    """Whichever way is taken in the end, and how many were tried before: PyTorch's random state must not tell."""
+    """Directions drawn once, whichever method is used in the end: PyTorch's random state must not depend on it."""
     drawn: dict[torch.Size, tuple[Tensor, float]] = {}
 
     def directions(x: Tensor) -> tuple[Tensor, float]:
@@ -205,7 +205,7 @@ def _drawn_once(share: Share) -> Directions:
 
 
 def _directions(x: Tensor, share: Share) -> tuple[Tensor, float]:
-    """Unit vectors [m, B, ...], or [D, 1, ...] for all of them, alike for all examples; and D/m."""
+    """Unit vectors [m, B, ...], or [D, 1, ...] for all of them, the same for all examples; and D/m."""
     B, D = len(x), x.shape[1:].numel()
     m = share.coordinates or (D if share.exact >= D else 1)
     if m >= D:
@@ -215,7 +215,7 @@ def _directions(x: Tensor, share: Share) -> tuple[Tensor, float]:
     else:
         chosen = torch.rand(B, D, device=x.device).topk(m).indices.t().unsqueeze(-1)
     one_hot = torch.zeros(m, B, D, dtype=x.dtype, device=x.device).scatter(2, chosen, 1.0).reshape(m * B, *x.shape[1:])
-    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):  # as all that is computed from it
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):  # like all that is computed from it
         one_hot = one_hot.contiguous(memory_format=torch.channels_last)
     return one_hot.unflatten(0, (m, B)), D / m
 
@@ -236,7 +236,7 @@ class _FromEmbeddings(TorchFunctionMode):
 
 
 def zero_curvature(module: nn.Module) -> list[str]:
-    """Activations of zero curvature almost everywhere, "name (type)" each: refuse them before training."""
+    """Activations with zero curvature almost everywhere, each as "name (type)": refuse them before training."""
     found = []
     for name, child in module.named_modules():
         kinds = [f.__name__ for f in PIECEWISE_FUNCTIONS if any(f is held for held in vars(child).values())]

@@ -1,4 +1,4 @@
-"""Attention, softmax(q kᵀ/√E) v, for the fast kernels have no second derivatives  (Vaswani et al., 2017)."""
+"""Attention, softmax(q kᵀ/√E) v, since the fast kernels have no second derivatives  (Vaswani et al., 2017)."""
 
 import math
 from typing import Any
@@ -37,13 +37,13 @@ def _sdpa(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def attention(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
-    """As torch's scaled_dot_product_attention, in elementary functions; of tensors or of Jets."""
+    """torch's scaled_dot_product_attention in elementary functions, for tensors or Jets."""
     return attention_weights(q, k, *args, **kwargs) @ v
 
 
 def attention_weights(q: Any, k: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
                       scale: float | None = None, enable_gqa: bool = False) -> Any:  # fmt: skip
-    """What each query takes of each value: softmax(q kᵀ/√E) [..., T, S]."""
+    """The weight of each value for each query: softmax(q kᵀ/√E) [..., T, S]."""
     if enable_gqa:
         raise NotImplementedError("curvature has no rule for attention with grouped queries")
     scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
@@ -86,7 +86,7 @@ def _heads(x: Any, heads: int) -> Any:
 
 
 def _additive(mask: Tensor, like: Any) -> Tensor:
-    """A boolean mask, true where nothing may be looked at, as what is added to the scores."""
+    """A boolean mask, true where attention is not allowed, as a term added to the scores."""
     if mask.dtype != torch.bool:
         return mask
     return torch.zeros(mask.shape, dtype=like.dtype, device=mask.device).masked_fill(mask, -math.inf)

@@ -3,8 +3,8 @@
     gru         r, z = σ, σ of a_t + c_t        n = tanh(a_t + r c_t)        h_t = n + z (h_{t−1} − n)
     rnn_tanh    h_t = tanh(a_t + c_t)
 
-with a_t, what the input adds, and c_t = U h_{t−1} + b, in rows of their own for r, z and n. Of the forward pass only h
-is kept, and in a captured graph all steps are one node. The backward pass cannot be differentiated again: that raises
+with a_t, what the input adds, and c_t = U h_{t−1} + b, in separate rows for r, z and n. Of the forward pass only h is
+kept, and in a captured graph all steps are one node. The backward pass cannot be differentiated again: that raises
 RuntimeError.
 """
 

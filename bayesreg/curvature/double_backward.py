@@ -1,6 +1,6 @@
-"""The same second derivatives by reverse mode twice: for any network that torch can differentiate, and slow.
+"""The same second derivatives by double backward: for any network that torch can differentiate, but slow.
 
-The paper's own way, the fallback where there are no rules, and a reference that the rules are held against.
+It is the paper's method, the fallback where there are no rules, and a reference against which the rules are tested.
 """
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.autograd import grad
 def double_backward(outputs: Tensor, x: Tensor, directions: Tensor) -> Tensor:
     """Σ_c Σ_j (∂²Ω_c/∂v_j²)² of each example: [B], along the directions v [m, B or 1, ...].
 
-    outputs [B, ...] were computed from x [B, ...]. Two passes backward an output and a direction.
+    outputs [B, ...] were computed from x [B, ...]. Two backward passes per output and direction.
     """
     total = x.new_zeros(len(x))
     for output in outputs.reshape(len(x), -1).unbind(1) if outputs.requires_grad else ():

@@ -64,7 +64,7 @@ def _rsqrt(v: Tensor) -> Expansion:
     return r, slope, d2, -2.5 * d2 * inverse
 
 
-# Where they are wanted most; the rest go by forward mode.
+# For the most frequent functions; the rest go by forward mode.
 EXPANSIONS: dict[Any, Callable[[Tensor], Expansion]] = {}
 for _names, _expansion in {
     (F.silu,): _silu,
@@ -134,7 +134,7 @@ def _total(terms: list[Tensor]) -> Any:
 @rule("sigmoid tanh exp expm1 log log1p sin cos sinh cosh atan erf sqrt rsqrt reciprocal square pow softplus")
 @rule("silu gelu log_sigmoid mish elu selu celu softsign tanhshrink hardswish")
 def _elementwise(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    """g' and g'' in the value alone, a D-th of its work along each direction."""
+    """g' and g'' of the value alone, which is 1/D of the work along all directions."""
     if not isinstance(x, Jet) or any(isinstance(arg, Jet | Tensor) for arg in (*args, *kwargs.values())):
         return NotImplemented
     if func in EXPANSIONS and not args and set(kwargs.values()) <= {"none"}:  # gelu(approximate="none")
@@ -142,7 +142,7 @@ def _elementwise(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         g, slope, d2 = _Chain.apply(x.value, first, second, EXPANSIONS[func])
         return Jet(g, lambda: slope, d2)
     g, dg, d2g = _by_forward_mode(lambda v: func(v, *args, **kwargs), x.value.contiguous())
-    dg, d2g = dg.unsqueeze(0), d2g.unsqueeze(0)  # with one direction nothing is to be summed, backwards
+    dg, d2g = dg.unsqueeze(0), d2g.unsqueeze(0)  # with one direction the backward pass has nothing to sum
     return Jet(g, lambda: dg * x.first(), _second(dg, d2g, x.first(), x.second))
 
 

@@ -4,8 +4,8 @@ For a function F of f, along each direction:
 
     (F∘f)' = DF(f)[f']        (F∘f)'' = D²F(f)[f', f'] + DF(f)[f'']
 
-rules.py writes this out for the functions that networks are made of. Nested forward mode on the one function
-at hand serves all others, save those whose second derivative torch gets wrong (pytorch issue 198017).
+rules.py writes this out for the functions that networks are made of. All others go by nested forward mode, one function
+at a time, except those whose second derivative torch gets wrong (pytorch issue 198017).
 """
 
 import logging
@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 log = logging.getLogger(__name__)
 
-with warnings.catch_warnings():  # torch.func compiles its formulas on its first call, by deprecated means
+with warnings.catch_warnings():  # on its first call torch.func compiles its formulas, with deprecated functions
     for kind in (DeprecationWarning, FutureWarning):
         warnings.simplefilter("ignore", kind)
     jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
@@ -47,14 +47,14 @@ WRONG = _names(
 
 @cache
 def say(what: str) -> None:
-    """Once."""
+    """Log it once."""
     log.warning("curvature: %s", what)
 
 
 class Jet:
     """f and its derivatives: value [*S]; first() and second broadcast to [D, *S]; second None is zero.
 
-    It stands in for a tensor in any module's forward. first() waits until asked: last layers never need it.
+    It stands in for a tensor in any module's forward. first() is computed on demand: last layers never need it.
     """
 
     def __init__(self, value: Tensor, first: Callable[[], Tensor], second: Tensor | None = None) -> None:
@@ -76,7 +76,7 @@ class Jet:
         return len(self.value)
 
     def map(self, value: Tensor, linear: Callable[[Tensor], Tensor]) -> "Jet":
-        """An affine function of this Jet, from its value and its linear part on the derivatives."""
+        """An affine function of this Jet, from its value and its linear part, which acts on the derivatives."""
         return Jet(value, lambda: linear(self.first()), None if self.second is None else linear(self.second))
 
 
@@ -93,7 +93,7 @@ for _name, _method in {"iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv
 
 
 def values(tree: Any) -> Any:
-    """`tree` with the value of every Jet in its place."""
+    """`tree` with every Jet replaced by its value."""
     return tree_map_only(Jet, lambda jet: jet.value, tree)
 
 
@@ -109,7 +109,7 @@ def _apply(func: Any, /, *args: Any, **kwargs: Any) -> Any:
     if inplace:  # first into a new tensor
         func = next(getattr(space, name) for space in (Tensor, torch, F) if hasattr(space, name))
     target = args[0]
-    # Rules get copies: what they compute later must not see a write in place.
+    # Rules get copies: what they compute later must not see an in-place write.
     args, kwargs = tree_map_only(Jet, lambda jet: Jet(jet.value, jet.first, jet.second), (args, kwargs))
     if name in CONSTANT or name.startswith("new_") or name.endswith("_like"):
         return func(*values(args), **values(kwargs))

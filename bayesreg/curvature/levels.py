@@ -1,7 +1,8 @@
-"""Levels [1 + 2m, ...]: a value, its m first and its m second derivatives in one tensor, for what runs step by step.
+"""Levels [1 + 2m, ...]: a value, its m first and its m second derivatives in one tensor, for networks that run step by
+step.
 
-The backward pass goes through functions of levels by the transpose of their derivative, which is triangular: with
-(b, b', b'') the gradients for the levels of what comes out, those for what goes in are
+The backward pass goes through functions of levels by the transpose of their derivative, which is triangular: with (b,
+b', b'') the gradients for the levels of the output, those for the input are
 
     k b + Σ (k₁ b' + k₂ b''),        k b' + k₃ b'',       k b''             summed over the m directions
 
@@ -20,7 +21,7 @@ SPAN = 32  # steps whose coefficients are in memory at a time
 
 
 def levels(x: Any) -> Tensor:
-    """Of a Jet; of a tensor its value alone."""
+    """The levels of a Jet; of a tensor only its value."""
     if not isinstance(x, Jet):
         return x.unsqueeze(0)
     first = x.first().expand(-1, *x.shape)
@@ -35,7 +36,7 @@ def from_levels(levels: Tensor) -> Any:
 
 
 def start(state: Tensor, m: int) -> Tensor:
-    """Of a state that depends on no input."""
+    """The levels of a state that depends on no input."""
     return torch.cat([state.unsqueeze(0), state.new_zeros(2 * m, *state.shape)])
 
 
@@ -74,7 +75,7 @@ class Back(NamedTuple):
         return cls(slope, torch.cat([d2_first, torch.addcmul(d2 * second, d3, first.square())], 1), 2 * d2_first)
 
     def after(self, other: "Back") -> "Back":
-        """This one, of what the other gives."""
+        """This one, applied to what the other gives."""
         (k1, k2), (o1, o2) = self.above.chunk(2, 1), other.above.chunk(2, 1)
         above = [self.k * o1 + k1 * other.k, self.k * o2 + k1 * other.cross + k2 * other.k]
         return Back(self.k * other.k, torch.cat(above, 1), self.k * other.cross + self.cross * other.k)
@@ -83,7 +84,7 @@ class Back(NamedTuple):
         return Back(*(torch.cat(pair, -1) for pair in zip(self, other, strict=True)))
 
     def at(self, t: int, b: Tensor) -> Tensor:
-        """What it makes, at step t, of the gradients b [L, B, W]."""
+        """Its result at step t for the gradients b [L, B, W]."""
         m = self.cross.shape[1]
         out = self.k[t] * b
         out[1 : 1 + m].addcmul_(self.cross[t], b[1 + m :])

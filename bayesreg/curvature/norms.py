@@ -45,14 +45,14 @@ class _Statistics(torch.autograd.Function):
 def batch_norm(
     x: Tensor, mean: Any, var: Any, weight: Any, bias: Any, momentum: float, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalised by the batch itself, whose statistics move into `mean` and `var`; and these statistics."""
+    """Normalised by the batch itself, whose statistics update `mean` and `var`; and these statistics."""
     out, centre, inverse = torch.native_batch_norm(x, weight, bias, mean, var, True, momentum, eps)
     centre, inverse = _Statistics.apply(x, centre, inverse)
     return out, centre, inverse
 
 
 def normalised(x: Any, mean: Tensor, inverse: Tensor, weight: Any, bias: Any) -> Any:
-    """By given statistics, which are constant with respect to x: affine."""
+    """Normalised by given statistics, which are constant with respect to x: affine."""
     scale = inverse if weight is None else inverse * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     shape = [-1, *[1] * (x.dim() - 2)]

@@ -2,8 +2,8 @@
 
     i, f, g, o = σ, σ, tanh, σ of W x_t + U h_{t−1} + b        c_t = f c_{t−1} + i g        h_t = o tanh c_t
 
-A step is small, so what it costs is the number of its operations: value, first and second derivatives of all gates are
-one tensor [1 + 2m, B, 4H], and one matrix product (lstm_steps.py, and cell_steps.py for the GRU and the plain layer).
+A step is small, so its cost is the number of its operations: value, first and second derivatives of all gates are one
+tensor [1 + 2m, B, 4H], and one matrix product (lstm_steps.py, and cell_steps.py for the GRU and the plain layer).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from bayesreg.curvature.rules import rule
 @rule("lstm gru rnn_tanh")
 def recurrent(func: Any, x: Any, state: Any, weights: Any, biased: Any, layers: Any, dropout: Any, training: Any,
               both_ways: Any, batch_first: bool = False, *rest: Any) -> Any:  # fmt: skip
-    """As `torch.lstm`, `torch.gru` and `torch.rnn_tanh`, of a tensor or of a Jet x."""
+    """`torch.lstm`, `torch.gru` and `torch.rnn_tanh` for a tensor or a Jet x."""
     name, kinds = func.__name__, 4 if biased else 2
     if rest or x.dim() != 3 or len(weights) != layers * (1 + both_ways) * kinds:
         raise NotImplementedError(f"curvature has no rule for a packed or projected {name}; pass padded sequences")
@@ -87,7 +87,7 @@ THROUGH = {"lstm": _lstm} | {name: _by_cell(name) for name in cell_steps.CELLS}
 
 
 def _double_third(weights: Tensor) -> Tensor:
-    """Of the four gates' weights those of g doubled."""
+    """The four gates' weights, those of g doubled."""
     factors = weights.new_tensor([1.0, 1.0, 2.0, 1.0]).repeat_interleave(len(weights) // 4)
     return weights * factors.reshape(-1, *[1] * (weights.dim() - 1))
 

@@ -3,8 +3,8 @@
     affine A         (A∘f)' = A f'             (A∘f)'' = A f''                  (A without its constant)
     product          (f·h)' = f'·h + f·h'      (f·h)'' = f''·h + 2 f'·h' + f·h''
 
-A rule takes torch's function and its arguments, of which any may be a Jet; it returns NotImplemented to leave
-a case to nested forward mode. Source: Griewank & Walther, Evaluating Derivatives, 2008, chapter 13.
+A rule takes torch's function and its arguments, any of which may be a Jet; it returns NotImplemented to leave a case to
+nested forward mode. Source: Griewank & Walther, Evaluating Derivatives, 2008, chapter 13.
 """
 
 import operator
@@ -31,7 +31,7 @@ def rule(names: str) -> Callable[[Any], Any]:
 
 @rule("reshape view flatten unflatten squeeze unsqueeze view_as reshape_as")
 def _reshape(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Row-major: a batch that stays in front keeps its examples apart, and may stay a batch of one."""
+    """Row-major: a batch that stays in front keeps its examples separate, and may stay a batch of one."""
     value = func(*values((x, *args)), **kwargs)
     kept = int(value.shape[:1] == x.shape[:1])
 
@@ -103,7 +103,7 @@ def _linear_map(func: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 @rule("cat stack")
 def _join(func: Any, parts: Any, dim: int = 0) -> Any:
-    """What is no Jet has derivatives 0."""
+    """What is not a Jet has derivatives 0."""
     value, along = func(values(list(parts)), dim), dim if dim < 0 else dim + 1
     moving = [part for part in parts if isinstance(part, Jet)]
 

@@ -1,7 +1,8 @@
 """A second run of a network as the same function as the first: batch statistics and dropout masks held constant.
 
-In training mode BatchNorm couples the examples of a batch, and dropout draws. The curvature is that of the predictive
-function with both as they were, so the first run is taped, and the second, on some of its examples, replays the tape.
+In training mode BatchNorm couples the examples of a batch, and dropout is random. The curvature is that of the
+predictive function with both as they were, so the first run is taped, and the second, on some of its examples, replays
+the tape.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ DROPOUTS = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout}
 
 
 class NotByExample(NotImplementedError):
-    """A part of the network mixes the examples with another dimension, so that none can be taken out."""
+    """A part of the network mixes the examples with another dimension, so that none can be separated."""
 
 
 class _Mode(TorchFunctionMode):
@@ -83,7 +84,7 @@ class Tape(_Mode):
 
 
 class Replay(_Mode):
-    """Runs it once more on the examples `rows` (all where None) of `size`; buffers stay as they are.
+    """Runs it again on the examples `rows` (None: all) of `size`; buffers stay as they are.
 
     notes None: there was no first run, so the batch statistics are those of this one.
     """
@@ -116,7 +117,7 @@ class Replay(_Mode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        while self.counted:  # this run was not another batch
+        while self.counted:  # this run does not count as another batch
             count, increment = self.counted.pop()
             count.sub_(increment)
 
@@ -124,11 +125,11 @@ class Replay(_Mode):
         try:
             return next(self.notes)
         except StopIteration:
-            raise NotByExample("the network runs otherwise on a part of its batch") from None
+            raise NotByExample("the network runs differently on a part of its batch") from None
 
 
 class Undo(TorchFunctionMode):
-    """Runs a network as it is, and takes back what it wrote into BatchNorm's buffers where it fails."""
+    """Runs a network as it is, and undoes its writes to BatchNorm's buffers if it fails."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,8 +38,8 @@ class Dataset:
     Tensors, arrays, lists and tables of pandas are taken alike. Floats become float32 (a float64 tensor stays
     float64), integers and booleans int64, except uint8 of two or more dimensions, which are images and stay so; all
     columns of a DataFrame become float32. x may be Windows too, or a tuple or a dict of all these, each [n, ...]: the
-    positional or keyword arguments of the network, of which booleans, as masks, stay so. x is in memory, but for an
-    np.memmap, of which batches are read as `stream` does.
+    positional or keyword arguments of the network, of which booleans, such as masks, stay boolean. x is in memory, but
+    for an np.memmap, of which batches are read as `stream` does.
 
     Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity; TypeError if they hold
     text, complex numbers or other objects.
@@ -95,7 +95,7 @@ class Dataset:
     def take(self, indices: slice | Sequence[int] | np.ndarray | Tensor) -> Dataset:
         """The examples at `indices` (or in a slice, or where a mask is true), in that order.
 
-        Raises TypeError where they are no whole numbers in one dimension.
+        Raises TypeError where they are not whole numbers in one dimension.
         """
         chosen = indices if isinstance(indices, slice) else _whole(indices)
         take = lambda leaf: leaf[chosen] if isinstance(leaf, Tensor) else leaf.take(chosen)  # noqa: E731
@@ -206,7 +206,7 @@ class Data:
         what is prepared already needs no more, and images and tokens want none. With scale=True it becomes float32,
         standardised by the training rows; of several inputs those in floating point are.
         y [n] (or [n, 1]) is classes or regression as in from_table, but floats are regression, as everywhere in
-        PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value a row. For `fold` x is
+        PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value per row. For `fold` x is
         kept, and not copied.
 
         Raises ValueError or TypeError, with what to do, for what cannot be split.
@@ -274,7 +274,7 @@ class Data:
 
     @property
     def foldable(self) -> bool:
-        """Whether the rows may be split into folds: not where the split is fixed, as a published one, or by time."""
+        """Whether the rows may be split into folds: not where the split is fixed, like a published one, or by time."""
         return self.source is not None and self.source.time is None
 
     @property
@@ -334,5 +334,5 @@ def _whole(indices: Any) -> Tensor:
     """Indices [k] int64, or a mask."""
     chosen = indices if isinstance(indices, Tensor) else torch.as_tensor(np.array(indices))
     if chosen.ndim != 1 or chosen.is_floating_point() or chosen.is_complex():
-        raise TypeError(f"take({reprlib.repr(indices)}): give whole numbers [k], a mask or a slice, as take([0, 2])")
+        raise TypeError(f"take({reprlib.repr(indices)}): give whole numbers [k], a mask or a slice, as in take([0, 2])")
     return chosen if chosen.dtype == torch.bool else chosen.long()

@@ -126,7 +126,7 @@ def read(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str)
     except (ValueError, OSError) as error:  # a broken line, other bytes than text
-        raise ValueError(f"{path} is no table: {error}. Get it again from {URL}") from error
+        raise ValueError(f"{path} is not a table: {error}. Get it again from {URL}") from error
     if missing := [name for name in [*CLOCK, *MEASURED, "wd"] if name not in table]:
         raise ValueError(
             f"{path} has no column {missing[0]!r}, only {', '.join(map(str, table))}: get it again from {URL}"

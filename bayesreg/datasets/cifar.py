@@ -48,7 +48,7 @@ def load100(data_dir: str | Path | None = None) -> Data:
 
 
 def read(path: Path, labels: bytes, url: str) -> tuple[np.ndarray, np.ndarray]:
-    """x [n, 3, 32, 32] and y [n] of one published file. Raises ValueError if it is no batch of CIFAR."""
+    """x [n, 3, 32, 32] and y [n] of one published file. Raises ValueError if it is not a CIFAR batch."""
     batch = read_pickle(path)
     try:
         x = np.asarray(batch[b"data"]).reshape(-1, 3, 32, 32)  # a row is three planes of 32 rows of 32
@@ -57,7 +57,7 @@ def read(path: Path, labels: bytes, url: str) -> tuple[np.ndarray, np.ndarray]:
             raise TypeError(f"x is {x.dtype}, not uint8, or y {y.dtype}, not whole numbers")
         return x, y.astype(np.int64)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is no batch of CIFAR ({error!r}): get it from {url}") from error
+        raise ValueError(f"{path} is not a CIFAR batch ({error!r}): get it from {url}") from error
 
 
 def _load(name: str, classes: int, source: Source, labels: bytes, root: Path) -> Data:

@@ -86,7 +86,7 @@ def _judge_one(name: str, column: pd.Series) -> Column:
         return _number(name, present, distinct, missing)
     dates = types.is_datetime64_any_dtype(present) or isinstance(present.dtype, pd.PeriodDtype)
     if dates or present.map(_is_date).all():
-        return Column(LEFT_OUT, "dates: make numbers of them, as month or weekday; or split by them, time=")
+        return Column(LEFT_OUT, "dates: make numbers of them, such as the month or weekday; or split by them, time=")
     return _text(name, present, distinct, missing)
 
 
@@ -94,7 +94,7 @@ def _number(name: str, present: pd.Series, distinct: int, missing: int) -> Colum
     low, high = float(present.min()), float(present.max())
     unique = distinct == len(present) > FEW and bool((present % 1 == 0).all())
     if unique and (high - low < 2 * distinct or IDENTIFIER.search(name)):
-        return Column(LEFT_OUT, "an identifier: whole numbers, each in one row alone, as a row number")
+        return Column(LEFT_OUT, "an identifier: whole numbers, each in one row only, such as a row number")
     return Column(NUMBER, f"{low:g} to {high:g}{_missing(missing)}")
 
 
@@ -107,7 +107,7 @@ def _text(name: str, present: pd.Series, distinct: int, missing: int) -> Column:
         return Column(LEFT_OUT, "an identifier: text, each in one row alone")
     if distinct > max(FEW, min(MANY, len(present) / OFTEN)):
         raise Unclear(
-            f"is text that is no category, {distinct} different values in {len(present)} rows, as {words.iloc[0]!r}: "
+            f"is text but not a category, {distinct} values in {len(present)} rows, such as {words.iloc[0]!r}; "
             f"drop it with kinds={{{name!r}: 'left out'}}, make features of it, or take it as it is, "
             f"kinds={{{name!r}: 'category'}}"
         )

@@ -97,7 +97,7 @@ def _complete(source: Source, part: Path, again: Path) -> Path:
                 proxy = "" if isinstance(error, HTTPError | Unwritable) else ". Behind a proxy, set https_proxy"
                 came = f"{part} keeps the {size} bytes that came" if (size := _size(part)) else "nothing came"
                 raise OSError(
-                    f"{source.url} cannot be downloaded: {error}. {came}; the same command goes on from there{proxy}"
+                    f"{source.url} cannot be downloaded: {error}. {came}; the same command resumes from there{proxy}"
                 ) from error
             log.warning("%s: %s. Attempt %d of %d follows in %g s", source.url, error, attempt + 1, ATTEMPTS, pause)
             sleep(pause)

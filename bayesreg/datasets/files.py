@@ -129,14 +129,14 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 def read_sums(root: Path) -> Sums:
     """{name: its digests} that root/SHA256SUMS lists, if there is one; a line is "digest  name" or "digest *./name".
 
-    Raises ValueError if it is no text.
+    Raises ValueError if it is not text.
     """
     listed: dict[str, set[str]] = {}
     sums = root / SUMS
     try:
         lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
     except UnicodeDecodeError as error:
-        raise ValueError(f"{sums} is no text in UTF-8 ({error}): write it again with sha256sum, or delete it") from None
+        raise ValueError(f"{sums} is not UTF-8 text ({error}): write it again with sha256sum, or delete it") from None
     for line in lines:
         digest, _, name = line.partition(" ")
         listed.setdefault(name[1:].removeprefix("./"), set()).add(digest.lower())

@@ -74,7 +74,7 @@ def read_image(path: Path, size: int) -> np.ndarray:
         with Image.open(path) as image:
             centre = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no image that can be read: {error}. Get the archive again from {URL}") from error
+        raise ValueError(f"{path} is not a readable image: {error}. Get the archive again from {URL}") from error
     return np.asarray(centre).transpose(2, 0, 1)
 
 

@@ -117,7 +117,7 @@ class Encoded(Inputs):
 
     @property
     def columns(self) -> pd.DataFrame:
-        """A row a column of the table: its kind, the number of components of x that it makes, and why."""
+        """A row per column of the table: its kind, the number of components of x that it makes, and why."""
         import pandas as pd
 
         rows = [(column.kind, self._width(name), column.why) for name, column in self.judged.items()]

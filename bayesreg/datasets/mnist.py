@@ -92,7 +92,7 @@ def read(path: Path) -> np.ndarray:
     numbers = np.frombuffer(content[4 + 4 * rank :], np.uint8)
     if rank == 0 or len(content) != 4 + 4 * rank + math.prod(shape):
         held = f"{len(numbers)} bytes where its header says {shape}" if rank else f"a header of {content[:4]!r}"
-        raise ValueError(f"{path} is no idx file of bytes: it has {held}. Get the published file")
+        raise ValueError(f"{path} is not an idx file of bytes: it has {held}. Get the published file")
     return numbers.reshape(shape)
 
 

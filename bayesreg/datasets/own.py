@@ -44,7 +44,7 @@ def from_table(
     options = {"group": group, "time": time}
     goes_by = {option: _named(option, of, table, source) for option, of in options.items() if of is not None}
     if not isinstance(kinds, Mapping):
-        raise ValueError(f"kinds={kinds!r}: give a dict of columns, as kinds={{{table.columns[0]!r}: 'category'}}")
+        raise ValueError(f"kinds={kinds!r}: give a dict of columns, such as kinds={{{table.columns[0]!r}: 'category'}}")
     kinds = {str(name): kind for name, kind in kinds.items()}
     if target in (*goes_by.values(), *kinds):
         raise ValueError(f"{target!r} is the target: it cannot be group= or time= too, nor stand in kinds=")
@@ -112,7 +112,7 @@ def _column(y: Any) -> Any:
 def _target(column: Any, task: str | None) -> Target:
     if column.ndim > 1:
         if task == "classification":
-            raise ValueError(f"task='classification' needs y [n], one label a row, and y is {list(column.shape)}")
+            raise ValueError(f"task='classification' needs y [n], one label per row, and y is {list(column.shape)}")
         return Target(to_tensor("y", column), None)
     return as_target(column, "regression" if task is None and column.dtype.kind == "f" else task)
 
@@ -131,7 +131,7 @@ def _named(option: str, name: Any, table: pd.DataFrame, source: Any) -> str:
     if str(name) not in table:
         if hasattr(source, "index") and name in source.index.names and name is not None:
             raise ValueError(f"{option}={name!r} is the index of the table, no column: give table.reset_index()")
-        raise ValueError(f"{option}={name!r} is no column of the table: {nearest(str(name), table)}")
+        raise ValueError(f"{option}={name!r} is not a column of the table: {nearest(str(name), table)}")
     return str(name)
 
 

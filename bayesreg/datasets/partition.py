@@ -171,7 +171,7 @@ def _refuse_missing(option: str, column: pd.Series) -> None:
 
 
 def column_of(option: str, value: Any, size: int) -> pd.Series | None:
-    """What is given as group= or time= beside arrays: one value a row."""
+    """What is given as group= or time= beside arrays: one value per row."""
     import pandas as pd
 
     if value is None:

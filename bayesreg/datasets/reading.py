@@ -1,4 +1,5 @@
-"""A table of one's own, read whole: a DataFrame, or a file of CSV or Parquet. What is no table is refused in words."""
+"""A table of one's own, read whole: a DataFrame, or a file of CSV or Parquet. What is not a table is refused in
+words."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ def read(source: Any) -> pd.DataFrame:
     source: a DataFrame, which stays as it is, or the path of a .csv (.tsv, .txt; separated by comma, semicolon, tab or
     bar; names in the first line), compressed or not (.gz, .bz2, .zip, .xz), or of a .parquet, which needs pyarrow.
 
-    Raises FileNotFoundError without such a file, TypeError for what is neither, ValueError for a file that is no table,
-    a table without rows, and names that come twice.
+    Raises FileNotFoundError without such a file, TypeError for what is neither, ValueError for a file that is not a
+    table, a table without rows, and names that come twice.
     """
     import pandas as pd
 
@@ -69,7 +70,7 @@ def refuse_infinite(name: str, column: pd.Series) -> None:
 
 def _hint(source: Any) -> str:
     """How to make a DataFrame of it, or where it belongs."""
-    hints = {"iloc": "; of one row, as table.iloc[[0]]", "to_pandas": ", as table.to_pandas()"}
+    hints = {"iloc": "; for one row, table.iloc[[0]]", "to_pandas": ", as in table.to_pandas()"}
     hints["__array__"] = "; arrays and tensors go into Data.split(x, y)"
     return next((hint for attribute, hint in hints.items() if hasattr(source, attribute)), "")
 

@@ -12,7 +12,7 @@ from .base import Data, Dataset
 def reconstruct(data: Data) -> Data:
     """The same images x, with y [n, ...] the image itself, of grey values in [0, 1]; the classes are left out.
 
-    Raises ValueError where x is no images of dtype uint8.
+    Raises ValueError where x is not images of dtype uint8.
     """
     if not isinstance(data.train.x, torch.Tensor) or data.train.x.dtype != torch.uint8:
         raise ValueError(f"{data.name} has no images of uint8 to reconstruct: take mnist, flowers or cifar10")

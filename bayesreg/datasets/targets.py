@@ -79,12 +79,12 @@ def _classes(column: pd.Series) -> Target:
         words = column.astype(str)
         if are_numbers(words).mean() > 0.5:
             raise ValueError(
-                f"the target {name!r} holds numbers as text, as {words.iloc[0]!r}: make plain ones of them, as "
-                "pandas.read_csv(..., thousands=',', decimal='.') and pandas.to_numeric do"
+                f"the target {name!r} holds numbers as text, such as {words.iloc[0]!r}: make plain numbers of them, "
+                "as pandas.read_csv(..., thousands=',', decimal='.') and pandas.to_numeric do"
             )
         raise ValueError(
-            f"the target {name!r} is text that is no category: {len(labels)} different values in {len(column)} rows, "
-            f"as {str(labels[0])!r}; name another target, or merge its values into classes"
+            f"the target {name!r} is text but not a category: {len(labels)} values in {len(column)} rows, "
+            f"such as {str(labels[0])!r}; name another target, or merge its values into classes"
         )
     counts = np.bincount(y, minlength=len(labels))
     if (few := counts < LEAST).any():

@@ -62,13 +62,13 @@ def to_tensor(name: str, value: Any, rows: Sequence[int] | None = None) -> Any:
         value = torch.stack([column.float() for column in columns], 1)
     tensor = value if isinstance(value, Tensor) else _from_array(name, value)
     if tensor.layout != torch.strided or tensor.is_nested:
-        raise TypeError(f"{name} is a sparse or nested tensor: give a dense one, as {name}.to_dense()")
+        raise TypeError(f"{name} is a sparse or nested tensor: give a dense one, such as {name}.to_dense()")
     if tensor.ndim == 0 or len(tensor) == 0:
         raise ValueError(f"{name} is empty, of shape {tuple(tensor.shape)}: give at least one example")
     if tensor.is_complex():
         first = [0] * tensor.ndim
         raise TypeError(
-            f"{name}{first} is {tensor[tuple(first)].item()}, complex: give real numbers, as {name}.real, or both "
+            f"{name}{first} is {tensor[tuple(first)].item()}, complex: give real numbers, such as {name}.real, or both "
             f"parts as np.stack([{name}.real, {name}.imag], -1)"
         )
     if not tensor.is_floating_point():
@@ -109,7 +109,7 @@ def _from_series(series: Any) -> np.ndarray:
 
 
 def _refuse(name: str, array: np.ndarray) -> None:
-    """TypeError that shows the first value that is no number."""
+    """TypeError that shows the first value that is not a number."""
     if array.ndim == 0:
         raise TypeError(f"{name} is {reprlib.repr(array.item())}, a {type(array.item()).__name__}: give {TAKEN}")
     every = ((list(place), array[place]) for place in np.ndindex(array.shape))

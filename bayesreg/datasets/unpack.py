@@ -33,7 +33,7 @@ def unpack(source: Source, root: Path) -> None:
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, FileNotFoundError) as error:
             raise ValueError(f"{archive} does not hold what it should: {error}") from error
         except OSError as error:
-            raise OSError(f"{archive} cannot be unpacked beside itself: {error}. The same command goes on") from error
+            raise OSError(f"{archive} cannot be unpacked beside itself: {error}. The same command resumes") from error
     _vouch(root, [name for name, checksum in source.members.items() if checksum is None])
 
 

@@ -1,4 +1,4 @@
-"""Worker processes of this machine: the engine that needs nothing else."""
+"""Worker processes on this machine: the engine that needs nothing else."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from bayesreg.memory import Memory
 
 log = logging.getLogger(__name__)
 
-FAILED_STARTS = 5  # in a row: then something is wrong with all workers
+FAILED_STARTS = 5  # in a row: after so many, something is wrong with all workers
 
 
 @dataclass
 class Local(Engine):
     """Processes here, each with its share of the cores as threads; one that dies is replaced.
 
-    The first job of each kind shows how much memory one needs: until it has ended there is no other of its kind, and
+    The first job of each kind shows how much memory one needs: until it has ended no other of its kind runs, and
     afterwards as many at a time as there is room for. The workers are killed when the iterator is closed or left by an
     exception, and end by themselves when this process does.
     """
@@ -65,7 +65,8 @@ class Local(Engine):
 
     @property
     def _most(self) -> int:
-        """Jobs at a time, as far as the cores go: fewer of them would change the threads, and with them the digits."""
+        """Jobs at a time, by the number of cores: another number would change the threads, and with them the last
+        digits."""
         most = self.workers or joblib.cpu_count()
         return most if self.expected is None else max(1, min(most, self.expected))
 
@@ -81,7 +82,7 @@ class Local(Engine):
             worker.start()
 
     def _has_room(self, own: Worker, job: Job) -> bool:
-        """Whether this worker may do the job now, beside what the others are at."""
+        """Whether this worker may do the job now, besides what the others are doing."""
         others = self._busy
         need = self.needs.get(job.kind)
         if need is None:  # the first of its kind, which is measured
@@ -109,7 +110,7 @@ class Local(Engine):
         return max(1, min([self._most, *(all_ // one for all_, one in room if one)]))
 
     def _heard(self) -> list[Worker]:
-        """The workers that have something to say, or have died, or have taken too long."""
+        """The workers that have answered, died or taken too long."""
         late = TICK
         if self.timeout is not None and self._busy:
             late = min(late, max(0.0, min(w.since for w in self._busy) + self.timeout - time.monotonic()))
@@ -122,7 +123,7 @@ class Local(Engine):
         return time.monotonic() - worker.since >= self.timeout
 
     def _outcome(self, worker: Worker, queue: Queue) -> Outcome | None:
-        """What has become of the job that a worker is at; None where nothing has yet."""
+        """The outcome of the job that a worker is doing; None if there is none yet."""
         number, kind = worker.job, worker.kind
         try:
             if not worker.pipe.poll():

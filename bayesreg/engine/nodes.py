@@ -1,4 +1,4 @@
-"""A Ray cluster and its nodes: joined, or refused with the reason before the first run."""
+"""A Ray cluster and its nodes: joined, or refused with a reason before the first run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bayesreg.engine.place import Place
 
 log = logging.getLogger(__name__)
 
-ANSWER = 20.0  # seconds that a cluster has: Ray waits for 80, and cannot be interrupted
-IMPORT = 120.0  # seconds that its nodes have, which read PyTorch from their disks
+ANSWER = 20.0  # seconds for a cluster to answer: Ray waits for 80, and cannot be interrupted
+IMPORT = 120.0  # seconds for its nodes, which read PyTorch from their disks
 NOTED = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # what `ray start` wrote
 START = "start one with `ray start --head`, or leave out the address for one on this machine"
 PROBE = """
@@ -42,7 +42,7 @@ def imported() -> Any:
 
 
 def join(address: str | None) -> None:
-    """Connect to a cluster, or start one here; quietly: what there is to tell our own log tells."""
+    """Connect to a cluster, or start one here; quietly: our own log says what there is to say."""
     ray, before = imported(), signal.getsignal(signal.SIGTERM)
     try:
         ray.init(_found(address), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -50,7 +50,7 @@ def join(address: str | None) -> None:
         raise ValueError(f"Ray does not start: {' '.join(str(error).split())}") from None
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # which Ray takes
+            signal.signal(signal.SIGTERM, before)  # which Ray replaces
     _chatter(False)
 
 
@@ -61,24 +61,24 @@ def leave() -> None:
 
 
 def _chatter(on: bool) -> None:
-    """Whether Ray prints, among the results, that a worker has died: it has no option for that."""
+    """Switch on or off that Ray prints, among the results, that a worker has died: it has no option for that."""
     import ray._private.worker as private
 
     private._worker_logs_enabled = on
 
 
 def _found(address: str | None) -> str:
-    """The address of a cluster that answers; "local" where one is to be started. ValueError for one that does not."""
+    """The address of a cluster that answers; "local" if one is to be started. ValueError for one that does not."""
     named = address or os.environ.get("RAY_ADDRESS")
     if named is not None and "://" in named:
-        raise ValueError(f"address {named}: Ray Client cannot do it; give head:port, on a machine of the cluster")
+        raise ValueError(f"address {named}: Ray Client does not work here; give head:port, on a machine of the cluster")
     noted = NOTED.read_text().strip() if NOTED.is_file() else None
     if (chosen := named or noted) in (None, "local"):
         return "local"
     if problem := _problem(chosen):
         if named:
             raise ValueError(f"no Ray cluster to work with at {named}: {problem}; {START}")
-        log.warning("the Ray cluster that was started here, at %s, is left aside: %s", noted, problem)
+        log.warning("the Ray cluster that was started here, at %s, is not used: %s", noted, problem)
     return "local" if problem else chosen
 
 
@@ -92,19 +92,19 @@ def _problem(address: str) -> str | None:
 
 
 def alive() -> list[dict[str, Any]]:
-    """The nodes that there are now, as Ray describes them."""
+    """The present nodes, as Ray describes them."""
     return [node for node in imported().nodes() if node["Alive"]]
 
 
 def resource(name: str) -> float:
-    """How much of it all nodes have."""
+    """How much of a resource all nodes have together."""
     return imported().cluster_resources().get(name, 0)
 
 
 def check(ray: Any, folder: Path) -> None:
-    """Raise ValueError unless every node has this bayesreg and sees the folder, as a file shows.
+    """Raise ValueError unless every node has this bayesreg and sees the folder, tested by a file in it.
 
-    Where the folder is yet to be made the file is in the one above, so that nothing is left of what is refused.
+    If the folder does not exist yet the file is in the one above, so that a refusal leaves nothing behind.
     """
     folder = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.is_dir())
     with _file(folder) as file:
@@ -124,7 +124,7 @@ def _file(folder: Path) -> Any:
 
 
 def _look(ray: Any, node: dict[str, Any], file: str) -> Any:
-    """What a node lacks, in words. Sent by value: a node may not have bayesreg."""
+    """What a node lacks, as text. Sent by value: a node may not have bayesreg."""
 
     def look(path: tuple[str, ...], version: str, file: str) -> str:
         import os

@@ -15,7 +15,7 @@ class Queue:
         self.jobs, self.waiting, self._tries = jobs, deque(range(len(jobs))), Counter[int]()
 
     def take(self, may: Callable[[Job], bool]) -> int | None:
-        """The first that may begin; None where none may."""
+        """The first that may start; None if none may."""
         for number in self.waiting:
             if may(self.jobs[number]):
                 self.waiting.remove(number)
@@ -23,7 +23,7 @@ class Queue:
         return None
 
     def again(self, number: int, death: Killed) -> Outcome | None:
-        """One whose worker was killed goes first, unless it was tried often enough."""
+        """Put a job whose worker was killed first, unless it was tried often enough."""
         self._tries[number] += 1
         if self._tries[number] >= TRIES:
             return Outcome(number, error=death)

@@ -1,6 +1,6 @@
 """A cluster, by Ray: the same runs in the same directories, on storage that its nodes share.
 
-Tasks of Ray core alone (Moritz et al., 2018, https://docs.ray.io): there is no state but the runs' directories.
+Only tasks of Ray core (Moritz et al., 2018, https://docs.ray.io): there is no state but the runs' directories.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bayesreg.engine.place import Place
 from bayesreg.engine.queue import Queue
 from bayesreg.engine.worker import attempt, settle
 
-LOOK = 0.2  # seconds between looks at what takes too long
-FRACTIONS = 10_000  # of a GPU, that Ray can tell apart
+LOOK = 0.2  # seconds between checks for jobs that take too long
+FRACTIONS = 10_000  # of a GPU: the finest that Ray distinguishes
 
 
 @dataclass
 class _Task:
-    """A job that Ray has. said: first that it has begun, then what came of it. since: when it had begun."""
+    """A job that Ray has. said: first that it has started, then its outcome. since: when it had started."""
 
     number: int
     kind: str
@@ -42,16 +42,16 @@ class _Task:
 class Ray(Engine):
     """Each job is a task of Ray, with its threads as CPUs; Ray finds the node that has room for it.
 
-    address: of the cluster's head, as 10.0.0.1:6379; None takes $RAY_ADDRESS, else the cluster that `ray start` made on
+    address: of the cluster's head, such as 10.0.0.1:6379; None: $RAY_ADDRESS, else the cluster that `ray start` made on
     this machine, else one is started here that ends with the engine. workers: tasks at a time, which share the CPUs of
-    the cluster; those that it has no room for wait in Ray, as where it grows. The first job of each kind has a GPU to
-    itself, where there are some, and shows how much memory and what fraction of a GPU the others are to ask for.
+    the cluster; those without room wait in Ray, for example until the cluster grows. The first job of each kind has a
+    GPU to itself, if there are any, and shows how much memory and what fraction of a GPU the others need.
     """
 
     name: ClassVar[str] = "ray"
     address: str | None = None
     _own: bool = field(default=False, init=False, repr=False)  # whether the connection was made here
-    _gpu: float = field(default=math.inf, init=False, repr=False)  # bytes of the smallest GPU that was seen
+    _gpu: float = field(default=math.inf, init=False, repr=False)  # bytes of the smallest GPU seen
     _tasks: list[_Task] = field(default_factory=list, init=False, repr=False)
 
     def check(self, folder: Path) -> None:
@@ -96,7 +96,7 @@ class Ray(Engine):
             nodes.leave()
 
     def _connected(self) -> Any:
-        """Ray, connected: as the program that uses this has done it already, else here."""
+        """Ray, connected: by the program that uses this, or else here."""
         ray = nodes.imported()
         if not ray.is_initialized():
             nodes.join(self.address)
@@ -105,22 +105,22 @@ class Ray(Engine):
 
     @functools.cached_property
     def _threads(self) -> int:
-        """Of a job: found once, since with the threads the digits change."""
+        """The threads of a job: determined once, since the last digits depend on them."""
         cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes.alive()]
         most = min(self.workers or sum(cpus), math.inf if self.expected is None else self.expected)
         return max(1, min(sum(cpus) // max(1, int(most)), max(cpus)))
 
     @property
     def _most(self) -> int:
-        """Tasks that Ray has at a time."""
+        """The number of tasks that Ray has at a time."""
         return self.workers or max(1, int(nodes.resource("CPU")) // self._threads)
 
     def _may(self, job: Job) -> bool:
-        """Whether a job may begin: not while the first of its kind is measured."""
+        """Whether a job may start: not while the first of its kind is measured."""
         return job.kind in self.needs or all(task.kind != job.kind for task in self._tasks)
 
     def _share(self, kind: str) -> dict[str, float]:
-        """What a job of that kind asks for, of one node."""
+        """What a job of that kind requests from a node."""
         if kind not in self.needs:
             return {"num_gpus": min(1, int(nodes.resource("GPU")))}
         need = self.needs[kind]
@@ -128,7 +128,7 @@ class Ray(Engine):
         return {"num_gpus": fraction(need.gpu, self._gpu), "memory": min(need.main, most)}
 
     def _late(self, task: _Task) -> Outcome | None:
-        """That a task is stopped, where it takes too long."""
+        """Stop a task that takes too long; its outcome, else None."""
         if self.timeout is None or task.since is None or time.monotonic() - task.since < self.timeout:
             return None
         self._tasks.remove(task)
@@ -136,14 +136,14 @@ class Ray(Engine):
         return Outcome(task.number, error=TimedOut(self.timeout), seconds=self.timeout)
 
     def _outcome(self, task: _Task, queue: Queue) -> Outcome | None:
-        """What has become of the job of a task that has said something; None where nothing has yet."""
+        """The outcome of the job of a task that has answered; None if there is none yet."""
         ray = nodes.imported()
         try:
             said = ray.get(next(task.said))
         except ray.exceptions.RayError as error:
             self._tasks.remove(task)
             first = str(error).strip().splitlines() or [type(error).__name__]
-            if isinstance(error, ray.exceptions.RayTaskError):  # it was not let begin
+            if isinstance(error, ray.exceptions.RayTaskError):  # it could not start
                 return Outcome(task.number, error=RuntimeError(first[-1]))
             why = first[0].partition(". ")[0].rstrip(".")
             return queue.again(task.number, Killed(f"its worker was lost, as was the one before: {why}"))
@@ -158,13 +158,13 @@ class Ray(Engine):
 
 
 def fraction(need: int, all_: float) -> float:
-    """Of a GPU, rounded down to what Ray can tell apart, so that many fit on one; all of it where its size is ∞."""
+    """The fraction of a GPU, rounded down to what Ray distinguishes, so that many fit on one; 1 where its size is ∞."""
     at_once = 1 if math.isinf(all_) or not need else min(FRACTIONS, max(1, all_ // need))
     return math.floor(FRACTIONS / at_once) / FRACTIONS if need else 0
 
 
 def _by_value() -> Callable[..., Iterator[Any]]:
-    """`_do`, in a function that looks for this package where this process has found it, and elsewhere after that."""
+    """`_do`, in a function that looks for this package first where this process has found it, then elsewhere."""
 
     def task(path: tuple[str, ...], *given: Any) -> Iterator[Any]:
         import sys
@@ -178,8 +178,8 @@ def _by_value() -> Callable[..., Iterator[Any]]:
 
 
 def _do(program: list[Any], content: bytes, threads: int) -> Iterator[Any]:
-    """One job, in a process of Ray's, which does many: the bytes of its GPU once it has begun, then what it gives."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a node that is stopped ends it, and does not make it raise
+    """One job, in a process of Ray's, which does many: yields the bytes of its GPU when it starts, then its result."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # stopping a node ends it, rather than raising in it
     settle(threads)
     yield memory.total().gpu
     yield attempt(_apply, program[0], content)
@@ -192,7 +192,7 @@ def _apply(program: Any, content: bytes) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(program: Any) -> Any:
-    """The function and what its jobs share; kept from one job to the next."""
+    """The function and what its jobs share; kept between jobs."""
     place, content = nodes.imported().get(program)
     place.take()
     return pickle.loads(content)

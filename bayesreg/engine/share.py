@@ -1,4 +1,5 @@
-"""Jobs that processes of several machines share by a folder: who makes <job>.taken does it, and leaves <job>.done."""
+"""Jobs that processes on several machines share through a folder: whoever makes <job>.taken does it, and leaves
+<job>.done."""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ PROGRAM, TAKEN, DONE = "program.pkl", ".taken", ".done"
 
 
 def write(folder: Path, function: Callable[[Any, Any], Any], shared: Any, jobs: Sequence[Job]) -> None:
-    """Lay down what the jobs are."""
+    """Write the jobs."""
     content = cloudpickle.dumps((function, shared, [job.content for job in jobs]))
     write_atomically(folder / PROGRAM, functools.partial(Path.write_bytes, data=content))
 
 
 def work(folder: Path, place: Place, numbers: Sequence[int], timeout: float | None) -> None:
-    """Do one after the other what nobody else has taken, by the local engine."""
+    """Do the jobs that nobody else has taken, one after the other, by the local engine."""
     place.take()
     with Local(workers=1, timeout=timeout) as engine:
         for number in numbers:
@@ -46,7 +47,7 @@ def looked(folder: Path, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def outcome(folder: Path, number: int) -> Outcome:
-    """Of a job that is done."""
+    """The outcome of a finished job."""
     return Outcome(number, *pickle.loads((folder / f"{number}{DONE}").read_bytes()))
 
 

@@ -1,6 +1,6 @@
-"""A cluster, by SLURM: an array job, which submitit hands in (https://github.com/facebookincubator/submitit).
+"""A cluster, by SLURM: an array job, submitted by submitit (https://github.com/facebookincubator/submitit).
 
-An element of it does one run after the other, until none is left: one that begins late finds less to do.
+Each element of it does one run after the other, until none is left: one that starts late finds less to do.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from bayesreg.engine.place import Place
 from bayesreg.engine.queue import Queue
 
 ELEMENTS = 16
-LOOK = 1.0  # seconds between looks at the folder
+LOOK = 1.0  # seconds between checks of the folder
 
 
 @dataclass
 class Slurm(Engine):
     """workers: elements of the array, 16 where None, each with `cpus_per_task` threads.
 
-    slurm: options of sbatch as submitit names them, a dict or texts as "partition=gpu"; time, in minutes, is needed.
+    slurm: options of sbatch as submitit names them, a dict or texts such as "partition=gpu"; time, in minutes, is
+    required.
     """
 
     name: ClassVar[str] = "slurm"
@@ -54,14 +55,14 @@ class Slurm(Engine):
         return self.workers or ELEMENTS
 
     def _array(self, folder: Path, queue: Queue) -> Generator[Outcome, None, None]:
-        """Outcomes of one array job; what its elements did not live to do waits again."""
+        """Outcomes of one array job; what its elements did not finish waits again."""
         left, ended, taken = list(queue.waiting), False, list[int]()
         element = functools.partial(_element, folder, Place.here(), tuple(left), self.timeout)
         elements = self._submitted(folder, [element] * min(self.at_once(""), len(left)))
         queue.waiting.clear()
         try:
             while left and not ended:
-                ended = all(one.done() for one in elements)  # before the look, which then misses nothing
+                ended = all(one.done() for one in elements)  # before looking, so that nothing is missed
                 taken, done = share.looked(folder, left)
                 self.running = len(taken) - len(done)
                 for number in done:
@@ -76,7 +77,7 @@ class Slurm(Engine):
                     one.cancel(check=False)
         states = ", ".join(sorted({str(one.state) for one in elements}))
         if len(left) == len(element.args[2]) and not taken:
-            raise ValueError(f"SLURM began no run ({states}): do its nodes share {self._folder} and have bayesreg?")
+            raise ValueError(f"SLURM started no run ({states}): do its nodes share {self._folder} and have bayesreg?")
         death = Killed(f"its element of SLURM's array job ended, as did the one before (elements: {states})")
         for number in left:
             share.release(folder, number)
@@ -88,8 +89,8 @@ class Slurm(Engine):
     def _submitted(self, folder: Path, elements: Sequence[Callable[[], None]]) -> Any:
         try:
             return self._executor(folder).submit_array(elements)
-        except RuntimeError as error:  # as sbatch says it
-            raise ValueError(f"SLURM takes no array job: {' '.join(str(error).split())}") from None
+        except RuntimeError as error:  # from sbatch
+            raise ValueError(f"SLURM accepts no array job: {' '.join(str(error).split())}") from None
 
     def _executor(self, folder: Path) -> Any:
         try:
@@ -97,7 +98,7 @@ class Slurm(Engine):
         except ImportError:
             raise ValueError("engine slurm needs submitit: pip install 'bayesreg[slurm]'") from None
         if not (shutil.which("sbatch") and shutil.which("srun")):
-            raise ValueError("no sbatch and srun on this machine: start from one that hands in jobs to SLURM")
+            raise ValueError("no sbatch and srun on this machine: start from one that can submit jobs to SLURM")
         executor, options = submitit.SlurmExecutor(folder), _options(self.slurm)
         try:
             executor.update_parameters(**{"job_name": "bayesreg"} | options)
@@ -110,11 +111,11 @@ def _options(given: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
     pairs = given.items() if isinstance(given, Mapping) else [text.partition("=")[::2] for text in given]
     options = {name: int(value) if str(value).isdigit() else value for name, value in pairs}
     if not isinstance(options.get("time"), int):
-        raise ValueError(f"slurm time={options.get('time')}: give the minutes of the array job, as time=120")
+        raise ValueError(f"slurm time={options.get('time')}: give the minutes of the array job, as in time=120")
     return options
 
 
 def _element(*work: Any) -> None:
-    """In a job of SLURM, whose CPUs joblib is to count: not all of the machine's."""
+    """In a SLURM job: joblib should count its CPUs, not all of the machine's."""
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
     share.work(*work)

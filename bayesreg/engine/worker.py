@@ -1,4 +1,4 @@
-"""A process of this machine that does one job after another."""
+"""A process on this machine that does one job after another."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from tqdm import tqdm
 from bayesreg import interrupts, memory
 from bayesreg.engine.base import Killed
 
-MOST = 0.95  # of the machine's memory, that one worker may ask for
+MOST = 0.95  # of the machine's memory: the most that one worker may request
 
 
 class Worker:
     """A process, and this end of the pipe to it: jobs go in, (result, error, seconds) come out.
 
-    Its first message says that it is ready; until then it is given nothing.
+    Its first message says that it is ready; until then it gets no job.
     """
 
     def __init__(self, threads: int, gpu: int | None = None) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked PyTorch hangs in its thread pool
+        context = multiprocessing.get_context("spawn")  # a forked PyTorch would hang in its thread pool
         self.pipe, self._theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(self._theirs, threads, gpu), name="bayesreg worker")
         self.gpu, self.ready = gpu, False
         self.job: int | None = None  # its number
         self.kind, self.since = "", 0.0  # when it was given the job
-        self._program: bytes | None = None  # that it has
+        self._program: bytes | None = None  # the one it has
 
     def start(self) -> None:
         with interrupts.later(), _without_main():
@@ -49,17 +49,17 @@ class Worker:
         return self.ready and self.job is None
 
     def begin(self, number: int, kind: str, program: bytes, content: bytes) -> None:
-        """Give it a job, and the program of it unless it has that."""
+        """Give it a job, and the job's program unless it has that."""
         self.job, self.kind, self.since = number, kind, time.monotonic()
-        with suppress(OSError):  # it was killed while it had nothing to do: `answer` says so
+        with suppress(OSError):  # it was killed while idle: `answer` says so
             self.pipe.send_bytes(b"" if self._program is program else program)
             self.pipe.send_bytes(content)
         self._program = program
 
     def answer(self) -> tuple[Any, BaseException | None, float] | None:
-        """What it says: None that it is ready, else result, error and seconds of its job.
+        """Its message: None if it is ready, else result, error and seconds of its job.
 
-        `Killed` if it was, which is then done with.
+        Raises `Killed` if it was; the process is then cleaned up.
         """
         with suppress(EOFError, OSError):
             said = pickle.loads(self.pipe.recv_bytes())
@@ -68,7 +68,7 @@ class Worker:
         self.end()
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
-        raise Killed(f"its worker process {how}, as did the one before; where memory is short, take fewer workers")
+        raise Killed(f"its worker process {how}, as did the one before; where memory is short, use fewer workers")
 
     def end(self) -> None:
         self.pipe.close()
@@ -79,9 +79,9 @@ class Worker:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """A process that is started here does not run the script that started it, with or without a guard against that.
+    """A process started here does not run the script that started it, with or without a guard against that.
 
-    What a job needs of the script goes with the job, by value.
+    What a job needs from the script is sent with the job, by value.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -105,14 +105,14 @@ def _work(pipe: Any, threads: int, gpu: int | None) -> None:
 
 
 def settle(threads: int) -> None:
-    """Make this process one that does jobs, on so many threads each."""
+    """Prepare this process to do jobs, on so many threads each."""
     torch.set_num_threads(threads)
     tqdm.set_lock(threading.RLock())  # its own, between processes, would be left behind by a kill
     _yield_memory()
 
 
 class _Program:
-    """The function and what its jobs share, which are kept from one job to the next."""
+    """The function and what its jobs share, kept between jobs."""
 
     def __call__(self, new: bytes, content: bytes) -> Any:
         if new:
@@ -122,7 +122,7 @@ class _Program:
 
 
 def attempt(apply: Callable[..., Any], *given: Any) -> bytes:
-    """What a job gives, pickled: (result, error, seconds). Whatever stops it is the error, or that as text."""
+    """The outcome of a job, pickled: (result, error, seconds); the error, or its text, is whatever stopped it."""
     start = time.monotonic()
     try:
         result, error = apply(*given), None
@@ -139,10 +139,10 @@ def _packed(result: Any, error: BaseException | None, seconds: float) -> bytes:
 
 
 def _yield_memory() -> None:
-    """Where memory runs out this process is stopped, and not the one that started it nor another of the machine's."""
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # of Linux
+    """Where memory runs out, let this process be killed, not the one that started it nor another on the machine."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # on Linux
         file.write("1000")
-    if not torch.cuda.is_available():  # whose driver reserves more than there is
+    if not torch.cuda.is_available():  # since its driver reserves more than there is
         with suppress(ImportError, ValueError, OSError):
             import resource
 
@@ -153,11 +153,11 @@ def _yield_memory() -> None:
 def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
-        os._exit(1)  # in the middle of a job, whose claim on its run ends with it
+        os._exit(1)  # in the middle of a job, whose claim on its run ends too
 
 
 def _portable(error: BaseException) -> BaseException:
-    """The error, or its text where it cannot be told to another process."""
+    """The error, or its text if it cannot be sent to another process."""
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:

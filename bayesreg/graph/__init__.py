@@ -1,10 +1,9 @@
 """A function of tensors as one flat graph of operations, without the Python that made them.
 
-`make_fx` runs the function once and writes down its tensor operations. Much of what a probabilistic program does on
-every step comes out the same on every step (folding.py), and much of its time goes into asking for memory (memory.py)
-and into copying it (parts.py); `simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as
-they are. What comes of it (program.py) serves other weights and other numbers of the prior (number.py) too, wherever
-the function is the same (identity.py).
+`make_fx` runs the function once and records its tensor operations. Much of what a probabilistic program does is the
+same on every step (folding.py), and much of its time goes into allocating memory (memory.py) and copying it (parts.py);
+`simplify` keeps the rest. Nothing is approximated: no rewriting changes the numbers. The result (program.py) also
+serves other weights and other numbers of the prior (number.py), wherever the function is the same (identity.py).
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ __all__ += ["some", "trace"]
 def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The tensor operations of `function` on inputs of these shapes; those without effect are left out.
 
-    Nothing is computed, and no memory filled: what the function decides by the values of a tensor raises. So does a
-    random generator of its own, which the graph would hold as it is now, and what would take minutes to trace.
+    Nothing is computed, and no memory filled: a decision by the values of a tensor raises. So does a random generator
+    of the function's own, whose present state the graph would keep, and anything that would take minutes to trace.
     """
 
     def limited(*inputs: Tensor) -> list[Tensor]:
@@ -47,7 +46,7 @@ def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx
             return function(*inputs)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what would be slow if it were computed
+        warnings.simplefilter("ignore")  # about what would be slow if it were computed
         traced = make_fx(limited, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     traced.graph.eliminate_dead_code()
     refuse_own_generators(traced.graph)
@@ -56,11 +55,11 @@ def trace(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> fx
 
 
 def simplify(traced: fx.GraphModule, fixed: int, given: int = 0, numbers: Numbers | None = None) -> Program:
-    """The same function of other inputs: it is called with those that follow the first ones, to which it is bound.
+    """The same function, to be bound to the first inputs and then called with those that follow.
 
     The first `fixed` inputs may be written to, between calls and by the graph itself (BatchNorm's running statistics),
-    but not replaced; the `given` ones that follow stay as they are, and so do the `numbers`. Views of the former, what
-    follows from the latter and what depends on no input at all are made once, when it is bound.
+    but not replaced; the `given` ones that follow do not change, nor do the `numbers`. Views of the former, what
+    follows from the latter and what depends on no input at all are computed once, when it is bound.
     """
     nodes = list(traced.graph.nodes)
     inputs = [node for node in nodes if node.op == "placeholder"]
@@ -100,7 +99,7 @@ def simplify(traced: fx.GraphModule, fixed: int, given: int = 0, numbers: Number
 
 
 def _code(graph: fx.Graph) -> Callable[..., Any]:
-    """The code alone: the graph holds a tensor a node."""
+    """The code alone: the graph holds a tensor for each node."""
     return partial(type(fx.GraphModule({}, graph)).forward, None)
 
 
@@ -113,7 +112,7 @@ def _input(graph: fx.Graph, like: fx.Node) -> fx.Node:
 def _direct(graph: fx.Graph) -> None:
     """Call PyTorch's own bindings, which take half the time of the operator objects that tracing leaves.
 
-    But they refuse the indices [None, i] of h[:, i].
+    They do not accept the indices [None, i] of h[:, i], though.
     """
     for node in graph.nodes:
         if isinstance(node.target, OpOverload) and not any(isinstance(a, list) and None in a for a in node.args):

@@ -1,4 +1,4 @@
-"""Constant folding: what comes out the same on every call, and what changes nothing."""
+"""Constant folding: what is the same on every call, and what changes nothing."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}
 def foldable(
     graph: fx.Graph, fixed: Collection[fx.Node], given: Collection[fx.Node]
 ) -> tuple[set[fx.Node], set[fx.Node]]:
-    """What comes out the same on every call, and what of it is constant, whatever is written to the inputs.
+    """The nodes that are the same on every call, and those among them that are constant whatever is written to the
+    inputs.
 
-    fixed: inputs that are written to between calls. given: nodes whose values stay as they are once they are given.
-    ValueError for a graph that writes to a tensor which is no input.
+    fixed: inputs that are written to between calls. given: nodes whose values do not change once they are given.
+    ValueError for a graph that writes to a tensor which is not an input.
     """
     folded, constant, written = {*fixed, *given}, set(given), _written(graph)
     for node in graph.nodes:
         known, stays = (all(n in found for n in node.all_input_nodes) for found in (folded, constant))
         if node.op == "get_attr" and node in written:
-            raise ValueError("it writes to a tensor that is no buffer: give it to register_buffer")
+            raise ValueError("it writes to a tensor that is not a buffer: give it to register_buffer")
         if node.op not in ("get_attr", "call_function") or node in written or draws(node):
             continue
         if operation(node) in OF_SHAPE or stays:
@@ -52,7 +53,7 @@ def values_of(traced: fx.GraphModule, constant: Collection[fx.Node], given: Coll
 
 
 def _run(node: fx.Node, values: Values) -> Any:
-    """The value of one node; of an input that is not known only the shape counts."""
+    """The value of one node; only the shape of an unknown input counts."""
 
     def value(n: fx.Node) -> Any:
         if n in values:
@@ -65,7 +66,7 @@ def _run(node: fx.Node, values: Values) -> Any:
 
 
 def folded_graph(inputs: Iterable[fx.Node], folded: Iterable[fx.Node], needed: Iterable[fx.Node]) -> fx.Graph:
-    """The graph that makes the `needed` ones of these nodes of the inputs; of any other only the shape counts."""
+    """The graph that makes the `needed` ones of these nodes from the inputs; of any other, only the shape counts."""
     graph = fx.Graph()
     copies = {node: graph.placeholder(node.name) for node in inputs}
     for node in folded:

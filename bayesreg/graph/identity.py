@@ -1,4 +1,4 @@
-"""What tells a function from any other of which the graph could differ."""
+"""What distinguishes a function from any other whose graph could differ."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from bayesreg.graph.number import Number
 
-LARGE = 2**20  # numbers in a tensor that is no input: to read them would take longer than to capture
+LARGE = 2**20  # numbers in a tensor that is not an input: reading more would take longer than capturing
 
 
 def identity(function: Any, inputs: Sequence[Tensor], unheeded: Iterable[Any] = ()) -> str:
-    """A digest of all that an object is made of, code and closures included, and of the values of its tensors.
+    """A digest of all that an object is made of, including code and closures, and of the values of its tensors.
 
-    Of the `inputs` among them only place, shape, type and layout count, and of a `Number` nothing. unheeded: parts
-    that play no role. The same only in one process. What cannot be told apart raises, whatever pickle raises.
+    Of the `inputs` among them only place, shape, type and layout count, and of a `Number` nothing. unheeded: parts that
+    are ignored. It is valid only within one process. What cannot be pickled raises whatever pickle raises.
     """
     stream = io.BytesIO()
     _Reader(stream, inputs, unheeded).dump(function)
@@ -32,7 +32,7 @@ def identity(function: Any, inputs: Sequence[Tensor], unheeded: Iterable[Any] = 
 
 
 class _Reader(cloudpickle.Pickler):
-    """What it writes is never read, so that it may leave out what tells nothing apart."""
+    """A pickler whose output is never read, so that it may leave out what distinguishes nothing."""
 
     def __init__(self, stream: io.BytesIO, inputs: Sequence[Tensor], unheeded: Iterable[Any]) -> None:
         super().__init__(stream)
@@ -41,7 +41,7 @@ class _Reader(cloudpickle.Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         if type(value) is str:
-            return sys.intern(value)  # or it would count which of two equal texts are one object
+            return sys.intern(value)  # else it would matter whether equal texts are one object
         if id(value) in self._unheeded:
             return ("unheeded",)
         if isinstance(value, Tensor):
@@ -49,7 +49,7 @@ class _Reader(cloudpickle.Pickler):
         return ("number",) if isinstance(value, Number) else None
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, nn.Module):  # with what its own pickling leaves out
+        if isinstance(value, nn.Module):  # including what its own pickling leaves out
             return copyreg.__newobj__, (type(value),), _state(value)  # type: ignore[attr-defined]
         if isinstance(value, Trace):  # of a guide's prototype; the values in it are where inference starts
             return dict, ([(name, _of_site(site)) for name, site in value.nodes.items()],)
@@ -62,15 +62,15 @@ class _Reader(cloudpickle.Pickler):
         if id(value) in self._places:
             return "input", self._places[id(value)], *map(str, layout)
         if value.numel() > LARGE:
-            raise ValueError(f"a tensor of {value.numel():,} numbers that is no input")
+            raise ValueError(f"a tensor of {value.numel():,} numbers that is not an input")
         numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         return hashlib.sha256(numbers).hexdigest(), *map(str, layout)
 
 
 def _state(module: nn.Module) -> dict[str, Any]:
-    """A module's attributes, without the numbers that a process counts by, in the names of guides and for hooks.
+    """A module's attributes, without the process's counters in the names of guides and in hooks.
 
-    A recurrent layer lists its parameters once more, or tensors that have stood in for them.
+    A recurrent layer also lists its parameters, or tensors that have stood in for them.
     """
     listed = ("_flat_weights", "_flat_weight_refs") if isinstance(module, nn.RNNBase) else ()
     state = {name: value for name, value in vars(module).items() if name not in ("_pyro_name", *listed)}
@@ -82,7 +82,7 @@ def _state(module: nn.Module) -> dict[str, Any]:
 
 
 def _of_site(site: dict[str, Any]) -> list[Any]:
-    """What guides look at when they run."""
+    """What guides use when they run."""
     known = [site.get(name) for name in ("type", "infer", "is_observed", "cond_indep_stack")]
     return known + [
         getattr(site.get("fn"), name, None) for name in ("support", "event_dim", "batch_shape", "event_shape")

@@ -1,4 +1,4 @@
-"""Where the results go: over what nobody needs any more, or to memory kept from call to call."""
+"""Where the results go: over what is no longer needed, or into memory kept between calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITH_OUT |= {"sub", "where"}
 
 
 def in_place(graph: fx.Graph) -> None:
-    """Elementwise operations write over an input that nothing needs afterwards: less memory to allocate and fill."""
+    """Let elementwise operations overwrite an input that nothing needs afterwards: less memory to allocate and fill."""
     place = {node: number for number, node in enumerate(graph.nodes)}
 
     def free(node: Any, at: fx.Node) -> bool:
@@ -43,10 +43,10 @@ def in_place(graph: fx.Graph) -> None:
 
 
 def keep(graph: fx.Graph) -> list[tuple[torch.Size, torch.dtype]]:
-    """Long vectors on the CPU are written to memory kept from call to call, inputs that come last; returns its shapes.
+    """Write long vectors on the CPU to memory kept between calls, inputs that come last; returns its shapes.
 
-    A density over all weights makes many, and to ask the system for 50 MB, filled with zeros, takes longer than to
-    compute them.
+    A density over all weights makes many, and getting 50 MB filled with zeros from the system takes longer than
+    computing them.
     """
     nodes = list(graph.nodes)
     place = {node: number for number, node in enumerate(nodes)}
@@ -76,7 +76,7 @@ def keep(graph: fx.Graph) -> list[tuple[torch.Size, torch.dtype]]:
 
 
 def is_long_vector(node: fx.Node) -> bool:
-    """On the CPU."""
+    """Whether it is one, on the CPU."""
     value = node.meta.get("val")
     if not isinstance(value, Tensor) or value.device.type != "cpu" or value.dim() != 1:
         return False
@@ -84,7 +84,7 @@ def is_long_vector(node: fx.Node) -> bool:
 
 
 def thin(value: Any) -> Any:
-    """A constant of one number everywhere as that number, seen in the constant's shape: for elementwise operations."""
+    """A constant with the same number everywhere, as that number expanded to its shape: for elementwise operations."""
     if not isinstance(value, Tensor) or value.numel() < 2:
         return value
     first = value[(0,) * value.dim()]

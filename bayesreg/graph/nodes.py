@@ -10,7 +10,7 @@ RELABELLED = {"detach", "alias", "view", "expand", "t", "_unsafe_view"}  # the s
 
 
 def operation(node: fx.Node) -> str:
-    """The operation, without namespace and overload: "add"; "" where it is none of PyTorch's."""
+    """The operation, without namespace and overload: "add"; "" where it is not one of PyTorch's."""
     target = node.target
     return target._schema.name.partition("::")[2] if isinstance(target, OpOverload) else ""
 

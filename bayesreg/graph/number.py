@@ -1,4 +1,4 @@
-"""Numbers as inputs of a graph: one that is captured at one strength of a prior then serves every other."""
+"""Numbers as inputs of a graph: one captured at one strength of a prior then serves every other."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 TAKES = {"add", "sub", "mul", "div", "true_divide"} | {f"__{name}__" for name in ("add", "sub", "mul", "truediv")}
-TAKES |= {"__radd__", "__rmul__"}  # of a tensor and a number: the same numbers as with a float
+TAKES |= {"__radd__", "__rmul__"}  # with a tensor and a number: the same results as with a float
 BROADCAST = {"broadcast_tensors"}  # by which torch.distributions makes tensors of its arguments
 PRECISE = (torch.float32, torch.float64)  # a kernel in half precision would not round a float first
 
 
 class Number:
-    """A number that follows from the inputs: arithmetic with it is remembered, to be done again for other inputs.
+    """A number that follows from the inputs: arithmetic with it is recorded, to be repeated for other inputs.
 
-    A sum, product, difference or quotient of a tensor and it takes it into the graph. Whatever else asks for its value
-    is given that, and ties the graph to the answer.
+    A sum, product, difference or quotient with a tensor puts it into the graph. Anything else that asks for its value
+    gets it, and ties the graph to the answer.
     """
 
     def __init__(self, inputs: Numbers, made: Made) -> None:
         self.inputs, self.made = inputs, made
 
     def then(self, function: Callable[..., Any], *args: Any) -> Number:
-        """function(*args), of which some are numbers."""
+        """function(*args), where some of the arguments are numbers."""
         parts = [arg.made if isinstance(arg, Number) else arg for arg in args]
         return Number(self.inputs, lambda values: function(*(p(values) if callable(p) else p for p in parts)))
 
     def ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        """What function(*args) is now: the graph is good for numbers of which it is the same."""
+        """The present value of function(*args): the graph is valid for numbers that give the same."""
         made = self.then(function, *args).made
         self.inputs.ties.append((made, made(self.inputs.values)))
         return self.inputs.ties[-1][1]
@@ -105,7 +105,7 @@ for name in COMPARISONS:
 
 
 def of_numbers(function: Function) -> Function:
-    """A function of numbers alone, in Python: it is called again for other inputs, and its own value ties no graph."""
+    """Mark a Python function of numbers alone: it is called again for other inputs, and its value ties no graph."""
 
     @functools.wraps(function)
     def called(*args: Any) -> Any:
@@ -118,7 +118,7 @@ def of_numbers(function: Function) -> Function:
 class Numbers:
     """The float attributes of some objects, as inputs: their values, and what a graph does with them.
 
-    tensors: the constants in it that follow from them. ties: what was asked of them, and the answer.
+    tensors: the constants in it that follow from them. ties: what was asked of them, and the answers.
     """
 
     def __init__(self, owners: Iterable[Any]) -> None:
@@ -130,7 +130,7 @@ class Numbers:
 
     @contextmanager
     def as_inputs(self) -> Iterator[None]:
-        """Within, a `Number` stands in the place of each."""
+        """Within, a `Number` takes the place of each."""
         try:
             for place, (own, name) in enumerate(self._places):
                 own[name] = Number(self, operator.itemgetter(place))
@@ -140,5 +140,5 @@ class Numbers:
                 own[name] = value
 
     def tie(self) -> None:
-        """Let the graph be good for these values alone, where none of them is an input of it."""
+        """Make the graph valid for these values only, where none of them is an input of it."""
         self.tensors, self.ties = [], [(tuple, self.values)]

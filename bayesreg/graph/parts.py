@@ -1,4 +1,4 @@
-"""A long vector is put together part by part: the gradient of all weights from the gradient of each."""
+"""A long vector is assembled part by part: the gradient of all weights from the gradient of each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ aten = torch.ops.aten
 
 
 def by_parts(graph: fx.Graph) -> None:
-    """Each part of a long `cat` goes to its place as soon as it is there, and its own memory is free at once.
+    """Copy each part of a long `cat` to its place as soon as it is computed, which frees its own memory at once.
 
-    Where all that happens to the whole is that it is added to an earlier vector, such as a prior's gradient, each
-    part is added to that; a product, such as θ/σ², is added at the end, when the activations' memory is free. The same
-    numbers; the weights pass through memory once or twice less.
+    Where the whole is only added to an earlier vector, such as a prior's gradient, each part is added to that; a
+    product, such as θ/σ², is added at the end, when the activations' memory is free. The numbers are the same; the
+    weights pass through memory once or twice less.
     """
     for cat in [node for node in graph.nodes if operation(node) == "cat" and is_long_vector(node)]:
         parts: Any = cat.args[0]
@@ -62,14 +62,14 @@ def _take_apart(graph: fx.Graph, cat: fx.Node, parts: list[fx.Node]) -> None:
 
 
 def _source(node: fx.Node) -> fx.Node:
-    """Where these numbers, in this order, were computed."""
+    """The node where these numbers were computed, in this order."""
     while operation(node) in SAME_ORDER and len(node.users) == 1:
         node = node.args[0]  # type: ignore[assignment]
     return node
 
 
 def _added_to(cat: fx.Node) -> fx.Node | None:
-    """The vector that `cat` is added to in place, if that is all that becomes of it."""
+    """The vector to which `cat` is added in place, if it is used for nothing else."""
     total = next(iter(cat.users), None)
     if len(cat.users) != 1 or total is None or total.target is not torch._C.TensorBase.add_:
         return None

@@ -1,4 +1,4 @@
-"""A captured function, without what it was captured from; and those of a process that were captured last."""
+"""A captured function, without what it was captured from; and the ones a process captured last."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MOST = 2**26  # bytes of all programs that are kept
 class Program:
     """Code, and the few tensors that it needs whatever it is bound to.
 
-    folded: the fixed and given inputs, `tensors` and `numbers` -> what comes out the same on every call. each: the
-    other inputs, that, and the memory kept from call to call -> the results. thinned: which of it may be thinned. ties:
-    what a graph for these numbers was decided by, and the answer.
+    folded: the fixed and given inputs, `tensors` and `numbers` -> what is the same on every call. each: the other
+    inputs, the folded values and the memory kept between calls -> the results. thinned: which folded values may be
+    thinned. ties: the questions that decided a graph for these numbers, and the answers.
     """
 
     folded: Callable[..., Sequence[Any]]
@@ -36,7 +36,7 @@ class Program:
     nodes: int
 
     def bind(self, inputs: Sequence[Tensor], values: Values = ()) -> Callable[..., list[Tensor]]:
-        """The function of the other inputs; it shares no memory with what another call of `bind` has given."""
+        """The function of the other inputs; it shares no memory with the result of another `bind`."""
         numbers = [torch.tensor(made(values), dtype=like.dtype, device=like.device) for made, like in self.numbers]
         with torch.no_grad():
             found = self.folded(*inputs, *(tensor.clone() for tensor in self.tensors), *numbers)
@@ -51,19 +51,19 @@ class Program:
 
     @property
     def size(self) -> int:
-        """In bytes, about."""
+        """Its size in bytes, about."""
         return self.nodes * OF_A_NODE + sum(tensor.untyped_storage().nbytes() for tensor in self.tensors)
 
 
 class Programs:
-    """Programs by what tells their functions apart, as many of those used last as take `most` bytes together.
+    """Programs by the identity of their functions: the most recently used ones, `most` bytes in all.
 
-    One that comes with something of the caller's own, `note`, is found with it. Threads may share it.
+    The caller may keep a `note` with each. Threads may share it.
     """
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
-        self._kept: list[tuple[str, Program, Any]] = []  # that used last comes last
+        self._kept: list[tuple[str, Program, Any]] = []  # the most recently used comes last
         self._lock = threading.Lock()
 
     def find(self, key: str, values: Values) -> tuple[Program, Any] | None:
@@ -76,7 +76,7 @@ class Programs:
             return found and found[1:]
 
     def keep(self, key: str, values: Values, program: Program, note: Any = None) -> None:
-        """In the place of the one for the same, if there is one."""
+        """Keep it, in place of an earlier one for the same, if there is one."""
         with self._lock:
             self._kept = [one for one in self._kept if not (one[0] == key and one[1].serves(values))]
             self._kept.append((key, program, note))

@@ -1,4 +1,4 @@
-"""Why a network cannot be captured, in words, and where in its code."""
+"""Why a network cannot be captured, as a sentence, and where in its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BY_VALUES = (
     "SymInt",
     "FakeTensor",
     ".numpy()",
-)  # what PyTorch's own words hold then
+)  # parts of PyTorch's messages in that case
 CALLING = ("_wrapped_call_impl", "_call_impl")
 
 
@@ -35,7 +35,7 @@ def _place(error: Exception, network: nn.Module) -> str:
     place = ""
     for frame, line in walk_tb(error.__traceback__):
         code = frame.f_code
-        module = frame.f_locals.get(*code.co_varnames[:1] or ("",))  # what methods call "self"
+        module = frame.f_locals.get(*code.co_varnames[:1] or ("",))  # "self" in a method
         if id(module) in modules and code.co_name not in CALLING:
             source = linecache.getline(code.co_filename, line).strip()
             place = f": {type(module).__name__}, {Path(code.co_filename).name}:{line}, `{source}`"
@@ -57,14 +57,14 @@ class AtMost(TorchDispatchMode):
 
 
 def refuse_own_generators(graph: fx.Graph) -> None:
-    """Raise ValueError where random numbers are drawn from a generator that the graph would hold for good."""
+    """Raise ValueError where random numbers are drawn from a generator whose state the graph would keep."""
     for node in graph.nodes:
         if node.kwargs.get("generator") is not None:
             raise ValueError("it draws random numbers from a torch.Generator of its own")
 
 
 def attributes(network: nn.Module) -> dict[str, Any]:
-    """The numbers and texts that its modules hold in Python, which a graph would hold for good: {"body.calls": 3}."""
+    """The numbers and texts that its modules hold in Python, which a graph would freeze: {"body.calls": 3}."""
     return {
         f"{name}.{key}".lstrip("."): value
         for name, module in network.named_modules()

@@ -1,4 +1,4 @@
-"""Guides q(θ), how a posterior is inferred: each an object that says how it is made, trained, finished and drawn from.
+"""Guides q(θ), how a posterior is inferred: each defines how q is made, trained, finished and drawn from.
 
 A Pyro user calls `delta(model)` or `normal(model)` and has a guide of Pyro's own, at the network's own weights.
 """
@@ -24,8 +24,8 @@ __all__ = ["DEFAULT", "GUIDES", "HELD", "PAIRED", "Delta", "Guide", "Laplace", "
 __all__ += ["VariationalDropout", "as_guide", "at_own_weights", "create", "delta", "known", "normal"]
 
 GUIDES: dict[str, type[Guide]] = {"delta": Delta, "normal": Normal, "laplace": Laplace}
-PAIRED: dict[str, type[Guide]] = {"variational_dropout": VariationalDropout}  # each of a prior of its own alone
-HELD: dict[str, type[Guide]] = {"nuts": Nuts}  # what no fit makes: `bayesreg.nuts` does
+PAIRED: dict[str, type[Guide]] = {"variational_dropout": VariationalDropout}  # each for one prior only
+HELD: dict[str, type[Guide]] = {"nuts": Nuts}  # not made by a fit, but by `bayesreg.nuts`
 DEFAULT: Guide = Delta()
 
 
@@ -35,9 +35,10 @@ def known() -> dict[str, type[Guide]]:
 
 
 def as_guide(value: Any) -> Guide:
-    """The guide of a name in GUIDES or an alias, with options as "normal:init_scale=0.1", of an object or a Pyro guide.
+    """The guide from a name in GUIDES or an alias, with options as in "normal:init_scale=0.1", an object or a Pyro
+    guide.
 
-    ValueError for an unknown name, with the nearest known, and for what is no guide.
+    ValueError for an unknown name, with the nearest known, and for what is not a guide.
     """
     if isinstance(value, Guide):
         return value

@@ -1,4 +1,4 @@
-"""What a guide is: the contract of all that infers q(θ)."""
+"""What a guide is: the contract of everything that infers q(θ)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Guide:
 
     A fit calls `check`, then `train`, in which `create` makes q, Adam moves its parameters along the gradient of
     −ELBO / N, and `finish` does what is left to do. The posterior then calls `centre`, `draws` and `outputs`, and
-    what was saved is put together again by `restore`.
+    `restore` rebuilds q from a file.
 
     A class is one family of q, a frozen dataclass whose fields are its options, numbers or words with defaults: so
     guides are equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases:
-    what else the field calls it. point: q is a single θ, so that one draw is all of it. markov: its draws are those of
+    its other names in the field. point: q is a single θ, so that one draw is all of it. markov: its draws are those of
     Markov chains, which q holds as `chains`. copies: how many numbers training holds for each unknown; smaller: what
-    would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q
-    is made of the last one alone. line: how the lines of its methods are drawn; None as the prior alone has it.
+    would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q is made of the
+    last one alone. line: how the lines of its methods are drawn; None: as for the prior alone.
     """
 
     name: ClassVar[str]
@@ -51,7 +51,8 @@ class Guide:
 
     @classmethod
     def parse(cls, options: str) -> Self:
-        """Of its options in text, "init_scale=0.1". ValueError for one that it does not have, or that is no number."""
+        """The guide from its options as text, "init_scale=0.1". ValueError for an unknown option or an invalid
+        value."""
         known: dict[str, Any] = {field.name: type(field.default) for field in fields(cls)}
         given = dict(part.strip().partition("=")[::2] for part in options.split(","))
         try:
@@ -65,7 +66,7 @@ class Guide:
 
     @property
     def text(self) -> str:
-        """Its name, with the options that are not the defaults, as "normal:init_scale=0.1"."""
+        """Its name, with the options that are not the defaults, as in "normal:init_scale=0.1"."""
         own = self.options()
         changed = [f"{field.name}={own[field.name]}" for field in fields(self) if own[field.name] != field.default]
         return ":".join([self.name, ",".join(changed)] if changed else [self.name])
@@ -78,7 +79,7 @@ class Guide:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def record(self) -> dict[str, Any]:
-        """What, beside its name, decides what a fit gives."""
+        """What, besides its name, determines the result of a fit."""
         return self.options()
 
     # --- Before training ---
@@ -89,7 +90,7 @@ class Guide:
         if need > have:
             size = sum(map(math.prod, _shapes(model).values()))
             raise ValueError(
-                f"the guide {self} of {size:,} unknowns takes {need / 2**30:,.1f} GB in training, and there are "
+                f"the guide {self} of {size:,} unknowns needs {need / 2**30:,.1f} GB in training, and there are "
                 f"{have / 2**30:,.1f}: take {self.smaller}a smaller network, or the guide delta"
             )
 
@@ -106,17 +107,17 @@ class Guide:
 
     @property
     def warm_up(self) -> float:
-        """In which share of training the weight of the KL term rises from 0 to 1; 0: it is 1 from the start."""
+        """The share of training in which the weight of the KL term rises from 0 to 1; 0: it is 1 from the start."""
         return 0.0
 
     def train(self, once: Callable[..., Posterior]) -> Posterior:
-        """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own."""
+        """Train by one fit, `once()`, or make one posterior of several: `once(seed=1)` overrides options."""
         return once()
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
         """What is done in place after the last step of training, with all its data on the device.
 
-        The statistics of BatchNorm are estimated anew, unless q is a point.
+        The statistics of BatchNorm are estimated again, unless q is a point.
         """
         if not self.point:
             reestimate(posterior, train)
@@ -128,7 +129,7 @@ class Guide:
         return q.median()
 
     def draws(self, q: Any, number: int) -> Parameters:
-        """Draws from PyTorch's random state, by site, [number, ...]; of a point only one, [1, ...]."""
+        """Draws from PyTorch's random state, by site, [number, ...]; only one, [1, ...], from a point."""
         if self.point:
             return {site: value.detach()[None] for site, value in self.centre(q).items()}
         sites = [q() for _ in range(number)]
@@ -139,7 +140,7 @@ class Guide:
         return posterior.model.outputs(theta, x)
 
     def restore(self, model: Model, state: dict[str, Tensor]) -> AutoGuide:
-        """The q of which `state` is the state dict, whatever `finish` has made of it."""
+        """The q whose state dict is `state`, whatever `finish` has made of it."""
         q = self.create(model)
         q.load_state_dict(state)
         return q
@@ -162,5 +163,5 @@ def choice(guide: Guide, **choices: tuple[str, ...]) -> None:
 
 
 def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
-    """Of the value at each site, without making any."""
+    """The shape of the value at each site, without making any."""
     return {site: shape for block in model.blocks for site, shape in block.shapes_of_sites.items()}

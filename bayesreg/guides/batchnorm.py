@@ -1,8 +1,8 @@
 """BatchNorm under a posterior: its running statistics are those of the networks that are drawn, at the end of training.
 
-While training runs they follow the last batches, each under another draw, by an exponential mean; for prediction they
-are the plain mean over one pass through the training data, a draw of θ a batch, as Izmailov et al. (2018) have it for
-means of weights. Those of a point are left as its training has made them.
+In training they follow the last batches, each under another draw, by an exponential mean; for prediction they are the
+plain mean over one pass through the training data, with one draw of θ per batch, as in Izmailov et al. (2018) for means
+of weights. Those of a point are left as training has made them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def reestimate(posterior: Posterior, train: Dataset) -> None:
-    """Put the running statistics of every BatchNorm layer anew, in place; where there is none nothing is drawn."""
+    """Estimate the running statistics of every BatchNorm layer again, in place; without such a layer nothing is
+    drawn."""
     model = posterior.model
     layers = [layer for layer in model.net.modules() if isinstance(layer, _BatchNorm) and _is_running(layer)]
     if not layers:
@@ -31,7 +32,7 @@ def reestimate(posterior: Posterior, train: Dataset) -> None:
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: len(train) // size * size]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # the mean of all batches, which are of one size
+        layer.momentum = None  # the mean of all batches, which have equal sizes
     with local_parameters():
         for x, _ in train.batches(size, order):
             draw = posterior.inference.draws(posterior.guide, 1)
@@ -41,5 +42,5 @@ def reestimate(posterior: Posterior, train: Dataset) -> None:
 
 
 def _is_running(layer: _BatchNorm) -> bool:
-    """Whether training moves its statistics: not where the network keeps it in eval mode."""
+    """Whether training updates its statistics: not where the network keeps it in eval mode."""
     return layer.training and layer.track_running_stats

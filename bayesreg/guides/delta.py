@@ -45,7 +45,7 @@ class Delta(Guide):
         """Put the latents of prior and likelihood exactly at their maximum given θ, where Adam has only come near it.
 
         The noise scale is then the root mean square of the residuals, with the network in eval mode. Where the network
-        has latents z of each example it is left: its maximum is that of an expectation over z.
+        has latents z of each example it is left alone: its maximum is that of an expectation over z.
         """
         model, guide = posterior.model, posterior.guide
         with local_parameters(), torch.no_grad():
@@ -60,7 +60,7 @@ class Delta(Guide):
 
 
 def _write(guide: AutoDelta, site: str, value: Tensor) -> None:
-    """In place: the step, its graph and the checkpoint hold this very tensor, which Pyro would replace by another."""
+    """Write in place: the step, its graph and the checkpoint hold this tensor, which Pyro would replace by another."""
     parameter = guide.get_parameter(f"{site}_unconstrained")
     held = parameter.data
     deep_setattr(guide, site, value)

@@ -23,8 +23,8 @@ def outputs_drawn(model: Model, q: Mapping[str, Normal]) -> Iterator[None]:
     """Within, nn.Linear and nn.Conv2d draw each output from what their weights' q, by site, makes of it.
 
     With W ~ Normal(m, s) the outputs of x are Normal(m x, √(s² x²)), independent by example: the same mean gradient as
-    with a draw of W for the whole batch, with less variance. What else uses weights (an LSTM, attention, a layer whose
-    weight another shares) takes the draw of them that it is given.
+    with a draw of W for the whole batch, with less variance. Anything else that uses weights (an LSTM, attention, a
+    layer that shares its weight) uses the draw of them that it is given.
     """
     means = model.unpack({site: normal.loc for site, normal in q.items()})
     scales = model.unpack({site: normal.scale for site, normal in q.items()})

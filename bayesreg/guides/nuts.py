@@ -1,4 +1,4 @@
-"""Draws of the posterior itself, in the place of a guide."""
+"""Draws of the posterior itself, in place of a guide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bayesreg.model import Model, Parameters
 class Draws(nn.Module):
     """Draws of Markov chains, by site [chains, draws, ...], which stand for the posterior as a guide does.
 
-    stats: of each draw "lp", the log density of the unconstrained θ up to a constant, and "diverging" [chains, draws].
+    stats: for each draw "lp", the log density of the unconstrained θ up to a constant, and "diverging" [chains, draws].
     """
 
     def __init__(self, chains: Parameters, stats: Parameters) -> None:
@@ -27,7 +27,7 @@ class Draws(nn.Module):
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> Self:
-        """Of a state dict."""
+        """The draws from a state dict."""
         return cls(_of_kind("chains", state), _of_kind("stats", state))
 
     @property
@@ -39,7 +39,7 @@ class Draws(nn.Module):
         return _of_kind("stats", dict(self.named_buffers()))
 
     def forward(self, *data: Any) -> Parameters:
-        """One of the draws, each as likely, by PyTorch's random state."""
+        """One of the draws, all equally likely, by PyTorch's random state."""
         chains = self.chains
         count, length = next(iter(chains.values())).shape[:2]
         place = int(torch.randint(count * length, ()))
@@ -52,16 +52,16 @@ class Draws(nn.Module):
 
 @dataclass(frozen=True)
 class Nuts(Guide):
-    """What `mcmc.nuts` has drawn, in the place of a q(θ): no fit makes it."""
+    """What `mcmc.nuts` has drawn, in place of a q(θ): no fit makes it."""
 
     name: ClassVar[str] = "nuts"
     markov: ClassVar[bool] = True
 
     def check(self, model: Model) -> None:
-        raise ValueError("the guide nuts is trained by no gradient: write br.nuts(model, data)")
+        raise ValueError("the guide nuts is not trained by gradients: write br.nuts(model, data)")
 
     def draws(self, q: Any, number: int) -> Parameters:
-        """Of those held, no one twice before all are taken."""
+        """From those held, none twice before all are used."""
         held = {site: value.flatten(0, 1) for site, value in q.chains.items()}
         many = len(next(iter(held.values())))
         taken = torch.cat([torch.randperm(many) for _ in range(-(-number // many))])[:number]

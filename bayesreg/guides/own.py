@@ -18,20 +18,20 @@ from bayesreg.guides.start import at_own_weights, local_parameters
 from bayesreg.model import Model, Parameters
 from bayesreg.randomness import random_state_kept
 
-CENTRE = 100  # draws, of a guide that knows no median
+CENTRE = 100  # draws, for a guide that has no median
 
 
 @dataclass(frozen=True, eq=False)
 class Own(Guide):
     """A Pyro guide of the user's own over the sites of `Model.latents`.
 
-    made: an automatic guide of Pyro's built on `model.latents`, of which each fit trains a copy; or what makes a guide
-    of a model, model → guide. Of a class of automatic guides, as AutoMultivariateNormal, a guide at the network's own
-    weights is made. A guide is a module with parameters that samples every site, called without arguments.
+    made: an automatic guide of Pyro's built on `model.latents`, of which each fit trains a copy; or a function model →
+    guide. A class of automatic guides, such as AutoMultivariateNormal, is started at the network's own weights. A guide
+    is a module with parameters that samples every site, called without arguments.
     """
 
     name: ClassVar[str] = "own"
-    copies: ClassVar[int] = 0  # nobody knows before it is made
+    copies: ClassVar[int] = 0  # unknown before it is made
 
     made: Any = None
 
@@ -50,10 +50,10 @@ class Own(Guide):
         return {"made": self.text if isinstance(self.made, type) else self.made}
 
     def check(self, model: Model) -> None:
-        """Make it and call it once: ValueError for what is no guide of the latents, with the sites it misses."""
+        """Make it and call it once: ValueError for what is not a guide of the latents, with the sites it misses."""
         if model.local:
             raise ValueError(
-                f"the network has latents of each example, beside which the guide {self} runs no q(z | x, θ): take the "
+                f"the network has latents of each example, for which the guide {self} runs no q(z | x, θ): take the "
                 "guide delta or normal"
             )
         q = self.create(model)
@@ -70,7 +70,7 @@ class Own(Guide):
             if value.shape != shape:
                 there = "no such site" if shape is None else f"it of shape {list(shape)}"
                 raise ValueError(
-                    f"the guide {self} samples {site!r} of shape {list(value.shape)}, and the model has {there}: build "
+                    f"the guide {self} samples {site!r} of shape {list(value.shape)}, but the model has {there}: build "
                     "it on the latents of this model, model.latents"
                 )
 
@@ -80,13 +80,13 @@ class Own(Guide):
             try:
                 q = self._of(model)
                 if not isinstance(q, nn.Module):
-                    raise ValueError(f"it is of type {type(q).__name__}, and no PyroModule with parameters")
-                q()  # Pyro's automatic guides have no parameters before
+                    raise ValueError(f"it is of type {type(q).__name__}, not a PyroModule with parameters")
+                q()  # Pyro's automatic guides have no parameters before the first call
             except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
                 raise ValueError(
                     f"the guide {self} cannot be made, or called without data ({error}): give fit an automatic guide "
-                    "of Pyro's built on model.latents, as AutoMultivariateNormal(model.latents), or a function that "
-                    "makes one of a model"
+                    "of Pyro's built on model.latents, such as AutoMultivariateNormal(model.latents), or a "
+                    "function that makes one of a model"
                 ) from error
         return q.to(device=like.device, dtype=like.dtype)
 
@@ -118,7 +118,7 @@ class Own(Guide):
 
 
 def _private(q: nn.Module) -> nn.Module:
-    """Let it take parameters of its own, where it was made for Pyro's global store."""
+    """Give it its own parameters, where it was made for Pyro's global store."""
     for module in q.modules():
         if isinstance(module, PyroModule) and not hasattr(module._pyro_context, "param_state"):
             module._pyro_context.param_state = {"params": {}, "constraints": {}}
@@ -126,7 +126,7 @@ def _private(q: nn.Module) -> nn.Module:
 
 
 def _drawn(q: Any) -> Parameters:
-    """One draw, by site; auxiliary ones, of which others are made, are no latents of the model."""
+    """One draw, by site; auxiliary ones, of which others are made, are not latents of the model."""
     trace = poutine.trace(q).get_trace()
     nodes = [(name, node) for name, node in trace.nodes.items() if node["type"] == "sample" and not node["is_observed"]]
     return {name: node["value"] for name, node in nodes if not node["infer"].get("is_auxiliary")}

@@ -1,4 +1,4 @@
-"""Pyro's automatic guides, started at the network's own weights; and which of their parameters stands for what."""
+"""Pyro's automatic guides, started at the network's own weights; and what each of their parameters stands for."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _numbers = itertools.count()
 
 
 class Local:
-    """Beside θ, the network's own q(z | x, θ) at it, wherever data are given; called with none, θ alone.
+    """θ and, given data, the network's own q(z | x, θ) at it; without data θ alone.
 
     Mixed into a guide of Pyro's, for a network with latents of each example.
     """
 
-    _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are no parameters of the guide
+    _of: tuple[Model]  # in a tuple, as Pyro keeps its model: the network's parameters are not parameters of the guide
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         sites = super().forward(*args, **kwargs)  # type: ignore[misc]  # of the guide that it is mixed into
@@ -34,16 +34,16 @@ class Local:
 
 
 def local_parameters() -> Any:
-    """Within, a guide of Pyro's has its parameters to itself, and none in the global store."""
+    """Within, a guide of Pyro's keeps its parameters to itself, not in the global store."""
     return pyro.settings.context(module_local_params=True)
 
 
 def at_own_weights(kind: type[AutoGuide], model: Model, **options: Any) -> Any:
-    """A guide of that class of Pyro's, of the model's latents alone, as AutoMultivariateNormal.
+    """A Pyro guide of that class, such as AutoMultivariateNormal, over the model's latents alone.
 
-    They need no data, so its parameters exist at once, and the network is never run to find them: that
-    would move BatchNorm's running statistics. The random state comes back too. A name of its own keeps two
-    guides apart in Pyro's global parameter store.
+    They need no data, so its parameters exist at once, and the network is never run to find them: that would update
+    BatchNorm's running statistics. The random state is restored too. A unique name keeps two guides apart in Pyro's
+    global parameter store.
     """
     with (
         random_state_kept(next(model.net.parameters()).device),
@@ -53,17 +53,19 @@ def at_own_weights(kind: type[AutoGuide], model: Model, **options: Any) -> Any:
         start = model.initial()
         guide = kind(model.latents, init_loc_fn=init_to_value(values=start), **options)
         if isinstance(guide, AutoNormal):
-            guide.scale_constraint = constraints.positive  # log s is learned; large s take long in Pyro's softplus
+            guide.scale_constraint = (
+                constraints.positive
+            )  # log s is learned; large s would take long in Pyro's softplus
         if isinstance(guide, Local):
             guide._of = (model,)
         guide._pyro_name = f"{kind.__name__}{next(_numbers)}"
         guide()
-        start.clear()  # or the guide would hold these values, too, for as long as it lives
+        start.clear()  # or the guide would keep these values too, as long as it lives
     return guide
 
 
 def locations(guide: AutoGuide, path: str, vector: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """The parts of a vector like the guide's parameter at that path which are where a site's q lies, by site.
+    """The parts, by site, of a vector like the guide's parameter at that path that hold the location of a site's q.
 
     AutoDelta has the site itself, AutoNormal "locs.<site>", the guides of one vector for all sites "loc".
     """

@@ -64,7 +64,7 @@ class NormalWeights(AutoDelta):
 
 
 class LocalNormalWeights(Local, NormalWeights):
-    """The same beside q(z | x, θ), for a network with latents of each example."""
+    """The same with q(z | x, θ), for a network with latents of each example."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class VariationalDropout(Guide):
 
     What is learned is m_j and log σ_j² = log (α_j m_j²), the additive noise; biases, normalisation and the noise scale
     are points. nn.Linear and nn.Conv2d draw their outputs (see `outputs_drawn`), other layers their weights. A weight
-    of log α_j above `threshold` is noise alone: it is 0 in every draw, in predictions and in `parameters()`.
+    with log α_j above `threshold` is only noise: it is 0 in every draw, in predictions and in `parameters()`.
 
     init_scale: σ_j at the start, as that of `Normal`. warm_up: the share of training, at most half, in which the weight
     of the KL term rises from 0 to 1.
@@ -95,7 +95,7 @@ class VariationalDropout(Guide):
     def check(self, model: Model) -> None:
         if not all(isinstance(term, LogUniform) for term in model.prior.terms):
             raise ValueError(
-                f"the guide {self} is of the prior log_uniform alone, and here is {model.prior}: take "
+                f"the guide {self} is for the prior log_uniform only, but the prior is {model.prior}: use "
                 f"log_uniform@{self}, or the guide normal"
             )
         super().check(model)

@@ -1,7 +1,8 @@
-"""Methods: what is compared. Priors with a guide, and techniques that are no priors, by text: "l2:1e-4+dropout@normal".
+"""Methods: what is compared. Priors with a guide, and techniques that are not priors, by text:
+"l2:1e-4+dropout@normal".
 
 "l2" is tuned over its own grid, "l2:1e-4" is not. `as_methods` also knows the groups "priors", "techniques" and "all",
-both of them, with a guide after them where wanted, as "priors@normal".
+both of them, with a guide after them where wanted, as in "priors@normal".
 """
 
 from collections.abc import Iterable
@@ -26,14 +27,15 @@ parse = Method.parse
 
 
 def as_methods(values: Iterable[Any]) -> tuple[Method, ...]:
-    """Methods of texts, groups ("priors", "techniques", "all"), methods, priors and techniques or classes of them.
+    """Methods from texts, groups ("priors", "techniques", "all"), methods, priors and techniques or classes of them.
 
-    ValueError for what is none, for a method twice, under another name or in another order too, and for an empty list.
+    ValueError for anything else, for a method that is there twice, even under another name or in another order, and for
+    an empty list.
     """
     listed = [values] if isinstance(values, str | type) or not isinstance(values, Iterable) else list(values)
     methods = tuple(method for value in listed for method in _one_or_group(value))
     if not methods:
-        raise ValueError(f"no method to compare: give at least one, as {['none', 'l2', 'dropout']}")
+        raise ValueError(f"no method to compare: give at least one, such as {['none', 'l2', 'dropout']}")
     first: dict[Any, str] = {}
     for method in methods:
         key = frozenset(method.terms), method.guide

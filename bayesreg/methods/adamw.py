@@ -1,4 +1,4 @@
-"""AdamW: weight decay beside the gradient, not in it."""
+"""AdamW: weight decay separate from the gradient."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bayesreg.update import Rate, Update
 class AdamW(Tuned, Update):
     """θ ← (1 − lr_t · strength) θ before each step of Adam, on tensors of two or more dimensions.
 
-    Adam divides the gradient of an L2 prior by √v̂, as every gradient, and so shrinks those weights least whose
-    gradients are largest; this shrinks all alike. It minimises no penalty.
+    Adam divides the gradient of an L2 prior by √v̂, like every gradient, and so shrinks least the weights with the
+    largest gradients; this shrinks all equally. It minimises no penalty.
 
     Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019).
     """

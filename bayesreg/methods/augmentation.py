@@ -19,8 +19,8 @@ from bayesreg.priors import Look
 class Augmentation(Technique):
     """x ← function(x) for each batch [B, ...] in training; random numbers are those of the seed, epoch and step.
 
-    function: for other data than images [B, C, H, W], or other changes than mirroring and moving them; at the top of a
-    module, where it can be pickled.
+    function: for data other than images [B, C, H, W], or changes other than mirroring and shifting them; defined at the
+    top level of a module, where it can be pickled.
 
     Krizhevsky, Sutskever & Hinton, ImageNet Classification with Deep Convolutional Neural Networks (2012).
     """
@@ -35,6 +35,6 @@ class Augmentation(Technique):
         shape = list(data.train.x.shape)
         if self.function is flip_and_crop and len(shape) != 4:
             raise ValueError(
-                f"augmentation has no meaning for x of shape {shape}: it mirrors and moves images [N, C, H, W]; give "
+                f"augmentation has no meaning for x of shape {shape}: it mirrors and shifts images [N, C, H, W]; give "
                 "a function of your own, Augmentation(function), for other data"
             )

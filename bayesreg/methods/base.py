@@ -1,4 +1,4 @@
-"""What a technique is: a way to regularise that is no prior, as dropout. What it changes, it says by hooks."""
+"""What a technique is: a way to regularise that is not a prior, such as dropout. Its hooks say what it changes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bayesreg.priors import Look
 
 @dataclass(frozen=True)
 class Technique:
-    """A way to regularise that is no prior. A hook that is not overridden leaves its argument as it is.
+    """A way to regularise that is not a prior. A hook that is not overridden leaves its argument as it is.
 
     `name` is its text in a method, `look` how its lines are drawn, `grid` the strengths that a comparison tries
-    (None: it has no strength). One with a strength is a `Tuned`.
+    (None: it has no strength). A technique with a strength is a `Tuned`.
     """
 
     name: ClassVar[str]
@@ -34,13 +34,13 @@ class Technique:
 
     @classmethod
     def from_strength(cls, strength: float | None = None, size: int = 1) -> Self:
-        """The technique of that strength, whatever the number of data. ValueError where it has none."""
+        """The technique with that strength, whatever the number of data. ValueError where it has none."""
         if strength is not None:
             raise ValueError(f"{cls.name} has no strength, got {strength}: leave the number out")
         return cls()
 
     def network(self, net: nn.Module) -> nn.Module:
-        """The network that is trained; `net` may be changed in place, it is a copy of the user's."""
+        """The network that is trained; `net`, a copy of the user's, may be changed in place."""
         return net
 
     def likelihood(self, likelihood: Likelihood) -> Likelihood:

@@ -1,4 +1,4 @@
-"""Dropout: units that are left out at random while the network is trained."""
+"""Dropout: units that are left out at random in training."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch.nn.modules.dropout import _DropoutNd
 from bayesreg.methods.base import Tuned
 from bayesreg.priors import Look
 
-EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)  # their inputs are whole numbers, of which none can be left out
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)  # their inputs are integers, which cannot be dropped
 LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, nn.RNNBase, nn.RNNCellBase, *EMBEDDINGS)
 
 
 @dataclass(frozen=True)
 class Dropout(Tuned):
-    """Each unit is 0 with probability p = `strength`, else 1/(1 − p) times as large; in prediction all are there.
+    """Each unit is 0 with probability p = `strength`, else 1/(1 − p) times as large; in prediction all are kept.
 
-    Where the network has dropout of its own (`nn.Dropout` and its kind, the `dropout` of attention and between the
-    layers of an LSTM), its p is set. Else the inputs of every linear, convolutional or recurrent layer but the first,
-    in the order in which the network defines them, are dropped out.
+    Where the network has its own dropout (`nn.Dropout` and the like, the `dropout` of attention and between the layers
+    of an LSTM), its p is set. Else dropout is applied to the inputs of every linear, convolutional or recurrent layer
+    but the first, in the order in which the network defines them.
 
     Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov, Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting (2014).
@@ -40,7 +40,7 @@ class Dropout(Tuned):
         return net
 
     def drop(self, net: nn.Module) -> list[nn.Module]:
-        """Let the network drop out, in place; the modules in which it does. ValueError where there is none."""
+        """Add dropout to the network, in place; returns the modules that drop out. ValueError where there is none."""
         own = list(_own(net))
         for module, option in own:
             setattr(module, option, self.strength)
@@ -50,8 +50,8 @@ class Dropout(Tuned):
         dropped = [layer for layer in layers[1:] if not isinstance(layer, EMBEDDINGS)]
         if not dropped:
             raise ValueError(
-                f"{self.name} has no meaning for {type(net).__name__}: it has no Dropout of its own, and no layer of "
-                "weights after its first; give it a hidden layer, or take another method"
+                f"{self.name} has no meaning for {type(net).__name__}: it has no Dropout of its own, and no layer with "
+                "weights after the first; give it a hidden layer, or take another method"
             )
         for layer in dropped:
             layer.input_dropout = self.strength  # type: ignore[assignment]  # a number in the module tells networks apart
@@ -60,7 +60,7 @@ class Dropout(Tuned):
 
 
 def _own(net: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """The modules that drop out by themselves, and the name of their probability."""
+    """The modules that have their own dropout, and the name of its probability."""
     for module in net.modules():
         if isinstance(module, _DropoutNd):
             yield module, "p"

@@ -16,10 +16,10 @@ from bayesreg.priors import Look
 
 @dataclass(frozen=True)
 class EarlyStopping(Technique):
-    """All epochs are made, and the parameters kept of that with the least NLL on validation.
+    """Train for all epochs, and keep the parameters of the one with the lowest NLL on validation.
 
-    So it has the budget of every other method. The learning rate falls as it does for them. The NLL on validation is
-    then that of the best of many epochs, and so flatters it a little where methods are ranked by it.
+    So it has the same budget and learning-rate schedule as every other method. Its NLL on validation is that of the
+    best of many epochs, which flatters it a little where methods are ranked by it.
 
     Prechelt, Early Stopping, But When? (1998).
     """

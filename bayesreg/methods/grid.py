@@ -1,7 +1,7 @@
 """The strengths that are tried: those of the grid, then one by one beyond its edge, or between the best and the next.
 
-Strengths are positive, and some bounded: dropout's probability is below 1. The odds u = s / (1 − s/most) of a strength
-s have no bound, and are s itself where there is none; grids go on by ratios of them.
+Strengths are positive, and some are bounded: dropout's probability is below 1. The odds u = s / (1 − s/most) of a
+strength s are unbounded, and s itself where it has no bound; grids are extended by ratios of odds.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ def odds(strength: float, most: float) -> float:
 
 
 def strength(odds: float, most: float) -> float:
-    """The strength of those odds, in six digits, as which it is printed."""
+    """The strength of those odds, to the six digits with which it is printed."""
     return float(f"{odds / (1 + odds / most):.6g}")
 
 
 def another(grid: Sequence[float], tried: Sequence[float], best: float, most: float = math.inf) -> float | None:
     """The strength to try next; None where none is left.
 
-    Beyond the edge by the grid's own ratio, where `best` is the first or last of those tried; else the geometric mean,
-    of the odds, between it and its neighbour on the wider side.
+    Beyond the edge by the grid's own ratio, if `best` is the first or last of those tried; else the geometric mean of
+    the odds between it and its neighbour on the wider side.
     """
     u, ladder = odds(best, most), sorted({odds(s, most) for s in tried})
     place = ladder.index(u)
@@ -38,7 +38,7 @@ def another(grid: Sequence[float], tried: Sequence[float], best: float, most: fl
     elif not below:
         found = u * first / second
     else:
-        # of two that are equally wide the stronger
+        # of two equally wide sides the stronger
         wider = max(above[0], below[-1], key=lambda other: round(abs(math.log(other / u)), 6))
         found = math.sqrt(u * wider)
     made = strength(found, most) if math.isfinite(found) else math.inf

@@ -16,7 +16,8 @@ from bayesreg.priors import Look
 
 @dataclass(frozen=True)
 class LabelSmoothing(Tuned):
-    """In training y is its label with probability 1 − ε, ε = `strength`, else any of the C classes alike.
+    """In training y is its label with probability 1 − ε, ε = `strength`, else any of the C classes with equal
+    probability.
 
     loss = (1 − ε) NLL + ε mean_c(−log p_c). Predictions and metrics are those of p itself.
 
@@ -35,4 +36,4 @@ class LabelSmoothing(Tuned):
 
     def check(self, net: nn.Module, likelihood: Likelihood, data: Data, guide: Guide) -> None:
         if not hasattr(likelihood, "label_smoothing") or "accuracy" not in likelihood.metrics(data.train.y):
-            raise ValueError(f"label_smoothing has no meaning for {likelihood}: its targets are no labels of classes")
+            raise ValueError(f"label_smoothing has no meaning for {likelihood}: its targets are not labels of classes")

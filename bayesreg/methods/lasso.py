@@ -1,4 +1,4 @@
-"""The lasso: L1 whose zeros are zeros, by a proximal step."""
+"""The lasso: L1 with exact zeros, by a proximal step."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bayesreg.update import Rate, Update
 
 @dataclass(frozen=True)
 class Lasso(Tuned, Update):
-    """The loss and strength × ‖θ‖₁ in nats per datum, on tensors of two or more dimensions.
+    """The loss plus strength × ‖θ‖₁ in nats per datum, on tensors of two or more dimensions.
 
     Adam steps on the loss alone; then θ ← sign θ · max(|θ| − lr_t · strength / (√v̂ + ε), 0), the proximal step of the
     penalty in the metric of Adam. Its minimum is the MAP of the L1 prior; but there the gradient carries weights across
-    0 and back, and here they stay at it.
+    0 and back, while here they stay at 0.
 
     Tibshirani, Regression Shrinkage and Selection via the Lasso (1996); Yun, Lozano & Yang, Adaptive Proximal Gradient
     Methods for Structured Neural Networks (2021).
@@ -43,7 +43,9 @@ class Lasso(Tuned, Update):
         threshold = lr * self.strength
         for weight, divisor in zip(weights, divisors(), strict=True):
             scaled = weight * divisor
-            torch.div(scaled.sub_(scaled.clamp(-threshold, threshold)), divisor, out=weight)  # 0 where all is taken
+            torch.div(
+                scaled.sub_(scaled.clamp(-threshold, threshold)), divisor, out=weight
+            )  # 0 where |θ| is below the threshold
 
     def penalty(self, weights: list[Tensor]) -> Tensor:
         return self.strength * sum((weight.abs().sum() for weight in weights), start=weights[0].new_zeros(()))

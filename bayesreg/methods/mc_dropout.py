@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: dropout that goes on in prediction, as draws of networks."""
+"""Monte Carlo dropout: dropout that stays on in prediction, as draws of networks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bayesreg.methods.dropout import Dropout
 from bayesreg.network import stay_random
 from bayesreg.priors import Look
 
-FAST = (nn.TransformerEncoder, nn.TransformerEncoderLayer)  # in eval mode they take a path without dropout
+FAST = (nn.TransformerEncoder, nn.TransformerEncoderLayer)  # in eval mode they use a fast path without dropout
 
 
 @dataclass(frozen=True)
 class MCDropout(Dropout):
-    """Dropout, and predictions that are means over draws of what is left out: (1/S) Σ_s p(y | x, θ, mask_s).
+    """Dropout, with predictions that are means over draws of the masks: (1/S) Σ_s p(y | x, θ, mask_s).
 
     The weights are a point; the draws are those of `Posterior.predict(x, draws=S)`, each with masks of its own.
 

@@ -1,4 +1,5 @@
-"""What is compared: a method, which is priors and techniques with a guide, as "l2", "ard@normal", "dropout+l2:1e-4"."""
+"""What is compared: a method, which is priors and techniques with a guide, such as "l2", "ard@normal",
+"dropout+l2:1e-4"."""
 
 from __future__ import annotations
 
@@ -25,14 +26,14 @@ SUM = (0, (5, 1, 1, 1))  # the line of a sum of terms
 
 @dataclass(frozen=True, init=False)
 class Method:
-    """Priors and techniques that are used together, and a guide.
+    """Priors and techniques used together, and a guide.
 
     terms: texts without a guide ("l2:1e-4", "dropout"), `Prior` or `Technique` objects, or classes of one. A class, or
-    a name without a number, is tuned over the grid that it declares; an object, or a name with a number, is taken as it
-    is. guide: a name in GUIDES or an alias, with options as "normal:init_scale=0.1", or a `Guide`. Equal by value,
+    a name without a number, is tuned over the grid that it declares; an object, or a name with a number, is used as it
+    is. guide: a name in GUIDES or an alias, with options as in "normal:init_scale=0.1", or a `Guide`. Equal by value,
     hashable and picklable.
 
-    ValueError for an unknown term or guide, with the nearest known, a number that is none, and a term twice.
+    ValueError for an unknown term or guide, with the nearest known, an invalid number, and a term that is there twice.
     """
 
     terms: tuple[Term, ...]
@@ -51,9 +52,10 @@ class Method:
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """Of a text: terms joined by "+", each tuned or with its strength after ":", then "@" and a guide."""
+        """The method of a text: terms joined by "+", each tuned or with its strength after ":", then "@" and a
+        guide."""
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is no text of a method: write it as 'l2+dropout:0.1@normal'")
+            raise ValueError(f"{text!r} is not a method: write it as 'l2+dropout:0.1@normal'")
         terms, at, guide = text.partition("@")
         return cls(terms.strip(), guide=guide.strip()) if at else cls(terms.strip())
 
@@ -84,11 +86,11 @@ class Method:
 
     @property
     def strength(self) -> float | None:
-        """Of the first term that is tuned; None before it is chosen, and where nothing is tuned."""
+        """The strength of the first tuned term; None before it is chosen, and where nothing is tuned."""
         return self._tuned[0].strength if self._tuned else None
 
     def candidate(self) -> Method:
-        """As one of the candidates of its name: each term that has a grid at its number, or else at its default one."""
+        """The method as a candidate of its name: each term with a grid at its number, else at its default."""
         return Method(*(term.on_grid() for term in self.terms), guide=self.guide)
 
     @property
@@ -98,21 +100,21 @@ class Method:
         return tuple(map(self.at, steps)) or (self,)
 
     def at(self, strengths: Sequence[float]) -> Method:
-        """The candidate with these strengths of the terms that are tuned, in their order."""
+        """The candidate with these strengths of the tuned terms, in their order."""
         chosen = iter(strengths)
         return Method(*(term.at(next(chosen)) if term.tuned else term for term in self.terms), guide=self.guide)
 
     def _strengths(self) -> tuple[float, ...]:
         found = tuple(term.strength for term in self._tuned if term.strength is not None)
         if len(found) < len(self._tuned):
-            raise ValueError(f"{self!r} has no strength yet: it is one of its candidates that is tried")
+            raise ValueError(f"{self!r} has no strength yet: one of its candidates must be used")
         return found
 
     def _ladders(self, tried: Sequence[Method], best: Method) -> list[tuple[Term, list[float], float]]:
         """Each tuned term with its strengths that were tried, and the best of them."""
         for method in (*tried, best):
             if method.name != self.name:
-                raise ValueError(f"{method!r} is no candidate of {self.name!r}")
+                raise ValueError(f"{method!r} is not a candidate of {self.name!r}")
         if best not in tried:
             raise ValueError(f"{best!r} is none of those tried: {[method.text for method in tried]}")
         columns = list(zip(*(method._strengths() for method in tried), strict=True))
@@ -123,7 +125,7 @@ class Method:
 
         Beyond the edge by the grid's own ratio, where `best` is the first or last of those `tried`; else the geometric
         mean between it and its neighbour on the wider side, so that all methods can have as many candidates. A strength
-        that is bounded, as dropout's below 1, goes on by its odds.
+        that is bounded, such as dropout's below 1, continues by its odds.
         """
         found = [term.another(column, b) for term, column, b in self._ladders(tried, best)]
         strengths = [strength for strength in found if strength is not None]
@@ -142,7 +144,7 @@ class Method:
 
     @property
     def techniques(self) -> tuple[Technique, ...]:
-        """What in it is no prior, at its strength."""
+        """The terms that are not priors, at their strengths."""
         return tuple(term.made(1) for term in self.terms if not term.is_prior)
 
     def network(self, net: nn.Module) -> nn.Module:
@@ -175,7 +177,7 @@ class Method:
     # --- Records and pictures ---
 
     def record(self) -> dict[str, Any]:
-        """What tells the candidate apart from others, for JSON; the strength is the number itself."""
+        """What identifies the candidate, for JSON; the strength is the number itself."""
         own = [term.record() for term in self.terms if term.given is not None]
         strengths = [term.strength for term in self._tuned]
         made: dict[str, Any] = {"method": self.name, "text": self.text, "strengths": strengths}

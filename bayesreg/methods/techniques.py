@@ -1,4 +1,4 @@
-"""The terms of a method, by name: the priors of PRIORS, and the techniques, which are no priors."""
+"""The terms of a method, by name: the priors of PRIORS, and the techniques, which are not priors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TECHNIQUES: dict[str, type[Technique]] = {
     "lasso": Lasso,
     "augmentation": Augmentation,
 }
-ALIASES = {"confidence_penalty": "entropic"}  # Pereyra et al. (2017): they reward the entropy of predictions
+ALIASES = {"confidence_penalty": "entropic"}  # Pereyra et al. (2017), who reward the entropy of predictions
 
 
 def known(name: str, text: str) -> type[Any]:
-    """The class of a prior or technique by its name, or its alias. ValueError for another, with the nearest known."""
+    """The class of a prior or technique by its name or alias. ValueError for an unknown one, with the nearest known."""
     every = priors.known() | TECHNIQUES
     kind = every.get(ALIASES.get(name, name))
     if kind is None:

@@ -1,4 +1,4 @@
-"""One term of a method: a prior or a technique, taken as it is or tuned over the grid that its class declares."""
+"""One term of a method: a prior or a technique, used as it is or tuned over the grid that its class declares."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Term:
     kind: type[Any]
     strength: float | None = None
     tuned: bool = False
-    given: Any = field(default=None, hash=False)  # its equals have the same kind; `on` may be a list
+    given: Any = field(default=None, hash=False)  # equal ones have the same kind; not hashed, since `on` may be a list
 
     @property
     def is_prior(self) -> bool:
@@ -30,17 +30,17 @@ class Term:
 
     @property
     def grid(self) -> tuple[float, ...]:
-        """The strengths that the class declares, weakest first; () where the term is taken as it is."""
+        """The strengths that the class declares, weakest first; () where the term is used as it is."""
         return tuple(sorted(s for s in self.kind.grid if s is not None)) if self.tuned else ()
 
     @property
     def name(self) -> str:
-        """Without the strength that is tuned."""
+        """Its text without the tuned strength."""
         return self.kind.name if self.tuned else self.text
 
     @property
     def text(self) -> str:
-        """With every number: "l2:0.0001"; of an object given "l2(scale=0.1)", which can't be parsed."""
+        """Its text with every number: "l2:0.0001"; for a given object "l2(scale=0.1)", which can't be parsed."""
         if self.is_prior and self.given is not None and self.given.choice:
             return f"{self.kind.name}:{self.given.choice}"
         if self.given is not None:
@@ -57,7 +57,7 @@ class Term:
         return replace(self, strength=strength)
 
     def on_grid(self) -> Term:
-        """The term as a point of its class's grid, where that has one: at its strength, or at the default one."""
+        """The term as a point of its class's grid, if it has one: at its strength, or at the default."""
         strength = self.kind.default_strength if self.strength is None else self.strength
         tuned = self.given is None and strength is not None and _of_class(self.kind).tuned
         return replace(self, strength=strength, tuned=tuned)
@@ -66,7 +66,7 @@ class Term:
         return grid.another(self.grid, tried, best, getattr(self.kind, "most", math.inf))
 
     def record(self) -> dict[str, Any]:
-        """What an object of the user's own is made of, in JSON."""
+        """The options of an object of the user's own, in JSON."""
         natural = self.given.natural() if self.is_prior else vars(self.given)
         return {"name": self.kind.name} | {k: told_apart(v) if callable(v) else v for k, v in natural.items()}
 
@@ -88,7 +88,7 @@ def terms_of(value: Any) -> Iterator[Term]:
         yield _of_class(value)
     else:
         raise ValueError(
-            f"{value!r} is no part of a method: write a text as 'l2:1e-4', a prior, a technique, or a class of one"
+            f"{value!r} is not part of a method: write a text as 'l2:1e-4', a prior, a technique, or a class of one"
         )
 
 
@@ -118,7 +118,7 @@ def _of_class(kind: type[Any]) -> Term:
 
 
 def _given(value: Any) -> Term:
-    """An object; one that is its class at a strength, whatever the data, is the same as its text."""
+    """A given object; one that equals its class at a strength, whatever the data, is the same as its text."""
     kind = type(value)
     if isinstance(value, Flat):
         return Term(kind)

@@ -1,12 +1,12 @@
 """How good predictions are: pure functions of predictions and data, each a Python float, computed in float64.
 
-Each has a function of its own that gives what every example contributes, [n] in float64, and is that function's mean.
-For a mean over examples these are its terms. Any other metric T is expanded in the weights w of the examples, at 1:
-T + n ∂T/∂w_i, whose mean is T, and whose variance is to first order n times that of T over other test sets (the
-infinitesimal jackknife: Jaeckel, 1972; Efron, 1982; the pseudovalues of Dorfman, Berbaum & Metz, 1992).
+Each is the mean of another function, which gives what every example contributes, [n] in float64. For a mean over
+examples these are its terms. Any other metric T is expanded in the weights w of the examples, at 1: T + n ∂T/∂w_i,
+whose mean is T, and whose variance is to first order n times that of T over other test sets (the infinitesimal
+jackknife: Jaeckel, 1972; Efron, 1982; the pseudovalues of Dorfman, Berbaum & Metz, 1992).
 
-Probabilities are [n, C] with labels [n] in 0..C−1; for two classes also p(y = 1) alone, [n] or [n, 1]. Where
-predictions and data are not of matching shapes, every function raises ValueError with both.
+Probabilities are [n, C] with labels [n] in 0..C−1; for two classes also p(y = 1) alone, [n] or [n, 1]. Where the shapes
+of predictions and data do not match, every function raises ValueError with both.
 """
 
 from collections.abc import Callable
@@ -62,14 +62,14 @@ __all__ = [
 
 
 class Metric(NamedTuple):
-    """A function of predictions and data, by name, and whether more of it is better.
+    """A function of predictions and data, its name, and whether higher is better.
 
-    by_example: the function that gives what each example contributes, [n], of which the metric is the mean. rope: the
-    largest difference that does not matter in practice, in the metric's unit (the region of practical equivalence);
-    relative: in shares of the value that is compared with. calibrates: whether it judges the probabilities themselves,
-    so that a method which is ahead by another metric and behind by this one gets a warning. spread: what is typical of
-    the difference between two methods, the standard deviations by seed, by example and of the rest; None where the unit
-    of y decides.
+    by_example: the function that gives what each example contributes, [n], whose mean is the metric. rope: the largest
+    difference that does not matter in practice, in the metric's unit (the region of practical equivalence); relative:
+    whether it is in shares of the other value. calibrates: whether it judges the probabilities themselves, so that a
+    method that is ahead in another metric and behind in this one gets a warning. spread: the typical standard
+    deviations of a difference between two methods, by seed, by example and of the rest; None where they depend on the
+    unit of y.
     """
 
     name: str
@@ -96,8 +96,8 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        # Half a percentage point, as far as tables of such shares are read, of shares of the variance alike; 0.01 nats,
-        # 1 % of the probability given to an example; errors in units of y have no size of their own: 1 % of a squared
+        # Half a percentage point, to which tables of such shares are read, and likewise of shares of the variance; 0.01
+        # nats, 1 % of the probability given to an example; errors in units of y have no natural size: 1 % of a squared
         # error, which is half as much of its root. The spreads are about the medians over methods on digits, synthetic
         # and diabetes (`python -m benchmarks.statistics --study FOLDER` prints them for any comparison).
         Metric("accuracy", accuracy, True, correct, rope=0.005, spread=(0.001, 0.05, 0.2)),
@@ -114,7 +114,7 @@ METRICS: dict[str, Metric] = {
 
 
 class Judged(NamedTuple):
-    """Predictions of n examples beside their targets: what every metric and score of them is made of.
+    """Predictions of n examples with their targets: all that metrics and scores need.
 
     names: the metrics that judge them. surprisal: −log p(y_i | x_i) [n], float64. point, target: [n, ...]. pit: the
     probability integral transform F(y_i | x_i) [n, ...], uniform where the predictive is right; None where y has none.
@@ -142,7 +142,7 @@ class Judged(NamedTuple):
         return METRICS[name].by_example(self.point, self.target)
 
     def reliability(self) -> dict[str, Tensor]:
-        """What reliability diagrams are made of, [n] float32: of classes `confidence`, of a number `pit`."""
+        """What reliability diagrams need, [n] float32: `confidence` for classes, `pit` for numbers."""
         if "ece" in self.names:
             return {"confidence": confidence(self.point, self.target).float().cpu()}
         return {} if self.pit is None or self.pit[0].numel() != 1 else {"pit": self.pit.reshape(-1).float().cpu()}

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-2  # of what probabilities sum to: bfloat16 has three digits
+TOLERANCE = 1e-2  # of the sum of probabilities: bfloat16 has three digits
 
 
 def mean(values: Tensor) -> float:
@@ -11,7 +11,7 @@ def mean(values: Tensor) -> float:
 
 
 def examples(y: Tensor) -> int:
-    """n, which is not 0."""
+    """n; ValueError where it is 0."""
     if y.numel() == 0:
         raise ValueError(f"no examples to judge: y is of shape {list(y.shape)}")
     return len(y)
@@ -36,7 +36,7 @@ def classes(probs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def match(mean: Tensor, y: Tensor) -> int:
-    """The number of examples of predictions and data, of one shape, so that none broadcasts."""
+    """The number of examples of predictions and data, checked to have the same shape, so that none broadcasts."""
     if mean.shape != y.shape or y.dim() == 0:
         raise ValueError(f"mean {list(mean.shape)} and y {list(y.shape)} must be of one shape, [n] or [n, outputs]")
     return examples(y)

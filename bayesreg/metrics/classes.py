@@ -1,4 +1,4 @@
-"""Of classes: probabilities [n, C], or p(y = 1) alone for two, with labels [n] in 0..C−1."""
+"""Metrics of classes: probabilities [n, C], or p(y = 1) alone for two, with labels [n] in 0..C−1."""
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ def macro_f1_scores(probs: Tensor, y: Tensor) -> Tensor:
 
 
 def brier(probs: Tensor, y: Tensor) -> float:
-    """Mean over examples of Σ_c (p_c − 1[y = c])²: in [0, 2], 0 the best  (Brier, 1950)."""
+    """Mean over examples of Σ_c (p_c − 1[y = c])²: in [0, 2], 0 is best  (Brier, 1950)."""
     return checked.mean(brier_scores(probs, y))
 
 
@@ -59,7 +59,7 @@ def ece(probs: Tensor, y: Tensor, bins: int = 15) -> float:
 
     Over `bins` bins of equal width on the probability of the predicted class: ((b−1)/bins, b/bins].
     """
-    return abs(checked.mean(ece_scores(probs, y, bins)))  # of a rounding error below 0 as well
+    return abs(checked.mean(ece_scores(probs, y, bins)))  # a rounding error may be below 0
 
 
 def ece_scores(probs: Tensor, y: Tensor, bins: int = 15) -> Tensor:

@@ -1,4 +1,4 @@
-"""Of numbers: predictive means and targets, both [n] or [n, outputs]."""
+"""Metrics of numbers: predictive means and targets, both [n] or [n, outputs]."""
 
 import torch
 from torch import Tensor
@@ -6,12 +6,12 @@ from torch.distributions import Distribution
 
 from bayesreg.metrics import checked
 
-AT_ONCE = 2**10  # examples in float64: all of some images would take gigabytes
-INTERVAL = 0.9  # the central interval of the predictive that should hold so many targets
+AT_ONCE = 2**10  # examples in float64: all of them would take gigabytes for images
+INTERVAL = 0.9  # the central interval of the predictive that should contain this share of targets
 
 
 def nll(predictive: Distribution, y: Tensor) -> float:
-    """−(1/n) Σ_i log p(y_i | x_i), nats per datum; in densities, of the units of y."""
+    """−(1/n) Σ_i log p(y_i | x_i), nats per datum; for densities it depends on the unit of y."""
     return checked.mean(surprisals(predictive, y))
 
 
@@ -58,7 +58,7 @@ def r2(mean: Tensor, y: Tensor) -> float:
 def r2_scores(mean: Tensor, y: Tensor) -> Tensor:
     """r2 − (n/T) ((y_i − mean_i)² − (1 − r2) (y_i − ȳ)²) [n], T = Σ_i (y_i − ȳ)², the average over outputs.
 
-    An output that does not vary adds its r2 alone.
+    An output that does not vary adds only its r2.
     """
     mean, y = _two(mean, y)
     r2, total = _r2(mean, y)

@@ -23,7 +23,7 @@ class LSTM(nn.Module):
 
 
 def lstm(inputs: int, outputs: int, hidden: int = 64, layers: int = 1) -> LSTM:
-    """An LSTM of `hidden` units a layer."""
+    """An LSTM of `hidden` units per layer."""
     return LSTM(inputs, outputs, hidden, layers)
 
 
@@ -61,5 +61,5 @@ class BiLSTM(nn.Module):
 
 
 def bilstm(words: int, outputs: int, embedding: int = 64, hidden: int = 64, dropout: float = 0.5) -> BiLSTM:
-    """`words` tokens, embedded in `embedding` numbers; `hidden` units a direction."""
+    """`words` tokens, embedded in `embedding` numbers; `hidden` units per direction."""
     return BiLSTM(words, outputs, embedding, hidden, dropout)

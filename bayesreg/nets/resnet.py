@@ -65,5 +65,5 @@ class ResNet(nn.Module):
 
 
 def resnet18(classes: int = 10, width: int = 64, channels: int = 3) -> ResNet:
-    """Two blocks a stage; `width` channels in the first stage, doubled in each of the others."""
+    """Two blocks per stage; `width` channels in the first stage, doubled in each of the others."""
     return ResNet((2, 2, 2, 2), classes, width, channels)

@@ -1,7 +1,7 @@
 """The Transformer encoder: h ← h + attention(norm h), h ← h + W₂ a(W₁ norm h)  (Vaswani et al., 2017).
 
-Norm first, as in Xiong et al., On Layer Normalization in the Transformer Architecture (2020), which trains without a
-warm-up of the learning rate. GELU for ReLU, so that it has second derivatives.
+Norm first, as in Xiong et al., On Layer Normalization in the Transformer Architecture (2020), which trains without
+learning-rate warm-up. GELU for ReLU, so that it has second derivatives.
 """
 
 import math
@@ -44,5 +44,5 @@ def positions(h: Tensor) -> Tensor:
 def transformer(
     inputs: int, outputs: int, width: int = 64, layers: int = 2, heads: int = 4, dropout: float = 0.0
 ) -> Transformer:
-    """`layers` blocks, `width` wide, of `heads` heads and a feed-forward part four times as wide."""
+    """`layers` blocks, `width` wide, with `heads` heads and a feed-forward part four times as wide."""
     return Transformer(inputs, outputs, width, layers, heads, dropout)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bayesreg.nets.mlp import mlp
 
-LARGEST = 10.0  # log s: e¹⁰ is beyond anything learned, and a squared e⁻¹⁰ is no 0 yet
+LARGEST = 10.0  # log s: e¹⁰ is beyond anything learned, and e⁻¹⁰ squared is not yet 0
 
 
 class VAE(nn.Module):
@@ -58,12 +58,12 @@ def conv_vae(shape: Sequence[int] = (3, 64, 64), latent: int = 64, width: int = 
     """For images [channels, H, W], H and W multiples of 16: four convolutions of stride 2, and their mirror image.
 
     `width` channels at half the size, twice as many at each halving. The decoder doubles the size by repeating
-    pixels before each convolution, which leaves no chequers (Odena et al., 2016).
+    pixels before each convolution, which leaves no checkerboard artefacts (Odena et al., 2016).
     """
     channels, height, breadth = shape
     _at_least_1(channels=channels, latent=latent, width=width)
     if min(height, breadth) < 16 or height % 16 or breadth % 16:
-        raise ValueError(f"conv_vae(shape={tuple(shape)}): height and width must be multiples of 16, as (3, 64, 64)")
+        raise ValueError(f"conv_vae(shape={tuple(shape)}): height and width must be multiples of 16, as in (3, 64, 64)")
     widths = [width, 2 * width, 4 * width, 8 * width]
     smallest = (widths[-1], height // 16, breadth // 16)
     encoder, decoder = nn.Sequential(), nn.Sequential(nn.Linear(latent, math.prod(smallest)), nn.SiLU())

@@ -24,7 +24,7 @@ PRIORS: dict[str, type[Any]] = {
     "entropic": Entropic,
     "ard": ARD,
 }
-PAIRED: dict[str, type[Any]] = {"log_uniform": LogUniform}  # with no MAP estimate: for a guide of their own
+PAIRED: dict[str, type[Any]] = {"log_uniform": LogUniform}  # without a MAP estimate: each for a guide of its own
 
 __all__ = [
     "ARD",
@@ -79,8 +79,8 @@ def _term(part: str, text: str) -> tuple[str, float | str | None]:
 def parse(text: str, size: int, **options: dict[str, Any]) -> Prior:
     """The prior of a text such as "l2:1e-4+entropic:0.1" for N = size data.
 
-    A number is the strength, per datum; without one the prior's default strength holds (ARD: untempered). A word is one
-    of the prior's own, `named`. options: further arguments by prior name, as ard={"a": 2.0}.
+    A number is the strength, per datum; without one, the prior's default strength is used (ARD: untempered). A word is
+    one of the prior's `named`. options: further arguments by prior name, such as ard={"a": 2.0}.
     """
     return made(split(text), size, **options)
 
@@ -98,23 +98,23 @@ def made(terms: Iterable[tuple[str, float | str | None]], size: int, **options: 
 
 
 def as_prior(value: Prior | str, size: int) -> Prior:
-    """A prior by itself or by its text, for N = size data. ValueError for anything else."""
+    """A prior from an instance or its text, for N = size data. ValueError for anything else."""
     if isinstance(value, str):
         return parse(value, size)
     if not isinstance(value, Prior):
         raise ValueError(
-            f'Model(prior={value!r}): not a prior; write br.L2(scale=1.0), its text as "l2:1e-4", or br.Flat() for none'
+            f'Model(prior={value!r}): not a prior; write br.L2(scale=1.0), a text like "l2:1e-4", or br.Flat() for none'
         )
     return value
 
 
 def text(prior: Prior, size: int) -> str:
-    """The text of a prior, from which `parse` makes the very same; options that are no strength are not in it."""
+    """The text of a prior, from which `parse` makes an equal one; options other than the strength are not in it."""
     return "+".join(_written(term, size) for term in prior.terms)
 
 
 def _written(term: Prior, size: int) -> str:
-    """With every digit that tells the strength from its neighbours."""
+    """Its text, with every digit that distinguishes the strength from its neighbours."""
     if term.choice:
         return f"{term.name}:{term.choice}"
     strength = term.per_datum(size)

@@ -1,4 +1,4 @@
-"""Automatic relevance determination: a precision of its own for every weight."""
+"""Automatic relevance determination: a separate precision for every weight."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ class ARD(WeightPrior):
     (a+½)/(b+½θ²).) For a ≤ ½ the density grows without bound as α → 0, so MAP is refused; the normal
     guide integrates over α and takes any a, b > 0.
 
-    `ard:sparse`, ARD.sparse(), is a = ½ and b = 1e-3, under which the normal guide selects: given q(θ), α is about
-    (a+½)/(b+½E[θ²]), which for a weight that the data do not need goes towards 1/b = 1,000, a deviation of 0.03, and
-    for one that they need stays near 2/θ². Under a = b = 1 it is at most 1.5 for the former, and tells none apart.
-    It takes a guide that comes near its optimum: `normal:warm_up=0.5` at a learning rate of 0.03, for hundreds of
-    epochs.
+    `ard:sparse`, ARD.sparse(), has a = ½ and b = 1e-3, under which the normal guide prunes: given q(θ), α is about
+    (a+½)/(b+½E[θ²]), which goes towards 1/b = 1,000, a deviation of 0.03, for a weight that the data do not need, and
+    stays near 2/θ² for one that they need. Under a = b = 1 it is at most 1.5 for the former, and distinguishes none. It
+    needs a guide that comes near its optimum: `normal:warm_up=0.5` at a learning rate of 0.03, for hundreds of epochs.
 
     temper: the whole hierarchical density is raised to this power. ARD has no penalty coefficient of its
     own, only a and b; a `strength` other than 1/N is temper = N·strength, the paper's λ.
@@ -52,7 +51,7 @@ class ARD(WeightPrior):
 
     @classmethod
     def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
-        """The density tempered by N·strength; strength None or 1/N leaves it as it is. options: a, b and on."""
+        """The density tempered by N·strength; strength None or 1/N leaves it unchanged. options: a, b and on."""
         positive("ARD", size=size)
         return cls(temper=1.0 if strength is None else on_data_set("ARD", strength, size), **options)
 

@@ -40,7 +40,7 @@ def whole(owner: str, least: int = 1, most: int | None = None, **values: Any) ->
             raise ValueError(f"{owner}({name}={value}): {name} must be a whole number {bounds}")
 
 
-LEAST, MOST = 1e-30, 1e30  # λ: further out single precision has no digits for the density
+LEAST, MOST = 1e-30, 1e30  # λ: beyond, single precision has no digits for the density
 
 
 def on_data_set(owner: str, strength: Any, size: int) -> float:
@@ -48,18 +48,19 @@ def on_data_set(owner: str, strength: Any, size: int) -> float:
     positive(owner, strength=strength, size=size)
     if not LEAST <= size * strength <= MOST:
         raise ValueError(
-            f"{owner}(strength={strength}): {size} × strength = {size * strength:.3g} is out of the reach of single "
+            f"{owner}(strength={strength}): {size} × strength = {size * strength:.3g} is out of range for single "
             f"precision; take one with N × strength from {LEAST:g} to {MOST:g}"
         )
     return size * strength
 
 
 def shortest(near: float, gives: Callable[[float], bool]) -> float:
-    """Of the numbers at `near` up to rounding for which `gives` holds, the one of fewest digits; `near` without any.
+    """Of the numbers equal to `near` up to rounding for which `gives` holds, the one with the fewest digits; else
+    `near`.
 
-    Of a strength a density keeps what it needs, as σ = (N·strength)^−½, and 1/(N σ²) is the strength but for its last
-    digits. So it is said as what gives this very σ: 1e-4 comes back as 1e-4, and any other within 16 units of its last
-    place.
+    A density keeps of a strength only what it needs, such as σ = (N·strength)^−½, and 1/(N σ²) is the strength but for
+    its last digits. So the strength is stated as a number that gives exactly this σ: 1e-4 comes back as 1e-4, and any
+    other within 16 units of its last place.
     """
     rounded = [float(f"{near:.{digits}g}") for digits in range(1, 18)]
     unit = math.ulp(near)
@@ -68,9 +69,9 @@ def shortest(near: float, gives: Callable[[float], bool]) -> float:
 
 
 class Look(NamedTuple):
-    """What tells a prior from the others in a picture, with colour and without: matplotlib's colour, marker and line.
+    """What distinguishes a prior in a figure, with colour and without: matplotlib's colour, marker and line.
 
-    The colours are those of Okabe & Ito (2008), told apart by readers of every kind of colour vision.
+    The colours are those of Okabe & Ito (2008), distinguishable with every kind of colour vision.
     """
 
     colour: str
@@ -82,10 +83,10 @@ class Prior(ABC):
     """A term of log p(θ) on the scale of the whole data set.
 
     Subclass `FunctionPrior` and define `log_factor` for a term that depends on the network's function, or
-    `WeightPrior` and its `sample` for a density on the weights; TypeError where a class is made that lacks it. `name`
-    is what the command line calls it, `default_strength` what it takes without a number, `grid` the strengths that a
-    comparison tries (None: the default one), `look` how its lines are drawn, `named` what a word in a strength's place
-    stands for: the other arguments by that word, as "ard:sparse".
+    `WeightPrior` and its `sample` for a density on the weights; TypeError where a class without it is instantiated.
+    `name` is its name on the command line, `default_strength` its strength where no number is given, `grid` the
+    strengths that a comparison tries (None: the default one), `look` how its lines are drawn, `named` what a word in
+    place of a strength stands for: the other arguments by that word, as in "ard:sparse".
     """
 
     name: ClassVar[str]
@@ -101,31 +102,34 @@ class Prior(ABC):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         for method in sorted(cls.__abstractmethods__):
             what = " ".join((inspect.getdoc(getattr(cls, method)) or "").partition(".\n")[0].split())
-            raise TypeError(f"{cls.__name__} is no whole prior: define {method}({_arguments(cls, method)}): {what}")
+            raise TypeError(
+                f"{cls.__name__} is not a complete prior: define {method}({_arguments(cls, method)}): {what}"
+            )
         return super().__new__(cls)
 
     @classmethod
     def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
-        """The prior of that coefficient in loss = mean NLL + strength × penalty, for N = size data.
+        """The prior with that coefficient in loss = mean NLL + strength × penalty, for N = size data.
 
-        options: its other arguments. A prior without a strength, as this one unless it defines it, takes None alone.
+        options: its other arguments. A prior without a strength, as here unless a class overrides it, takes only None.
         """
         if strength is not None:
             raise ValueError(f"{cls.name} has no strength, got {strength}: leave the number out")
         return cls(**options)
 
     def per_datum(self, size: int) -> float | None:
-        """The strength for which `from_strength` gives this very prior, if there is one. None: it has no strength."""
+        """The strength for which `from_strength` gives exactly this prior, if there is one. None: it has no
+        strength."""
         return None
 
     @property
     def choice(self) -> str | None:
-        """The word in `named` that stands for this very prior, if there is one."""
+        """The word in `named` that stands for exactly this prior, if there is one."""
         return next((word for word, options in self.named.items() if self == type(self)(**options)), None)
 
     @property
     def terms(self) -> tuple[Prior, ...]:
-        """The priors of which this one is the sum."""
+        """The priors whose sum this one is."""
         return (self,)
 
     def __add__(self, other: Prior) -> Prior:
@@ -140,7 +144,7 @@ class Prior(ABC):
 
     @property
     def turns(self) -> tuple[Factor, ...]:
-        """What stands for `log_factor` at the steps of training, in turn: estimates of which it is the mean."""
+        """What replaces `log_factor` at the steps of training, in turn: estimates whose mean it is."""
         return (self.log_factor,)
 
     def check(self, net: nn.Module, likelihood: Likelihood) -> None:  # noqa: B027  (most refuse nothing)
@@ -228,9 +232,9 @@ class FunctionPrior(Prior):
 
 
 class Latent(NamedTuple):
-    """What a weight prior has of its own beside the weights θ [n]: the site "<name>.<site>", as "precision.weights".
+    """An unknown of a weight prior besides the weights θ [n]: the site "<name>.<site>", such as "precision.weights".
 
-    shape: its own, () for a scalar; None: one a weight, named after the parameters, as "precision.fc1.weight".
+    shape: its own, () for a scalar; None: one per weight, named after the parameters, such as "precision.fc1.weight".
     start: θ -> where inference starts. profile: θ -> its maximum given θ, where that has a closed form; MAP then ends
     exactly there.
     """
@@ -242,7 +246,7 @@ class Latent(NamedTuple):
 
 
 class WeightPrior(Prior):
-    """A density on the parameters that `on` claims, one flat vector and one Pyro site a prior.
+    """A density on the parameters that `on` claims, one flat vector and one Pyro site per prior.
 
     on: "weights" (tensors of two or more dimensions; the default), "all", a glob of parameter names such
     as "head.*", a list of globs, or a callable of (name, parameter).
@@ -256,15 +260,16 @@ class WeightPrior(Prior):
 
     @property
     def latents(self) -> tuple[Latent, ...]:
-        """What `sample` draws beside the weights."""
+        """What `sample` draws besides the weights."""
         return ()
 
     def log_factor(self, batch: Batch) -> None:
-        """None: what `sample` says is all."""
+        """None: `sample` is all."""
         return None
 
     def constant(self, size: int) -> float:
-        """What is the same for every θ of log p(θ), in nats, for n = size parameters: no part of the penalty."""
+        """The part of log p(θ) that is the same for every θ, in nats, for n = size parameters: not part of the
+        penalty."""
         return 0.0
 
     def claims(self, name: str, parameter: Tensor) -> bool:
@@ -278,7 +283,7 @@ class WeightPrior(Prior):
 
 
 def from_natural(known: Mapping[str, type[Any]], record: Mapping[str, Any]) -> Prior:
-    """The prior of one `Prior.describe` record, by the classes in `known`."""
+    """The prior from one record of `Prior.describe`, by the classes in `known`."""
     name = record["name"]
     if name not in known:
         raise ValueError(f"prior {name!r} is not registered in PRIORS: pass prior=... yourself, or register it")

@@ -1,4 +1,4 @@
-"""What a factor of the prior may look at."""
+"""What a factor of the prior may use."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.distributions import Distribution
 from bayesreg import structure
 from bayesreg.curvature import ALL, Share, curvature_apart, outputs_and_curvature
 
-Value = Tensor | float | None  # of the log of a factor of p(θ), a scalar; None: there is none
+Value = Tensor | float | None  # the log of a factor of p(θ), a scalar; None: there is none
 
 
 class Batch:
     """One batch at one value of θ, in one run of the network.
 
-    x: the inputs [B, ...], of several a tuple or dict; network: x -> outputs [B, ...]; size: N, the number of data on
+    x: the inputs [B, ...], a tuple or dict of several; network: x -> outputs [B, ...]; size: N, the number of data on
     whose scale the log joint is; predictive: p(y | x, θ), batch shape [B]; curvature(share): d(x) of a share of the
     examples [b]. The last two are computed when asked for, from one run of the network.
     """
@@ -34,7 +34,7 @@ class Batch:
 
     @property
     def predictive(self) -> Distribution:
-        """p(y | x, θ). Factors that are still to come go first: what gives the curvature gives the outputs too."""
+        """p(y | x, θ). Remaining factors are computed first: a run that gives the curvature gives the outputs too."""
         self._go_on()
         if self._predictive is None:
             self._outputs = self.network(self.x) if self._outputs is None else self._outputs
@@ -44,7 +44,7 @@ class Batch:
     def curvature(self, share: Share = ALL) -> Tensor:
         """d(x_i) = Σ_c Σ_k (∂²Ω_c/∂x_k²)² of a share of the examples, drawn at random: [b], at least as many as asked.
 
-        It comes from the run that gives the predictions where it is asked for before them, else from one of its own.
+        It comes from the run that gives the predictions if it is asked for before them, else from a separate run.
         """
         if self._outputs is None:
             self._outputs, self._curvature = outputs_and_curvature(self.network, self.x, share)
@@ -53,9 +53,10 @@ class Batch:
         return self._curvature
 
     def evaluate(self, factors: Mapping[str, Factor], outputs: Tensor | None = None) -> dict[str, Value]:
-        """The factors at this batch, by name. outputs: f where it is not `network(x)`, but at latents of each example.
+        """The factors at this batch, by name. outputs: f where it is not `network(x)`, but taken at latents of each
+        example.
 
-        ValueError for one that is no scalar.
+        ValueError for one that is not a scalar.
         """
         self._waiting, self._found = dict(factors), {}
         if outputs is not None:

@@ -21,8 +21,8 @@ class ElasticNet(WeightPrior):
 
     rate: λ; l1_ratio: ρ, between 0 and 1. A Laplace density of b = 1/(λρ) times a normal one of σ² = 1/(λ(1−ρ)), whose
     constant is −n log Z with Z = √(2π) σ erfcx(σ/(b√2)). As a penalty per datum it is strength × (ρ‖θ‖₁ + (1−ρ)/2 ‖θ‖²)
-    with strength = λ/N, the `alpha` and `l1_ratio` of scikit-learn's ElasticNet. MAP by Adam comes near 0 where the
-    optimum is 0, not to it.
+    with strength = λ/N, the `alpha` and `l1_ratio` of scikit-learn's ElasticNet. Where the optimum is 0, MAP by Adam
+    comes near it, but does not reach it.
     """
 
     name: ClassVar[str] = "elastic_net"
@@ -36,7 +36,7 @@ class ElasticNet(WeightPrior):
     def __post_init__(self) -> None:
         positive("ElasticNet", rate=self.rate, l1_ratio=self.l1_ratio)
         if self.l1_ratio >= 1:
-            raise ValueError(f"ElasticNet(l1_ratio={self.l1_ratio}): above 0 and below 1; for 1 take L1, for 0 L2")
+            raise ValueError(f"ElasticNet(l1_ratio={self.l1_ratio}): above 0 and below 1; for 1 use L1, for 0 L2")
 
     @classmethod
     def from_strength(cls, strength: float | None, size: int, **options: Any) -> Self:
@@ -78,7 +78,8 @@ class ElasticNetVector(Vector):
 
 
 class _One(dist.TorchDistribution):
-    """Of each number on its own. A draw is exact, by rejection: of every two proposals more than one is taken."""
+    """The density of each number. A draw is exact, by rejection sampling: of two proposals more than one is
+    accepted."""
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     support = dist.constraints.real
@@ -101,7 +102,7 @@ class _One(dist.TorchDistribution):
         return draw
 
     def _propose(self, number: int) -> tuple[Tensor, Tensor]:
-        """|θ| of the one factor of the density, and whether it is taken, with the other factor for its probability."""
+        """|θ| from one factor of the density, and whether it is accepted, with the other factor as its probability."""
         new = self.zero.new_empty(number)
         if math.pi * self.rate**2 < 2 * self.precision:
             size = new.normal_().abs() / math.sqrt(self.precision)

@@ -23,7 +23,7 @@ class Entropic(FunctionPrior):
         if likelihood.constant_entropy:
             raise ValueError(
                 f"the entropic prior does nothing under {likelihood}: the entropy of its predictions is constant; "
-                "learn the noise scale, Gaussian(), or take another prior"
+                "learn the noise scale, Gaussian(), or use another prior"
             )
 
     def log_factor(self, batch: Batch) -> Tensor:

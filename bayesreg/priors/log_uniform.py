@@ -1,4 +1,4 @@
-"""The log-uniform prior: no scale of a weight is likelier than another."""
+"""The log-uniform prior: all scales of a weight are equally likely."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LogUniform(WeightPrior):
 
     Flat in log |θ|, whatever the unit of θ. It grows without bound at 0, so it has no MAP estimate, and the posterior
     itself is improper (Hron, Matthews & Ghahramani, 2018). It is the prior of sparse variational dropout, the guide
-    variational_dropout, which needs no more of it than KL(q ‖ p).
+    variational_dropout, which needs only its KL(q ‖ p).
     """
 
     name: ClassVar[str] = "log_uniform"
@@ -33,7 +33,7 @@ class LogUniform(WeightPrior):
 
     def check_map(self) -> None:
         raise ValueError(
-            "LogUniform has no MAP estimate: its density grows without bound as θ → 0; take the guide "
+            "LogUniform has no MAP estimate: its density grows without bound as θ → 0; use the guide "
             "variational_dropout (--prior log_uniform@variational_dropout)"
         )
 
@@ -55,7 +55,7 @@ class LogUniformVector(FlatVector):
         """KL(q ‖ p) of q = Π_j Normal(m_j, s_j) [n] in nats, up to the constant of p, for which it is 0 as α → ∞.
 
         Σ_j k1 (1 − sigmoid(k2 + k3 log α_j)) + ½ log(1 + 1/α_j), α = s²/m², the approximation of Molchanov, Ashukha &
-        Vetrov (2017, eq. 14), within 0.01 nats a weight.
+        Vetrov (2017, eq. 14), within 0.01 nats per weight.
         """
         log_alpha = log_ratio(q)
         return (K1 * torch.sigmoid(-K2 - K3 * log_alpha) + softplus(-log_alpha) / 2).sum()

@@ -17,16 +17,15 @@ MOST = 256  # coordinates: beyond this the exact sum over all of them, one pass 
 class Smoothness(FunctionPrior):
     """Prefer flat functions: −(λ/2n) Σ_i d(x_i), d(x) = Σ_c Σ_k (∂²Ω_c/∂x_k²)² (Bishop, 1993).
 
-    strength: the coefficient per datum, loss = mean NLL + strength × ½ mean d; λ = N·strength. Of images, x are the
-    pixels in [0, 1]; of tokens, the embeddings.
+    strength: the coefficient per datum, loss = mean NLL + strength × ½ mean d; λ = N·strength. For images, x are the
+    pixels in [0, 1]; for tokens, the embeddings.
 
-    While `fit` trains, d is estimated without bias: from a `fraction` of each batch, drawn at random (None: a
-    sixteenth, but at least 8 examples), on every `every`-th step, weighted by `every`, and of each example along
-    `coordinates` of its D coordinates, drawn at random and weighted by D/coordinates (None: all of them where D ≤ 32,
-    else one). The variance of one estimate is
-    [S_d² (1 − f) + mean of D²/m (1 − m/D) S_q²] / (f B), with S_d² the variance of d over the batch and S_q² that of
-    q_k = Σ_c (∂²Ω_c/∂x_k²)² over the coordinates of an example. Elsewhere, as in `Model.log_joint`, it is exact, on
-    every example and for D ≤ 256 along every coordinate.
+    In training, d is estimated without bias: from a `fraction` of each batch, drawn at random (None: a sixteenth, but
+    at least 8 examples), on every `every`-th step, weighted by `every`, and for each example along `coordinates` of its
+    D coordinates, drawn at random and weighted by D/coordinates (None: all of them if D ≤ 32, else one). The variance
+    of one estimate is [S_d² (1 − f) + mean of D²/m (1 − m/D) S_q²] / (f B), with S_d² the variance of d over the batch
+    and S_q² that of q_k = Σ_c (∂²Ω_c/∂x_k²)² over the coordinates of an example. Elsewhere, as in `Model.log_joint`, it
+    is exact: on every example and, for D ≤ 256, along every coordinate.
     """
 
     default_strength: ClassVar[float] = 1e-2
@@ -46,7 +45,7 @@ class Smoothness(FunctionPrior):
 
     @property
     def share(self) -> Share:
-        """What d is estimated from while `fit` trains."""
+        """What d is estimated from in training."""
         if self.fraction is None:
             return Share(1 / 16, self.coordinates, least=8)
         return Share(self.fraction, self.coordinates)
@@ -60,7 +59,7 @@ class Smoothness(FunctionPrior):
         if flat:
             raise ValueError(
                 f"the smoothness prior does nothing for {flat[0]}: its curvature is zero almost everywhere; "
-                "use a smooth activation (nn.SiLU, nn.Tanh, nn.GELU) or take another prior"
+                "use a smooth activation (nn.SiLU, nn.Tanh, nn.GELU) or another prior"
             )
 
     def log_factor(self, batch: Batch) -> Tensor:
@@ -74,5 +73,5 @@ class Smoothness(FunctionPrior):
 
 
 def _zero(batch: Batch) -> float:
-    """What stands for the factor on the steps between."""
+    """What replaces the factor on the steps in between."""
     return 0.0

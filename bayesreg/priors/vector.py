@@ -1,4 +1,4 @@
-"""Densities of a long vector as one event: their sums run over memory once, forwards and backwards."""
+"""Densities of a long vector as one event: their sums read memory once, in the forward and in the backward pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-BLOCK = 2**13  # numbers that one running total adds up: in float32 more of them would lose digits
+BLOCK = 2**13  # numbers that one running sum adds up: with more of them, float32 would lose digits
 
 
 class Vector(dist.Independent):
@@ -50,7 +50,7 @@ def square_sum(v: Tensor) -> Tensor:
 
 
 class _SquareSum(torch.autograd.Function):
-    """The gradient is 2 v in one pass, where PyTorch's own of v² takes three."""
+    """The gradient is 2 v in one pass, where PyTorch's for v² takes three."""
 
     generate_vmap_rule = True
 

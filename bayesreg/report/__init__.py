@@ -1,8 +1,8 @@
 """From run directories to figures, tables and one HTML page, with pandas alone.
 
-runs = load("runs")             # one row a run
-histories(runs)                 # one row a run and epoch
-baselines(runs)                 # one row a task and baseline
+runs = load("runs")             # one row per run
+histories(runs)                 # one row per run and epoch
+baselines(runs)                 # one row per task and baseline
 print(terminal(runs))           # the table for the terminal
 write("runs", "reports/mine")   # reports/mine/index.html, results.csv, selected.csv and pictures
 """

@@ -1,4 +1,4 @@
-"""What the page says of all tasks together: a sentence, a table, and why a picture is not there."""
+"""What the page says about all tasks together: a sentence, a table, and why a figure is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER += [f"{METRIC} − none", "improvement", "p (Holm)", "verdict"]
 
 
 def told(found: Across | None) -> Across | None:
-    """What there is to tell; None where there are not two tasks, or no method beside none."""
+    """`found` where it has something to tell; None where there is only one task, or no method besides none."""
     return None if found is None or found.tasks < 2 or found.table.empty else found
 
 
@@ -41,7 +41,7 @@ def _row(row: dict) -> list[Cell]:
 
 
 def _interval(ends: Sequence[float], form: str, sign: str = "") -> str:
-    """+0.123 [+0.045, +0.201]; of one task the mean alone."""
+    """+0.123 [+0.045, +0.201]; for one task the mean alone."""
     mean, low, high = (number(value, form, sign) for value in ends)
     if all(map(math.isfinite, ends)):
         return f"{mean} [{low}, {high}]"
@@ -53,12 +53,12 @@ def _ranked(found: Across) -> str:
     methods = list(dict.fromkeys(found.profile["method"]))
     if found.ranks is None:
         return (
-            f"There is no critical-difference picture: it takes {FEWEST} tasks, and these are {found.tasks}."
+            f"There is no critical-difference diagram: it needs {FEWEST} tasks, and there are {found.tasks}."
             if found.tasks < FEWEST
-            else "There is no critical-difference picture: no two methods were compared on every task."
+            else "There is no critical-difference diagram: no two methods were compared on every task."
         )
     kept, pairs = list(found.ranks.mean.index), math.comb(len(found.ranks.mean), 2)
     out = [name for name in methods if name not in kept]
     left = f"Not compared on every task, and so without a rank: {several(out)}." if out else ""
-    few = f"With {pairs} pairs it takes {tasks_needed(pairs)} tasks to tell any two apart, and these are {found.tasks}."
+    few = f"With {pairs} pairs it takes {tasks_needed(pairs)} tasks to tell any two apart, and there are {found.tasks}."
     return f"{left} {few if tasks_needed(pairs) > found.tasks else ''}".strip()

@@ -1,4 +1,4 @@
-"""The command that makes a cell of the tables again: a method on a task, at what was chosen, with the same seeds."""
+"""The command that reproduces a cell of the tables: a method on a task, at the chosen strength, with the same seeds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bayesreg.report import outside
 from bayesreg.tasks import TASKS, as_task, kind
 from bayesreg.tasks.options import recorded
 
-MORE, SEEDS = ("none", "l2", "dropout"), 8  # to learn from: other methods, and seeds
+MORE, SEEDS = ("none", "l2", "dropout"), 8  # for a comparison that says more: other methods, and seeds
 
 
 def commands(selected: pd.DataFrame, select: str = statistics.SELECT) -> pd.DataFrame:
-    """One row a task and method that has a result: task, method, command.
+    """One row per task and method that has a result: task, method, command.
 
-    A registered task is made by the command line, one of the user's own by `br.compare`. Where folds chose strengths
-    that differ, they are chosen again.
+    A registered task is run from the command line, one of the user's own by `br.compare`. Where folds chose different
+    strengths, they are chosen again.
     """
     rows = []
     for (task, method), runs in selected.groupby(["task", "method"], sort=False):
@@ -45,7 +45,7 @@ def _command(task: str, method: str, runs: pd.DataFrame, select: str) -> str:
 
 
 def instead(selected: pd.DataFrame) -> str | None:
-    """A comparison from which more can be learned, of the first task that the command line knows."""
+    """A comparison that would say more, on the first task that the command line knows."""
     for path in selected.drop_duplicates("task")["path"]:
         text = registered(_options(path))
         if text:
@@ -63,7 +63,7 @@ def _quoted(text: str) -> str:
 
 
 def registered(options: dict[str, Any]) -> str | None:
-    """The text that names a task of these options, as "beijing --net transformer"; None where none does."""
+    """The text that names a task of these options, such as "beijing --net transformer"; None where none does."""
     name = options.get("experiment")
     if name not in TASKS:
         return None

@@ -1,4 +1,4 @@
-"""What the page of a study says first: one sentence for all tasks, one a task, and what would be needed for more."""
+"""What the page of a study says first: one sentence for all tasks, one per task, and what would be needed for more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALIKE = 0.05  # of a ratio of seconds
 
 
 def overall(table: pd.DataFrame) -> str:
-    """One sentence for all tasks; nothing for a single one, whose own sentence says it."""
+    """One sentence for all tasks; "" for a single one, whose own sentence says it."""
     chosen = table[table["recommended"].astype(bool)].set_index("task")["method"].to_dict()
     tasks = list(dict.fromkeys(table["task"]))
     if len(tasks) < 2:
@@ -41,11 +41,11 @@ def verdicts(table: pd.DataFrame) -> str:
     )
     count = {name: int(found.eq(name).sum()) for name in ("better", "worse", "equal", "undecided")}
     parts = [f"{number} {'are' if number != 1 else 'is'} {name}" for name, number in count.items() if number]
-    return f"Of {len(found)} differences to none in test NLL, {several(parts)}." if parts else ""
+    return f"Of {len(found)} differences from none in test NLL, {several(parts)}." if parts else ""
 
 
 def sentences(said: Mapping[str, str], table: pd.DataFrame, results: pd.DataFrame) -> list[tuple[str, str]]:
-    """(tasks, sentence): what the study says, and in the same sentence what it costs."""
+    """(tasks, sentence): what the study recommends and, in the same sentence, what that costs."""
     found: dict[str, list[str]] = {}
     for task, sentence in sorted(said.items()):
         rows, own = table[table["task"] == task], results[results["task"] == task]
@@ -64,11 +64,11 @@ def _cost(rows: pd.DataFrame, results: pd.DataFrame) -> str:
     ratio = ratios(results).get(method or "", math.nan)
     if not math.isfinite(ratio):
         return ""
-    return "it takes as long as none" if abs(ratio - 1) < ALIKE else f"it takes {ratio:.2g} times the seconds of none"
+    return "it takes as long as none" if abs(ratio - 1) < ALIKE else f"it takes {ratio:.2g} times as long as none"
 
 
 def needed(results: pd.DataFrame) -> tuple[str, str] | None:
-    """Where runs can say nothing of methods: the title of their page, and what it would take; None where they can."""
+    """Where the runs say nothing about methods: the title of their page, and what is needed; None where they do."""
     done = results[results["seeds"] > 0]
     methods, seeds = statistics.ordered(done["method"]), int(done["seeds"].max()) if len(done) else 0
     if len(methods) == 1:
@@ -77,7 +77,7 @@ def needed(results: pd.DataFrame) -> tuple[str, str] | None:
     if seeds == 1 and done.groupby("task")["method"].nunique().max() > 1:
         title = "One seed does not say which method to use"
         return title, (
-            "One seed does not say how much a difference varies by seed. Two are the least from which an interval "
-            f"follows, and {SEEDS} are usual"
+            "One seed does not say how much a difference varies between seeds. Two are the least that give "
+            f"an interval, and {SEEDS} are usual"
         )
     return None

@@ -11,7 +11,7 @@ from bayesreg.statistics import CELL
 
 
 def baselines(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a task and baseline, a column a metric on test: what the runs hold in baselines.json.
+    """One row per task and baseline, a column per metric on test: what the runs hold in baselines.json.
 
     All runs of a fold hold the same; with folds, the mean over them.
     """

@@ -1,4 +1,4 @@
-"""What a method costs beside what it gives: the difference to none in test NLL by the ratio of seconds an epoch."""
+"""What a method gains against what it costs: the difference from none in test NLL by the ratio of seconds per epoch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ METRIC = "nll"
 
 
 def cost(table: pd.DataFrame, results: pd.DataFrame) -> Picture | None:
-    """A panel a task, a point a method with the interval of its difference. None where no task has both."""
+    """A panel per task, a point per method with the interval of its difference. None where no task has both."""
     groups = [_group(str(task), rows, results[results["task"] == task]) for task, rows in table.groupby("task")]
     groups = [group for group in groups if group.panels]
     return Picture(groups, of_methods(table["method"])) if groups else None
 
 
 def ratios(results: pd.DataFrame) -> dict[str, float]:
-    """{method: seconds an epoch divided by those of none}, of one task; nothing where none has no seconds."""
+    """{method: seconds per epoch divided by those of none}, for one task; empty where none has no seconds."""
     seconds = results.set_index("method")["seconds_epoch_mean"] if "seconds_epoch_mean" in results else pd.Series()
     none = float(seconds.get("none", math.nan))
     return {str(m): float(s) / none for m, s in seconds.items() if math.isfinite(s) and none > 0}
@@ -39,7 +39,7 @@ def _group(task: str, rows: pd.DataFrame, results: pd.DataFrame) -> Group:
     said = "; ".join(
         f"{line.method} {ratio:.2f} times, {tables.number(line.mean, '.3f', '+')}" for ratio, line in points
     )
-    alt = f"Difference to none in test NLL by seconds an epoch as a multiple of those of none: {said}."
+    alt = f"Difference from none in test NLL by seconds per epoch relative to none: {said}."
     return Group(task, [Panel(partial(_draw, points=points), alt)])
 
 
@@ -54,6 +54,6 @@ def _draw(ax: Any, points: list[tuple[float, Any]]) -> None:
         ax.plot(ratio, line.mean, marker=marker or "o", color=colour, markersize=6, linestyle="none")
     ax.set(
         ylim=frame([line for _, line in points], 0.0),
-        xlabel="seconds an epoch, times those of none",
+        xlabel="seconds per epoch, relative to none",
         ylabel="test nll − that of none, nats",
     )

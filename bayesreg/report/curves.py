@@ -15,13 +15,13 @@ from bayesreg.report import tables
 from bayesreg.report.panels import Group, Panel, Picture
 from bayesreg.report.style import LIGHT, look, of_methods, of_tasks
 
-MOST = 150  # points of a line: more look the same
-FEW = 9  # epochs that are all framed
+MOST = 150  # points in a line: more would look the same
+FEW = 9  # with fewer epochs, all are in the frame
 AXES = {"epoch": "epoch", "seconds": "seconds of training"}
 
 
 def curves(histories: pd.DataFrame, over: str = "epoch") -> Picture | None:
-    """A panel a task, a line a method: mean over seeds, ±1 sd; by epoch, or over the "seconds" of training."""
+    """A panel per task, a line per method: mean over seeds, ±1 sd; by epoch, or over the "seconds" of training."""
     if histories.empty:
         return None
     elapsed = histories.groupby("path")["seconds"].cumsum() if over == "seconds" else histories["epoch"]
@@ -34,7 +34,7 @@ def _by_task(task: str, rows: pd.DataFrame, over: str) -> Group:
     metric = tables.metric_of(rows, task)
     last = rows[rows["epoch"] == rows.groupby("path")["epoch"].transform("max")].groupby("method")["score"].mean()
     ends = "; ".join(f"{method} {tables.number(last[method])}" for method in statistics.ordered(last.index))
-    alt = f"Validation {metric} by {AXES[over]}, a line a method. In the end: {ends}."
+    alt = f"Validation {metric} by {AXES[over]}, a line per method. At the end: {ends}."
     return Group(task, [Panel(partial(_draw, rows=rows, metric=metric, over=over), alt)])
 
 
@@ -64,7 +64,7 @@ def line(ax: Any, method: str, mean: pd.Series, sd: pd.Series) -> None:
 
 
 def _cut(ax: Any, rows: pd.DataFrame) -> None:
-    """Frame the last two thirds of many epochs: the first climb would hide the rest."""
+    """Fit the frame to the last two thirds of many epochs: the first climb would hide the rest."""
     if rows["epoch"].nunique() < FEW:
         return
     first = rows["epoch"].min()
@@ -75,7 +75,8 @@ def _cut(ax: Any, rows: pd.DataFrame) -> None:
 
 
 def by_method(histories: pd.DataFrame) -> Picture | None:
-    """A panel a method, a line a task: its validation score minus that of none, more is better, by share of epochs."""
+    """A panel per method, a line per task: its validation score minus that of none, more is better, by share of
+    epochs."""
     if histories.empty or "none" not in set(histories["method"]):
         return None
     score = statistics.score(histories, "validation") * histories["metric"].map(statistics.sense)
@@ -90,7 +91,9 @@ def by_method(histories: pd.DataFrame) -> Picture | None:
 def _over_tasks(method: str, differences: pd.Series, looks: dict[str, Look]) -> Panel:
     last = differences.groupby("task").last()
     ends = "; ".join(f"{task} {tables.number(value, '.3f', '+')}" for task, value in last.items())
-    alt = f"Validation score of {method} minus that of none by share of the epochs, a line a task. In the end: {ends}."
+    alt = (
+        f"Validation score of {method} minus that of none by share of the epochs, a line per task. At the end: {ends}."
+    )
     return Panel(partial(_tasks, differences=differences, looks=looks), alt)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a page, in its order; one file a picture: forest, heatmap, curves, strengths, cost, landscape, …"""
+"""The figures of a page, in its order, each made in a file of its own: forest, heatmap, curves, strengths, cost, …"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bayesreg.report.reliability import reliability
 from bayesreg.report.strengths import strengths
 from bayesreg.report.weights import weights
 
-MOST = 3_500_000  # bytes of all pictures on the page; further ones are in their files alone
+MOST = 3_500_000  # bytes of all figures on the page; further ones are in their files only
 
 
 class Shown(NamedTuple):
@@ -42,10 +42,9 @@ def pictures(
     across: statistics.Across | None = None,
     short: bool = False,
 ) -> tuple[dict[str, Shown], list[str]]:
-    """{file name without its suffix: picture}, and the tasks whose runs did not record how sure they were.
-
-    variables: the colours on light paper, by name. table: the differences to none of a study; None where the runs are
-    none. across: what holds over its tasks, where it has several. short: without what explains a comparison, where
+    """{file name without its suffix: picture}, and the tasks whose runs did not record the confidence of predictions.
+    variables: the colours on light paper, by name. table: a study's differences from none; None where the runs are not
+    a study. across: what holds over its tasks, where it has several. short: leave out what explains a comparison, where
     there is none.
     """
     epochs = histories(selected)
@@ -68,7 +67,7 @@ def pictures(
 
 
 def shown(made: Mapping[str, Picture | None], variables: Mapping[str, str]) -> dict[str, Shown]:
-    """The pictures that there are, drawn; variables: the colours on light paper, by name."""
+    """The pictures that are not None, drawn; variables: the colours on light paper, by name."""
     found, room = {}, MOST
     for name, picture in made.items():
         if picture is not None:

@@ -1,6 +1,6 @@
-"""The first picture: for each task the differences to none with their intervals, in the unit of the metric.
+"""The first picture: for each task the differences from none with their intervals, in the unit of the metric.
 
-A forest plot (Lewis & Clarke, 2001): a line a method, the interval in which seeds and test examples both count as
+A forest plot (Lewis & Clarke, 2001): a line per method, with an interval that counts both seeds and test examples as
 chance; shaded, what is too small to matter (the region of practical equivalence).
 """
 
@@ -21,15 +21,15 @@ from bayesreg.report import tables
 from bayesreg.report.panels import LETTER, WIDTH, Group, Panel, Picture
 from bayesreg.report.style import LIGHT, SMALL, USUAL, letters, seen, shortened
 
-ROW, ROOM = 19, 62  # pixels of a line, and of what stands above and below them
+ROW, ROOM = 19, 62  # pixels of a line, and of the space above and below all lines
 LONGEST = 20  # letters of a method's name
 FILLED = {"better": seen("#0072B2", LIGHT), "worse": seen("#D55E00", LIGHT)}  # Okabe & Ito (2008)
-FAR = 4.0  # times the median reach: what is further is drawn at the edge, with its number
+FAR = 4.0  # times the median reach: what lies further is drawn at the edge, with its number
 UNITS = {"nll": "nats"}
 
 
 class Line(NamedTuple):
-    """One method in the picture: its difference to none, NaN for what is unknown, and what is said of it."""
+    """One method in the picture: its difference from none, NaN for what is unknown, and the text beside it."""
 
     method: str
     mean: float
@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
 
 def forest(table: pd.DataFrame, results: pd.DataFrame) -> Picture | None:
-    """table: of a study, with its differences to none; results: `statistics.results`. None where nothing is paired."""
+    """table: a study's, with its differences from none; results: `statistics.results`. None where nothing is paired."""
     groups = [_group(str(task), rows, results[results["task"] == task]) for task, rows in table.groupby("task")]
     groups = [group for group in groups if group.panels]
     return Picture(groups) if groups else None
@@ -57,7 +57,7 @@ def any_known(lines: Sequence[Line]) -> bool:
 
 
 def lines_of(rows: pd.DataFrame, results: pd.DataFrame, metric: str) -> list[Line]:
-    """A line a method but none, in the order of all tables."""
+    """A line per method but none, in the order of all tables."""
     means = results.set_index("method").get(f"{metric}_mean", pd.Series(dtype=float))
     found = {row["method"]: row for row in rows.to_dict("records")}
     return [_line(found[name], metric, means) for name in statistics.ordered(found) if name != "none"]
@@ -85,7 +85,7 @@ def _panel(metric: str, lines: list[Line]) -> Panel:
 
 
 def panel(draw: Callable[[Any], None], alt: str, lines: Sequence[Line]) -> Panel:
-    """A panel with room for the lines, for their names and for what is said of them."""
+    """A panel with room for the lines, their names and the text beside them."""
     return Panel(
         draw,
         alt,
@@ -109,7 +109,7 @@ def _words(line: Line) -> str:
 
 
 def frame(lines: Sequence[Line], rope: float) -> tuple[float, float]:
-    """From where to where it goes: over 0 and every interval but those that reach far beyond the others."""
+    """The limits of the axis: they include 0 and every interval but those that reach far beyond the others."""
     ends = np.array([[line.mean, line.low, line.high] for line in lines if math.isfinite(line.mean)])
     each = np.nanmax(np.abs(ends), axis=1)
     near = ends[each <= FAR * float(np.median(each))]
@@ -131,13 +131,13 @@ def _draw(ax: Any, metric: str, lines: list[Line]) -> None:
 
 
 def better(ax: Any, rightwards: bool) -> None:
-    """In which direction it is better, above the axes."""
+    """Say above the axes in which direction is better."""
     text, place = ("better →", {"ha": "right", "x": 1.0}) if rightwards else ("← better", {"ha": "left", "x": 0.0})
     ax.text(**place, y=1.0, s=text, transform=ax.transAxes, va="bottom", fontsize=SMALL, color=LIGHT["soft"])
 
 
 def rows(ax: Any, lines: Sequence[Line], edges: tuple[float, float]) -> None:
-    """A row a line, in a frame from edge to edge."""
+    """Draw a row per line, in a frame from edge to edge."""
     for y, line in enumerate(lines):
         _mark(ax, y, line, edges)
     ax.set(xlim=edges)
@@ -147,7 +147,7 @@ def rows(ax: Any, lines: Sequence[Line], edges: tuple[float, float]) -> None:
 
 
 def named(ax: Any, names: Sequence[str]) -> None:
-    """A line a name, the first at y = 0 on top."""
+    """Label a row for each name, the first at y = 0 on top."""
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=USUAL)
     ax.tick_params(axis="y", length=0)
@@ -156,7 +156,7 @@ def named(ax: Any, names: Sequence[str]) -> None:
 
 
 def beside(ax: Any, y: float, text: str, bold: bool = False) -> None:
-    """What is said of the line at y, right of the axes."""
+    """Write the text of the line at y, to the right of the axes."""
     ax.annotate(text, (1, y), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=USUAL,
                 color=LIGHT["ink"], fontweight="bold" if bold else "normal")  # fmt: skip
 

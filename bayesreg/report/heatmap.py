@@ -1,8 +1,8 @@
 """Figure 1 of the paper: scores by data set and method, with colours in units of the spread.
 
-The colour is the difference to none divided by the half-width h of its interval: none where the interval has 0 in it,
-so that noise looks like noise, and the full one from 4 h on. Scaling a row from its worst to its best instead would
-give a gap of 0.001 the whole range of colours.
+The colour is the difference from none divided by the half-width h of its interval: no colour where the interval
+contains 0, so that noise looks like noise, and full colour from 4 h on. Scaling each row from its worst to its best
+instead would give a gap of 0.001 the whole range of colours.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from bayesreg.report.style import LIGHT, SMALL, USUAL, lines, mix, verbatim
 from bayesreg.report.tables import DAGGER, Cell, Table
 
 FULL = 4.0  # half-widths
-FAINT = 0.25  # the share of colour where the interval only just leaves 0 out
+FAINT = 0.25  # the share of colour where the interval only just excludes 0
 
 
 def tint(difference: float, half: float, higher_is_better: bool = True) -> float:
-    """From −1, much worse than none, over 0, where the interval has 0 in it or is not known, to 1."""
+    """From −1, much worse than none, through 0, where the interval contains 0 or is unknown, to 1."""
     if not (math.isfinite(difference) and math.isfinite(half)) or abs(difference) <= half:
         return 0.0
     units = min(abs(difference) / half, FULL) if half else FULL
@@ -37,7 +37,7 @@ def tint(difference: float, half: float, higher_is_better: bool = True) -> float
 def tints(results: pd.DataFrame, selected: pd.DataFrame, table: pd.DataFrame | None) -> dict[tuple[str, str], float]:
     """{(task, method): tint} of the headline metric.
 
-    table: of a study, whose intervals count seeds and test examples; None: Student's intervals at 95 % over the seeds.
+    table: a study's, whose intervals count seeds and test examples; None: Student's 95 % intervals over the seeds.
     """
     metrics = results.drop_duplicates("task").set_index("task")["metric"]
     found = _over_seeds(selected) if table is None else _of_study(table, metrics)
@@ -74,7 +74,8 @@ def tinted(scores: Table, tints: Mapping[tuple[str, str], float]) -> Table:
 
 @verbatim
 def heatmap(table: Table) -> Figure:
-    """The tinted table as a picture: rows of tasks, columns of methods; a dashed frame where no baseline is beaten."""
+    """The tinted table as a picture: rows of tasks, columns of methods; a dashed frame where the baseline is not
+    beaten."""
     columns, rows = table.header[2:], table.rows
     width, height = len(columns), len(rows)
     size = (1.75 + 0.98 * width, 0.5 + 0.62 * height)

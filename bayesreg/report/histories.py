@@ -1,4 +1,4 @@
-"""The curves of the runs: what each has in its history.csv."""
+"""The learning curves of the runs, from each run's history.csv."""
 
 import csv
 import logging
@@ -19,7 +19,7 @@ LONGEST = 1e9  # epochs, and seconds of one
 
 
 def histories(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a run and epoch: what identifies the run, its `metric`, `epoch`, `seconds` and validation score."""
+    """One row per run and epoch: what identifies the run, its `metric`, `epoch`, `seconds` and validation score."""
     curves = [_curve(run) for run in runs[["path", "metric"]].to_dict("records")]
     if not sum(map(len, curves)):
         return pd.DataFrame(columns=[*KEYS, "epoch"])
@@ -35,7 +35,7 @@ def _curve(run: Mapping[Any, Any]) -> np.ndarray:
     try:
         curve = columns(outside.read(file), ["epoch", "seconds", f"validation_{run['metric']}"])
         if not ((curve[:, :2] >= 0) & (curve[:, :2] <= LONGEST)).all():
-            raise ValueError("an epoch or its seconds are no number from 0 to 1e9")
+            raise ValueError("an epoch or its seconds are not a number from 0 to 1e9")
     except (OSError, ValueError, csv.Error) as error:
         log.warning("%s cannot be read (%s); its curve is left out.", outside.prose(file), outside.prose(error))
         return np.empty((0, 3))
@@ -46,12 +46,12 @@ def _curve(run: Mapping[Any, Any]) -> np.ndarray:
 def columns(text: str, names: list[str]) -> np.ndarray:
     """Columns of a CSV as numbers [rows, names], NaN for an empty cell. ValueError or csv.Error where there are none.
 
-    pandas takes more than a millisecond to begin with a file, too long where there are thousands.
+    pandas needs more than a millisecond per file, too long for thousands of them.
     """
     header, *rows = list(csv.reader(text.splitlines())) or [[]]
     if missing := [name for name in names if name not in header]:
         raise ValueError(f"it has no column {', '.join(missing)}")
     places = [header.index(name) for name in names]
     if any(len(row) != len(header) for row in rows):
-        raise ValueError(f"a row has not {len(header)} cells")
+        raise ValueError(f"a row does not have {len(header)} cells")
     return np.array([[float(row[place] or "nan") for place in places] for row in rows]).reshape(-1, len(names))

@@ -17,7 +17,7 @@ UNKNOWN = "not compared"
 
 
 def improvement(table: pd.DataFrame) -> Picture | None:
-    """A line a method beside a line at ½; table: of `Across`. None where nothing is compared."""
+    """A line per method, and a reference line at ½; table: of `Across`. None where nothing is compared."""
     found = [_line(row) for row in table.to_dict("records")]
     if not any_known(found):
         return None

@@ -1,8 +1,8 @@
 """The loss over two weights under each prior: why one prior makes a weight exactly 0 and another only smaller.
 
 After Tibshirani, Regression shrinkage and selection via the lasso (1996), figure 2, with the priors' own densities. One
-model serves all: the logistic regression with logit f(x) = w₁ x + w₂ x², whose f″ = 2 w₂ is no constant, and whose
-entropy neither, so that priors on weights, on outputs and on curvature all have a meaning.
+model serves all: the logistic regression with logit f(x) = w₁ x + w₂ x², in which neither f″ = 2 w₂ nor the entropy is
+constant, so that priors on weights, on outputs and on curvature all have a meaning.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Parabola(nn.Module):
 
 
 def example() -> Example:
-    """20 labels, drawn once with the logit 1.5 x: w₂ is 0 but for chance."""
+    """20 labels, drawn once with the logit 1.5 x: the true w₂ is 0."""
     x = torch.linspace(-1.5, 2, 20, dtype=torch.float64).unsqueeze(1)
     y = torch.tensor([float(label) for label in "00000100111110101111"], dtype=torch.float64)
     return Example(Parabola(), Bernoulli(), x, y)
@@ -85,7 +85,7 @@ def landscape(methods: Iterable[str]) -> Picture | None:
 
 
 def _kinds(method: str) -> list[type[Prior]]:
-    """The classes of a method's priors; of one of the user's own, which no text says, none."""
+    """The classes of a method's priors; none for a method of the user's own, which has no text."""
     try:
         terms = Method.parse(method).terms
     except ValueError:
@@ -115,7 +115,7 @@ def _place(weights: np.ndarray) -> str:
 
 @cache
 def of(kind: type[Prior]) -> Found:
-    """The landscape of a registered prior. ValueError where it has none, as under a prior without a MAP estimate."""
+    """The landscape of a registered prior. ValueError where it has none, as with a prior without a MAP estimate."""
     data = example()
     made = [kind.from_strength(strength, len(data.x)) for strength in path(kind)]
     losses = [loss_of(prior, data) for prior in made]
@@ -125,7 +125,8 @@ def of(kind: type[Prior]) -> Found:
 
 
 def path(kind: type[Prior]) -> list[float | None]:
-    """The strengths of a prior's grid, weakest first, with some between them; its default one where it has no grid."""
+    """The strengths of a prior's grid, weakest first, with some in between; its default strength where it has no
+    grid."""
     grid = sorted(strength for strength in kind.grid if strength is not None)
     if not grid:
         return [kind.default_strength]
@@ -146,7 +147,7 @@ def loss_of(prior: Prior, data: Example) -> Loss:
         return -model.log_joint(parameters, data.x, data.y) / len(data.x)
 
     def losses(weights: Tensor) -> Tensor:
-        with torch.no_grad(), pyro.validation_enabled(False):  # which would look at values, one by one
+        with torch.no_grad(), pyro.validation_enabled(False):  # validation would read values one by one
             return torch.vmap(loss)(weights)
 
     return losses
@@ -155,7 +156,7 @@ def loss_of(prior: Prior, data: Example) -> Loss:
 def lowest(loss: Loss) -> np.ndarray:
     """Where in the frame the loss is least [2], to within STEP/128.
 
-    By ever finer lattices, as no derivative is needed at a kink. 0 is on all of them: a weight there is exactly 0.
+    By ever finer lattices, which need no derivative at a kink. 0 is on all of them: a weight there is exactly 0.
     """
     points, unit = _lattice(*((low // FINER, high // FINER) for low, high in FRAME)), STEP * FINER
     least = points[loss(points * unit).argmin()]
@@ -170,7 +171,7 @@ def _steps(low: int, high: int) -> Tensor:
 
 
 def _lattice(*bounds: tuple[int, int]) -> Tensor:
-    """All points of whole numbers within bounds of w₁ and w₂, [n, 2]."""
+    """All integer points within the bounds of w₁ and w₂, [n, 2]."""
     return torch.cartesian_prod(*(_steps(*each) for each in bounds))
 
 

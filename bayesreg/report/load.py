@@ -1,4 +1,4 @@
-"""All runs below a folder as one table, each with labels that tell it apart."""
+"""All runs below a folder as one table, each with labels that distinguish it."""
 
 import itertools
 import json
@@ -26,12 +26,13 @@ class Problem(NamedTuple):
 
 
 def load(root: str | Path, tasks: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """One row a complete run below `root`: what identifies it, options, `status`, metrics, seconds, baselines, `path`.
+    """One row per complete run below `root`: what identifies it, options, `status`, metrics, seconds, baselines,
+    `path`.
 
-    tasks: {name: its options in config.json}; runs of other tasks are left out. None takes all, with names that are
+    tasks: {name: its options in config.json}; runs of other tasks are left out. None: all, with names that are
     made from the options in which they differ. The options are `task.<name>` and so on, metrics `validation_<metric>`
-    and `test_<metric>`, NaN where the run diverged, and `about.<name>` is what else is known. A file that is not as a
-    run writes it costs its own run and one line of warning.
+    and `test_<metric>`, NaN where the run diverged, and `about.<name>` is what else is known. A malformed file costs
+    only its own run, and one line of warning.
 
     Raises ValueError when no run below `root` is complete.
     """

@@ -1,4 +1,4 @@
-"""The settings of runs as a page lists them: each with its values, and where tasks differ, with the tasks."""
+"""The settings of runs as a page lists them: each with its values and, where tasks differ, the tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def options(runs: pd.DataFrame, group: str) -> list[tuple[str, str]]:
-    """(name, values) of each column that begins with `group`, as "task."."""
+    """(name, values) of each column that begins with `group`, such as "task."."""
     columns = [column for column in map(str, runs) if column.startswith(group)]
     return [(column.removeprefix(group), text) for column in columns if (text := _values(runs, column))]
 
@@ -17,7 +17,7 @@ def _values(runs: pd.DataFrame, column: str) -> str:
     values: dict[str, set[str]] = {}
     for value, task in runs[[column, "task"]].drop_duplicates().itertuples(index=False):
         text = _text(value)
-        # Where this machine keeps its files is no setting of the comparison.
+        # Where this machine keeps its files is not a setting of the comparison.
         if text and not Path(text).is_absolute():
             values.setdefault(text, set()).add(task)
     if len(values) == 1 or all(tasks == {text} for text, tasks in values.items()):

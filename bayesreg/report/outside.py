@@ -1,6 +1,6 @@
-"""What comes from files is checked here, once: what has passed may stand in any table, picture or page.
+"""What comes from files is checked here, once: what has passed may appear in any table, figure or page.
 
-Each raises ValueError, in one line that names the place, for what it does not take.
+Each function raises ValueError, in one line that names the place, for what it does not accept.
 """
 
 import json
@@ -15,7 +15,7 @@ LETTERS = 200  # of a name
 PROSE = 2000  # letters of a message
 COUNT = 500  # options or metrics of a run
 DEPTH = 8  # of tables in tables
-LARGEST = 1e100  # the squares of larger numbers overflow, and pictures end with them
+LARGEST = 1e100  # the squares of larger numbers overflow, and no figure can be drawn
 
 
 def read(file: Path) -> str:
@@ -25,7 +25,7 @@ def read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ValueError(f"{file.name} is no text in UTF-8") from None
+        raise ValueError(f"{file.name} is not UTF-8 text") from None
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -55,13 +55,13 @@ def name(value: Any, where: str) -> str:
 
 
 def prose(value: Any) -> str:
-    """Any text in one line, what cannot be printed as spaces or �; nothing for None."""
+    """Any text in one line, unprintable characters as spaces or �; "" for None."""
     text = "" if value is None else " ".join(str(value)[:PROSE].split())
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def message(value: Any, where: str) -> str:
-    """A text of any length and letters, as `prose`."""
+    """A text of any length and any characters, as `prose` gives it."""
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{where} is {_short(value)}, not a text")
     return prose(value)
@@ -92,7 +92,7 @@ def strengths(value: Any, where: str) -> tuple[float, ...]:
 
 
 def metric(value: Any, where: str) -> str:
-    """The name of a metric that is registered, so that it is known whether more is better."""
+    """The name of a registered metric, so that it is known whether higher is better."""
     if value not in list(METRICS):
         raise ValueError(f"{where} is {_short(value)}, not one of {', '.join(METRICS)}")
     return str(value)
@@ -106,7 +106,7 @@ def metrics(value: Any, where: str) -> dict[str, float]:
 
 
 def options(value: Any, where: str, depth: int = 0) -> dict[str, Any]:
-    """Options of any names: a flat table of texts, numbers, truth values and None, with dotted names."""
+    """Options of any names: a flat table of texts, numbers, booleans and None, with dotted names."""
     if depth > DEPTH:
         raise ValueError(f"{where} is more than {DEPTH} tables deep")
     found: dict[str, Any] = {}

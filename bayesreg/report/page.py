@@ -1,4 +1,4 @@
-"""One page from a folder of runs: index.html with all in it, and beside it its pictures and numbers as files."""
+"""One page from a folder of runs: a self-contained index.html, and beside it its figures and numbers as files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from bayesreg.report.sheets import csv
 class Said(NamedTuple):
     """What a study concludes, which its page leads with.
 
-    sentences: {task: what to use}. table: a row a task and method, with the differences to none, as `Study.results`.
-    select: the metric on validation that strengths were chosen by. missing: what did not fit in a budget, in words.
-    across: what holds over all tasks.
+    sentences: {task: what to use}. table: one row per task and method, with the differences from none, as
+    `Study.results`. select: the validation metric by which strengths were chosen. missing: a sentence on what did not
+    fit in a budget. across: what holds over all tasks.
     """
 
     sentences: Mapping[str, str]
@@ -42,9 +42,9 @@ def write(
     """Write the report of all runs below `runs_root` into the folder `output`; its page's path.
 
     `runs` is what `load(runs_root)` gave, where the caller has it already. said: what a study of these runs concludes;
-    None: they are no study, and the page says which mean score is the best and whether by more than its sd over seeds.
-    Everything is made before the first file is replaced, so an error leaves an old report as it was.
-    Raises ValueError when no run is complete.
+    None: they are not a study, and the page says which mean score is the best and whether by more than its sd over
+    seeds. Everything is made before the first file is replaced, so an error leaves an old report as it was. Raises
+    ValueError when no run is complete.
     """
     root, output = Path(runs_root), Path(output)
     files = _files(load(root) if runs is None else runs, root, output, said)
@@ -131,7 +131,7 @@ def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> di
 
 
 def _scores(results: pd.DataFrame, tints: Mapping[tuple[str, str], float]) -> tables.Table:
-    """The heatmap as a table; of one task or method without an average, and of one method without a best one."""
+    """The heatmap as a table; without an average for one task or method, and without a best for one method."""
     made = heatmap.tinted(tables.scores(results, joint="\n±\u00a0"), tints)
     rows = made.rows if _averaged(results) else made.rows[:-1]
     if results["method"].nunique() == 1:
@@ -193,7 +193,7 @@ def _placed_runs(runs: pd.DataFrame, root: Path) -> pd.DataFrame:
 
 
 def _placed(problem: Problem, root: Path) -> Problem:
-    """The problem with its path below the root only: a report is read on other machines."""
+    """The problem with its path relative to the root: a report is read on other machines."""
     return problem._replace(path=_relative(problem.path, root))
 
 

@@ -1,6 +1,6 @@
-"""A picture of panels of one size each: together in a file, and one by one on the page, which lays them out anew.
+"""A picture of equally wide panels: together in a file, and one by one on the page, which arranges them itself.
 
-What is drawn is drawn once: on the page a panel is its axes, cut out of the picture of all.
+Everything is drawn once: on the page, a panel is its axes cut out of the whole picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from bayesreg.priors import Look
 from bayesreg.report.style import LIGHT, SMALL, USUAL, letters, lines, png, shortened, svg, verbatim
 
-WIDTH = 340  # pixels of a panel: what a telephone shows beside margins
+WIDTH = 340  # pixels of a panel: what a phone shows between its margins
 GAP, TITLE, ENTRY = 12, 24, 18  # pixels between panels, of a title, of a line of the legend
 POINTS = 0.75  # of a pixel: an inch is 72 points, or 96 pixels
 LETTER = 6.2  # pixels of a letter, about
@@ -29,7 +29,7 @@ ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
 class Panel(NamedTuple):
-    """One pair of axes: what draws it, what it shows in words, its height and margins in pixels."""
+    """One pair of axes: the function that draws it, a description in words, its height and margins in pixels."""
 
     draw: Callable[[Any], None]
     alt: str
@@ -41,14 +41,14 @@ class Panel(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Panels of one title, one below the other."""
+    """Panels under one title, one below the other."""
 
     title: str
     panels: list[Panel]
 
 
 class Shown(NamedTuple):
-    """A panel on the page: inline SVG, and what it shows in words."""
+    """A panel on the page: inline SVG, and its description in words."""
 
     svg: str
     alt: str
@@ -62,7 +62,7 @@ class Picture(NamedTuple):
 
     @property
     def alt(self) -> str:
-        """What it shows in words."""
+        """Its description in words."""
         return " ".join(f"{group.title}: {panel.alt}" for group in self.groups for panel in group.panels)
 
 
@@ -112,7 +112,7 @@ def drawn(picture: Picture, name: str, variables: Mapping[str, str]) -> Drawn:
 
 
 def _layout(picture: Picture) -> tuple[list[tuple[float, float]], list[tuple[float, float]], float, int]:
-    """Where each panel and each entry of the legend begins, in pixels from above; the height; the columns."""
+    """Where each panel and each entry of the legend begins, in pixels from the top; the height; the columns."""
     columns = min(3, len(picture.groups)) if len(picture.groups) != 4 else 2
     tall = max(sum(panel.height for panel in group.panels) for group in picture.groups) + TITLE + GAP
     boxes: list[tuple[float, float]] = []
@@ -132,7 +132,7 @@ def _layout(picture: Picture) -> tuple[list[tuple[float, float]], list[tuple[flo
 
 
 def _place(size: tuple[float, float], x: float, y: float, width: float, height: float) -> Place:
-    """Of a box in pixels from above, as Matplotlib wants it: shares of the picture from below."""
+    """A box in pixels from the top, as Matplotlib needs it: in shares of the picture, from the bottom."""
     return x / size[0], 1 - (y + height) / size[1], width / size[0], height / size[1]
 
 
@@ -168,7 +168,7 @@ def _entry(axes: Any, number: int, text: str, look: Look, x: float, y: float) ->
 
 
 def _cut(picture: bytes, name: str, rooms: Mapping[str, Place], variables: Mapping[str, str]) -> Iterator[str]:
-    """Each room of a picture, (x, y, width, height) in pixels, as an SVG of its own, with what is in it by its name."""
+    """Each box of a picture, (x, y, width, height) in pixels, as an SVG of its own, with what its name refers to."""
     root = ET.fromstring(picture)
     known = {node.get("id"): node for node in root.iter() if node.get("id")}
     for i, (own, room) in enumerate(rooms.items()):
@@ -188,7 +188,7 @@ def _text(node: ET.Element) -> str:
 
 
 def _own(body: str, name: str, used: set[str], variables: Mapping[str, str]) -> str:
-    """With names that no other picture on the page has, and the page's colours and fonts; pixels in two decimals."""
+    """With ids that no other picture on the page has, the page's colours and fonts, and pixels to two decimals."""
 
     def tag(found: re.Match) -> str:
         text = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", found[0])
@@ -196,4 +196,4 @@ def _own(body: str, name: str, used: set[str], variables: Mapping[str, str]) -> 
         text = re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{variables[m[0]]})" if m[0] in variables else m[0], text)
         return FONT.sub("system-ui, sans-serif", re.sub(r"(\d\.\d\d)\d+", r"\1", text).replace("\n", ""))
 
-    return re.sub(r"<[^>]+>", tag, body)  # what is written in the picture stays as it is
+    return re.sub(r"<[^>]+>", tag, body)  # text in the picture stays as it is

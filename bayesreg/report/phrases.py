@@ -1,4 +1,5 @@
-"""The answer in words, made from the numbers: who came first, and whether the spread over seeds allows it."""
+"""The answer in words, made from the numbers: which method came first, and whether by more than the spread over
+seeds."""
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ def answer(results: pd.DataFrame, selected: pd.DataFrame) -> tuple[str, list[tup
 
 
 def _winner(task: pd.DataFrame) -> str:
-    """The best mean test score; the earlier method of two equals, and none before all."""
+    """The method with the best mean test score; of two equal ones the earlier, and none before all."""
     ranked = task["score_mean"] * task["metric"].map(statistics.sense)
     return statistics.ordered(task.loc[ranked == ranked.max(), "method"])[0]
 
@@ -108,14 +109,14 @@ def _behind(row: dict) -> str:
 
 
 def refusals(results: pd.DataFrame) -> list[str]:
-    """Why each method that was refused has no meaning where: one line a reason."""
+    """Where each refused method has no meaning, and why: one line per reason."""
     refused = results[results["status"] == "refused"]
     named = refused.assign(cell=refused["method"] + " on " + refused["task"]).groupby("reason", sort=False)["cell"]
     return [f"{', '.join(cells)}: {reason}" for reason, cells in named]
 
 
 def unconverged(selected: pd.DataFrame) -> list[str]:
-    """Which of the reported runs are not known to have converged when they ended: one line a method and task."""
+    """Which of the reported runs are not known to have converged when they ended: one line per method and task."""
     rows = []
     for (task, method), runs in selected.groupby(["task", "method"], sort=False):
         open_ = runs[runs["converged"].eq(False)]
@@ -123,14 +124,14 @@ def unconverged(selected: pd.DataFrame) -> list[str]:
         if len(open_):
             of = f"{method} on {task}: {len(open_)} of {len(runs)} runs"
             falling = (
-                f"still falling by up to {tables.number(most)} nats an epoch" if most == most else "too short to tell"
+                f"still falling by up to {tables.number(most)} nats per epoch" if most == most else "too short to tell"
             )
             rows.append(f"{of}, {falling}")
     return rows
 
 
 def repeat(run: dict) -> str:
-    """Which run of its candidate: seed 0, fold 1 of 5; whether it only helped to choose."""
+    """Which of its candidate's runs it is: seed 0, fold 1 of 5; and whether it only helped to choose."""
     fold = f", fold {run['fold'] + 1} of {run['folds']}" if run["folds"] > 1 else ""
     return f"seed {run['seed']}{fold}{', tuning' if run['stage'] == 'tune' else ''}"
 

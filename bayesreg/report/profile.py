@@ -14,12 +14,12 @@ from bayesreg.metrics import METRICS
 from bayesreg.report.panels import Group, Panel, Picture
 from bayesreg.report.style import LIGHT, look, of_methods
 
-METRIC = "nll"  # `Study.across` is by it
+METRIC = "nll"  # by which `Study.across` compares
 ROPE = METRICS[METRIC].rope
 
 
 def profile(table: pd.DataFrame) -> Picture | None:
-    """A line a method; table: the profile of `Across`. None where no method has a score on any task."""
+    """A line per method; table: the profile of `Across`. None where no method has a score on any task."""
     if not table["share"].any():
         return None
     said = "; ".join(_words(method, _of(table, method)) for method in statistics.ordered(table["method"]))
@@ -31,19 +31,17 @@ def profile(table: pd.DataFrame) -> Picture | None:
 
 
 def _of(table: pd.DataFrame, method: str) -> pd.Series:
-    """Shares by gap."""
+    """Its shares by gap."""
     return table[table["method"] == method].set_index("gap")["share"]
 
 
 def _words(method: str, shares: pd.Series) -> str:
     near = shares[shares.index <= ROPE].iloc[-1]
-    return (
-        f"{method} best on {shares.iloc[0]:.0%}, within {ROPE:g} nats on {near:.0%}, in the end {shares.iloc[-1]:.0%}"
-    )
+    return f"{method} best on {shares.iloc[0]:.0%}, within {ROPE:g} nats on {near:.0%}, in all {shares.iloc[-1]:.0%}"
 
 
 def _draw(ax: Any, table: pd.DataFrame) -> None:
-    """Steps over a scale that is even as far as what does not matter, and logarithmic beyond it."""
+    """Steps over a scale that is linear up to the ROPE and logarithmic beyond it."""
     end = max(1.3 * table["gap"].max(), 2 * ROPE)
     ax.axvspan(0, ROPE, color=LIGHT["rope"], linewidth=0)
     for method in statistics.ordered(table["method"]):

@@ -1,4 +1,4 @@
-"""Mean ranks over many tasks, and which methods are not told apart: a critical-difference picture (Demšar, 2006)."""
+"""Mean ranks over many tasks, and which methods cannot be told apart: a critical-difference diagram (Demšar, 2006)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bayesreg.report.panels import Group, Panel, Picture
 from bayesreg.report.style import LIGHT, USUAL, look, shortened
 from bayesreg.statistics import Ranks
 
-LEVEL = 0.5  # of a row: from bar to bar
-TOP, BOTTOM = 46, 8  # pixels, of which the upper ones are for the axis
+LEVEL = 0.5  # the distance between bars, in rows
+TOP, BOTTOM = 46, 8  # pixels; those on top are for the axis
 
 
 def ranks(found: Ranks | None) -> Picture | None:
-    """The line of ranks above a row a method, the best first; None where there are no ranks."""
+    """The axis of ranks above one row per method, the best first; None where there are no ranks."""
     if found is None:
         return None
     bars = [group for group in found.groups if len(group) > 1]
@@ -36,7 +36,7 @@ def ranks(found: Ranks | None) -> Picture | None:
 
 def _draw(ax: Any, found: Ranks, bars: list[tuple[str, ...]]) -> None:
     first = LEVEL * len(bars) + 1  # where the rows of methods begin, in rows below the line of ranks
-    over = 0.01 * len(found.mean)  # what a bar juts out, so that it is seen where ranks are equal
+    over = 0.01 * len(found.mean)  # how far a bar juts out, so that it is visible where ranks are equal
     places = [first + i for i in range(len(found.mean))]
     for y, (method, rank) in zip(places, found.mean.items(), strict=True):
         colour, marker, _ = look(str(method))

@@ -25,14 +25,14 @@ class Run(NamedTuple):
 
 
 def record(folder: Path) -> Run:
-    """The run in a folder. FileNotFoundError where it did not end, ValueError for a file that no run writes so."""
+    """The run in a folder. FileNotFoundError where it did not end, ValueError for a malformed file."""
     result = outside.read_json(folder / "result.json")
     if result.get("status") == "failed":
         raise FileNotFoundError("it did not end")
     config = outside.read_json(folder / "config.json")
     if not set(config) >= {"task", "candidate", "replicate"}:
         raise ValueError(
-            "config.json was made by another version, and does not say what tells runs apart (it lacks the groups "
+            "config.json was made by another version, and does not say what identifies the run (it lacks the groups "
             "task, candidate and replicate)"
         )
     groups = {role: outside.table(config[role], f"{role} in config.json") for role in ROLES}
@@ -42,7 +42,7 @@ def record(folder: Path) -> Run:
 
 
 def _identity(task: dict[str, Any], candidate: dict[str, Any], replicate: dict[str, Any]) -> dict[str, Any]:
-    """What every run must have, by its type."""
+    """What every run must have, checked by type."""
     for option in ("dataset", "net"):
         outside.name(task.get(option), f"task.{option} in config.json")
     tuned = outside.strengths(candidate.get("strengths"), "candidate.strengths in config.json")
@@ -128,7 +128,7 @@ def _numbers(result: dict[str, Any], name: str, parts: tuple[str, ...]) -> dict[
 
 
 def _convergence(judged: dict[str, Any]) -> dict[str, Any]:
-    """Whether the loss had stopped falling, None where nobody judged, and what it fell by, nats an epoch."""
+    """Whether the loss had stopped falling, None where that was not judged, and by how much it fell, nats per epoch."""
     converged = judged.get("converged")
     if converged is not None and not isinstance(converged, bool):
         raise ValueError("convergence.converged in result.json is neither true nor false")
@@ -147,7 +147,7 @@ def unfinished(config: Path) -> str:
 
 
 def failure(folder: Path) -> str | None:
-    """What stopped a run that did not end, where something has said so."""
+    """What stopped a run that did not end, where that was recorded."""
     with suppress(OSError, ValueError):
         result = outside.read_json(folder / "result.json")
         if result.get("status") == "failed":
@@ -168,7 +168,7 @@ def natural(terms: Any) -> str:
 
 
 def _own(term: dict[str, Any]) -> dict[str, Any]:
-    # Where a weight prior acts is said when it is not where every weight prior acts; λ stands for a strength.
+    # Where a weight prior acts is stated unless it is the default; λ stands for a strength.
     values = outside.options(term.get("natural"), "natural in result.json")
     named = {"λ" if k == "strength" and "lambda" in term else k: v for k, v in values.items()}
     kept = {k: v for k, v in named.items() if v is not None and (k, v) != ("on", "weights")}
@@ -182,7 +182,7 @@ def words(value: Any, sign: str = "=") -> str:
 
 
 def baselines(folder: Path) -> dict[str, dict[str, float]]:
-    """{name: {metric: value on test}}, none where there is no file; one that is broken costs one line of warning."""
+    """{name: {metric: value on test}}, empty where there is no file; a broken one gives one line of warning."""
     file = folder / "baselines.json"
     try:
         known = outside.read_json(file)

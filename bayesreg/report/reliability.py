@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a prediction is right, by how sure it is.
+"""Reliability diagrams: how often a prediction is right, by its confidence.
 
 DeGroot & Fienberg, 1983; Guo et al., 2017.
 """
@@ -22,7 +22,8 @@ LEAST = 10  # examples in a bin that is drawn
 
 
 def reliability(selected: pd.DataFrame) -> tuple[Picture | None, list[str]]:
-    """A panel a task of classes, a line a method, over all test examples of its runs; and the tasks not recorded so."""
+    """A panel per classification task, a line per method, over all test examples of its runs; and the tasks without a
+    record of confidence."""
     groups, unknown = [], []
     for task, rows in selected[selected["metric"].isin(["accuracy", "macro_f1"])].groupby("task"):
         known = {m: table for m in statistics.ordered(rows["method"]) if len(table := _kept(rows[rows["method"] == m]))}
@@ -48,7 +49,7 @@ def _kept(rows: pd.DataFrame) -> np.ndarray:
 
 
 def bins(table: np.ndarray) -> np.ndarray:
-    """[bins, 3]: mean confidence, share of the right ones and number of examples, of each bin with enough of them."""
+    """[bins, 3]: mean confidence, accuracy and number of examples of each bin with enough of them."""
     place = np.minimum((table[:, 0] * BINS).astype(int), BINS - 1)
     each = [table[place == b] for b in range(BINS)]
     return np.array([[*own.mean(0), len(own)] for own in each if len(own) >= LEAST]).reshape(-1, 3)
@@ -56,8 +57,8 @@ def bins(table: np.ndarray) -> np.ndarray:
 
 def _group(task: str, known: dict[str, np.ndarray]) -> Group:
     points = {method: bins(table) for method, table in known.items()}
-    said = "; ".join(f"{m} {t[:, 0].mean():.3f} sure, {t[:, 1].mean():.3f} right" for m, t in known.items())
-    alt = f"Share of right predictions by their probability, a line a method. On average: {said}."
+    said = "; ".join(f"{m} confidence {t[:, 0].mean():.3f}, accuracy {t[:, 1].mean():.3f}" for m, t in known.items())
+    alt = f"Accuracy by the probability of the predicted class, a line per method. On average: {said}."
     return Group(task, [Panel(partial(_draw, points=points), alt, height=250)])
 
 
@@ -66,4 +67,4 @@ def _draw(ax: Any, points: dict[str, np.ndarray]) -> None:
     for method, own in points.items():
         colour, marker, dashes = look(method)
         ax.plot(own[:, 0], own[:, 1], color=colour, marker=marker, linestyle=dashes, markersize=4, linewidth=1.3)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the predicted class", ylabel="share that is right")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the predicted class", ylabel="accuracy")

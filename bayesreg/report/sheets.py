@@ -14,7 +14,7 @@ def csv(frame: pd.DataFrame) -> bytes:
 
 
 def harmless(value: object) -> object:
-    """A text that a spreadsheet would run as a formula behind an apostrophe; numbers as they are."""
+    """A text that a spreadsheet would run as a formula, behind an apostrophe; anything else as it is."""
     if not isinstance(value, str) or not FORMULA.match(value):
         return value
     try:

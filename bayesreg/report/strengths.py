@@ -1,4 +1,4 @@
-"""What chose the strengths: the metric on validation by strength, with the chosen one and where the grid ends."""
+"""How strengths were chosen: the validation metric by strength, with the chosen one and where the grid ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bayesreg.report.style import look, of_methods
 
 
 def strengths(candidates: pd.DataFrame, results: pd.DataFrame, select: str = statistics.SELECT) -> Picture | None:
-    """A panel a task, a line a method; a ring marks the chosen strength, a cross one that diverged."""
+    """A panel per task, a line per method; a ring marks the chosen strength, a cross one that diverged."""
     known = (candidates["strength"] > 0) & (candidates["status"] == "done")
     tasks = sorted(set(candidates.loc[known, "task"]))
     groups = [_group(task, candidates[candidates["task"] == task], results, select) for task in tasks]
@@ -30,7 +30,7 @@ def _group(task: str, rows: pd.DataFrame, results: pd.DataFrame, select: str) ->
         f"{row['method']} {tables.strength(row, ' ')}" + ", at the edge of its grid" * bool(row["edge"])
         for row in chosen
     )
-    alt = f"Validation {select} by strength, a line a method. Chosen: {said or 'none'}."
+    alt = f"Validation {select} by strength, a line per method. Chosen: {said or 'none'}."
     return Group(task, [Panel(partial(_draw, rows=rows, chosen=chosen, select=select), alt)])
 
 
@@ -40,7 +40,7 @@ def _draw(ax: Any, rows: pd.DataFrame, chosen: list[dict], select: str) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="strength", ylabel=f"validation {select}")
     tried = rows["strength"].dropna()
-    if tried.nunique() == 1:  # to which Matplotlib would fit a frame without width
+    if tried.nunique() == 1:  # for which Matplotlib would make a frame without width
         ax.set_xlim(tried.iloc[0] / 10, tried.iloc[0] * 10)
     for method in statistics.ordered(rows["method"]):
         _method(ax, method, rows[rows["method"] == method].sort_values("strength"))
@@ -66,7 +66,7 @@ def _method(ax: Any, method: str, rows: pd.DataFrame) -> None:
 
 
 def _frame(ax: Any, rows: pd.DataFrame, chosen: list[dict], sense: int) -> None:
-    """Keep the frame to where the choice is made: the strengths that ruin a method would hide it."""
+    """Limit the frame to where the choice is made: strengths that ruin a method would hide it."""
     known = [row["validation_mean"] for row in chosen] + list(rows.loc[rows["strength"].isna(), "validation_mean"])
     known = [value for value in known if math.isfinite(value)]
     spread = max(known, default=0.0) - min(known, default=0.0)

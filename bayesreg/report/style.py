@@ -1,4 +1,4 @@
-"""How page and pictures look: one palette, light and dark, one look for a method everywhere, text that can be read."""
+"""How page and figures look: one palette, light and dark, one look for a method everywhere, legible text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEEN = 3.0  # the least contrast of a line or a marker with the paper (WCAG 2.1,
 TASKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
 SMALL, USUAL = 7.0, 8.0  # points: 9.3 and 10.7 pixels on the page
 
-# A name from outside is shown as it is: $ in it is no mathematics.
+# A name from outside is shown as it is: $ in it is not mathematics.
 verbatim = matplotlib.rc_context({"text.parse_math": False})
 
 
@@ -52,7 +52,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def look(method: str) -> Look:
-    """The colour, marker and line of a method by its name; one look for those of the user's own, which no text says."""
+    """The colour, marker and line of a method by its name; one look for all of the user's own, which have no text."""
     own = _look(method)
     return own._replace(colour=seen(own.colour, LIGHT))
 
@@ -63,7 +63,7 @@ def of_methods(methods: Iterable[str]) -> dict[str, Look]:
 
 
 def of_tasks(tasks: Sequence[str]) -> dict[str, Look]:
-    """The looks of tasks where each has a line; from the seventh on the colours come again, dashed."""
+    """The looks of tasks where each has a line; from the seventh on the colours repeat, dashed."""
     dashes = ("-", (0, (4, 2)), (0, (1, 1.5)))
     return {
         task: Look(seen(TASKS[i % len(TASKS)], LIGHT), "", dashes[i // len(TASKS) % len(dashes)])
@@ -79,7 +79,7 @@ def _look(method: str) -> Look:
 
 
 def _colours(method: str) -> list[str]:
-    """Of a method, and of each of its terms, as the prior in a sum."""
+    """The colours of a method and of each of its terms, such as the prior in a sum."""
     try:
         return [_look(method).colour, *(term.kind.look.colour for term in Method.parse(method).terms)]
     except ValueError:
@@ -87,7 +87,7 @@ def _colours(method: str) -> list[str]:
 
 
 def seen(colour: str | tuple, theme: Mapping[str, str]) -> str:
-    """The colour, brought as near to the ink as it must be to stand out from the paper; black is the ink itself."""
+    """The colour, mixed with as much ink as it needs to stand out from the paper; black is the ink itself."""
     if to_hex(colour) == "#000000":
         return theme["ink"]
     steps = np.linspace(0, 1, 41)

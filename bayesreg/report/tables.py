@@ -9,11 +9,12 @@ from bayesreg import statistics
 from bayesreg.metrics import METRICS
 
 NOTHING = "–"
-DAGGER = "†"  # stands behind a score that does not beat the baseline
+DAGGER = "†"  # marks a score that does not beat the baseline
 
 
 class Cell(NamedTuple):
-    """The text of a cell, whether it stands out (the best, or larger than its sd), and does not beat a baseline.
+    """The text of a cell, whether it stands out (the best, or larger than its sd), and whether it fails to beat a
+    baseline.
 
     tint: of a heatmap, from −1, clearly worse than none, to 1, clearly better.
     """
@@ -32,7 +33,7 @@ class Table(NamedTuple):
 
 
 def shape(value: float) -> str:
-    """How to write a number: 0.957, 0.0042, 12.34, 2917; what is out of hand as 2.1e+07 or 4.2e-08."""
+    """How to write a number: 0.957, 0.0042, 12.34, 2917; and very large or small ones as 2.1e+07 or 4.2e-08."""
     power = math.floor(math.log10(abs(value))) if value else 0
     if not -6 < power < 5:
         return ".1e"
@@ -40,7 +41,7 @@ def shape(value: float) -> str:
 
 
 def number(value: float, form: str | None = None, sign: str = "") -> str:
-    """A number in the form given, or in its own; without a sign where that leaves 0; a dash where there is none."""
+    """A number in the form given, or in its own; without a sign if it rounds to 0; a dash if it is not finite."""
     if not math.isfinite(value):
         return NOTHING
     text = f"{value:{sign}{form or shape(value)}}"
@@ -90,7 +91,7 @@ def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
 
 
 def with_baselines(table: Table, texts: list[str]) -> Table:
-    """The table of scores with a third column; as it is where no task has a baseline."""
+    """The table of scores with a third column; unchanged where no task has a baseline."""
     if set(texts) <= {NOTHING}:
         return table
     rows = [[*row[:2], Cell(text), *row[2:]] for row, text in zip(table.rows, [*texts, ""], strict=True)]
@@ -120,7 +121,7 @@ def metric_of(runs: pd.DataFrame, task: str) -> str:
 
 
 def seeds(results: pd.DataFrame) -> str:
-    """3 seeds, 8 seeds × 5 folds, or 1 seed on a, 3 seeds on b where tasks differ; of what has a result."""
+    """3 seeds, 8 seeds × 5 folds, or 1 seed on a, 3 seeds on b where tasks differ; counts only what has a result."""
     done = results[results["seeds"] > 0]
     by_task = {task: _seeds(group) for task, group in done.groupby("task")}
     texts = list(dict.fromkeys(by_task.values()))
@@ -162,7 +163,7 @@ def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -
 
 
 def strength(row: dict, joint: str = "\n") -> str:
-    """The strength that was chosen; with several folds, the range of theirs; nothing for a method without one."""
+    """The chosen strength; with several folds, also the range of theirs; a dash for a method without one."""
     if not math.isfinite(row["strength"]):
         return NOTHING
     low, high = row.get("strength_low", math.nan), row.get("strength_high", math.nan)
@@ -170,9 +171,9 @@ def strength(row: dict, joint: str = "\n") -> str:
 
 
 def verdicts(table: pd.DataFrame) -> Table:
-    """Differences to none by task, metric and method as a study concludes them, the clearly better ones marked.
+    """Differences from none by task, metric and method as a study concludes them, the clearly better ones marked.
 
-    Of each task first the NLL, then its headline metric.
+    For each task first the NLL, then its headline metric.
     """
     names = list(dict.fromkeys(["nll", *table["metric"]]))
     methods = [name for name in statistics.ordered(table["method"]) if name != "none"]
@@ -195,7 +196,7 @@ def _verdict(row: dict, name: str) -> Cell:
 
 
 def differences(paired: pd.DataFrame) -> Table:
-    """Paired differences to none by task and method; those larger than their sd are marked."""
+    """Paired differences from none by task and method; those larger than their sd are marked."""
     rows = {(row["task"], row["method"]): row for row in paired.to_dict("records")}
     methods = statistics.ordered(paired["method"])
     body = []
@@ -217,7 +218,7 @@ def clear(row: dict) -> bool:
 
 
 def seconds(results: pd.DataFrame) -> Table:
-    """Seconds an epoch after warm-up by task and method, and the ratio to none."""
+    """Seconds per epoch after warm-up by task and method, and the ratio to none."""
     tasks, methods, rows = matrix(results)
     body = []
     for task in tasks:

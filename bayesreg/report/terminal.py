@@ -1,4 +1,4 @@
-"""The table that ends a comparison, for the terminal."""
+"""The table printed on the terminal at the end of a comparison."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from bayesreg.report.tables import DAGGER, Cell, scores, seeds
 
 
 def terminal(runs: pd.DataFrame) -> str:
-    """Test scores, the best in each row with a '*', with a '†' where it does not beat the baseline."""
+    """Test scores, the best in each row with a '*', those that do not beat the baseline with a '†'."""
     results = read_results(runs)
     table = scores(results, joint="±")
     signs = max(len(_signs(cell)) for row in table.rows for cell in row)

@@ -1,4 +1,4 @@
-"""Histograms of the weights by method: what a prior does to them. Of one run a task and method, from posterior.pt."""
+"""Histograms of the weights by method: what a prior does to them. From posterior.pt of one run per task and method."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bayesreg.report.style import look, of_methods
 
 BINS = 60
 WIDE = 0.995  # the share of the weights of none, or of the first method, that the frame shows
-NEAR = 1e-3  # what is called near 0
-MOST = 100_000  # weights in a histogram: more look the same
+NEAR = 1e-3  # what counts as near 0
+MOST = 100_000  # weights in a histogram: more would look the same
 
 
 def weights(selected: pd.DataFrame) -> Picture | None:
-    """A panel a task, a line a method: the density of the weights, tensors of two or more dimensions, logarithmic.
+    """A panel per task, a line per method: the density of the weights, tensors of two or more dimensions, logarithmic.
 
-    Of the first seed, and with folds of its first. None where no run has kept its posterior.
+    From the first seed and, with folds, its first fold. None where no run has kept its posterior.
     """
     groups = []
     for task, rows in selected.groupby("task"):
@@ -63,7 +63,7 @@ def of_posterior(state: dict[str, Any]) -> np.ndarray:
 
 def _group(task: str, known: dict[str, np.ndarray]) -> Group:
     near = "; ".join(f"{method} {np.mean(np.abs(values) < NEAR):.1%}" for method, values in known.items())
-    alt = f"Density of the weights, a line a method. Within ±{NEAR:g} of 0: {near}."
+    alt = f"Density of the weights, a line per method. Within ±{NEAR:g} of 0: {near}."
     return Group(task, [Panel(partial(_draw, known=known), alt)])
 
 

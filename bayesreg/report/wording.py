@@ -1,4 +1,4 @@
-"""Whether a page that was made earlier still says what the code would say now."""
+"""Whether an existing page still says what the code would say now."""
 
 import ast
 import hashlib
@@ -12,14 +12,14 @@ OUTSIDE = ("conclusion.py", "costs.py", "recommendation.py")  # of the report an
 
 
 def speaking() -> list[Path]:
-    """The files whose words a page has: those of the report, of the statistics and of what is concluded."""
+    """The files whose words appear on a page: those of the report, of the statistics and of the conclusions."""
     package = HERE.parent
     found = [*HERE.glob("*.*"), *(package / "statistics").glob("*.py"), *(package / name for name in OUTSIDE)]
     return sorted(file for file in found if file.suffix in (".py", ".html", ".css", ".js"))
 
 
 def wording() -> str:
-    """Sixteen hexadecimal digits that stand for the template and for every text in the code that fills it.
+    """Sixteen hexadecimal digits: a hash of the template and of every text in the code that fills it.
 
     The names of columns are such texts too. Comments, docstrings and the rest of the code do not count.
     """

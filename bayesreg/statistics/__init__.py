@@ -1,4 +1,4 @@
-"""What may be concluded: which candidate is chosen, and whether two methods differ."""
+"""What may be concluded: which candidate to choose, and whether two methods differ."""
 
 from bayesreg.statistics.across import Across, across
 from bayesreg.statistics.bootstrap import two_way_bootstrap

@@ -1,10 +1,10 @@
-"""What holds over all tasks: each method beside none, with the tasks themselves as a sample.
+"""What holds over all tasks: each method against none, with the tasks themselves as a sample.
 
 What is compared is a method's mean score over seeds on a task, minus that of none with the same seeds. The rules:
-a method that diverged on a task has lost there, to whatever did not (its score is −∞: the last rank, no improvement,
-and in no distance of the best); both diverged is a tie. One that was refused, or lacks runs, is not compared on that
-task, and `missing` counts it; in the profile it is never near the best, and the ranks leave such a method out. Means
-and their intervals are over the tasks where both have numbers; `diverged` says how many have not.
+a method that diverged on a task has lost there to any that did not (its score is −∞: the last rank, no improvement, and
+not within any distance of the best); if both diverged they are tied. One that was refused, or lacks runs, is not
+compared on that task, and `missing` counts it; in the profile it is never near the best, and the ranks leave such a
+method out. Means and their intervals are over the tasks where both have numbers; `diverged` says how many do not.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ NOWHERE = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Across:
-    """table: a row a method beside none. profile: see `profile`; ranks: see `ranks`; sentence: what follows.
+    """table: a row per method against none. profile: see `profile`; ranks: see `ranks`; sentence: what follows.
 
     The columns of the table: tasks, on how many it was compared with none; missing, on how many it was not; diverged;
-    better, tied, worse: on how many of them, beside what does not matter; difference, low, high: method − none in the
-    metric's unit, the mean over tasks and its interval of two levels; improvement, improvement_low, improvement_high:
-    the probability of improvement; p, of Wilcoxon's exact test, adjusted by Holm's correction; verdict.
+    better, tied, worse: on how many of them, with respect to the ROPE; difference, low, high: method − none in the
+    metric's unit, the mean over tasks and its two-level interval; improvement, improvement_low, improvement_high: the
+    probability of improvement; p, of Wilcoxon's exact test, adjusted by Holm's correction; verdict.
     """
 
     tasks: int
@@ -50,7 +50,7 @@ class Across:
 def across(scores: Scores, status: Mapping[str, Mapping[str, str]], metric: str = "nll", draws: int = 5000) -> Across:
     """What holds over tasks.
 
-    scores: {task: {method: [seeds]}} of what is done, more is better, paired by seed. status: {task: {method: done,
+    scores: {task: {method: [seeds]}} of what is done, higher is better, paired by seed. status: {task: {method: done,
     diverged, refused or incomplete}} of everything that was asked for. draws: of the bootstrap.
     """
     methods = ordered(name for own in status.values() for name in own)
@@ -80,7 +80,7 @@ def _value(scores: Scores, status: Mapping[str, Mapping[str, str]], task: str, m
 
 
 def _row(name: str, values: pd.DataFrame, scores: Scores, metric: str, draws: int) -> tuple[object, ...]:
-    """A method beside none."""
+    """A method against none."""
     both = values[[name, NONE]].dropna()
     d = difference(both[name], both[NONE])
     finite = [task for task in both.index if np.isfinite(both.loc[task]).all()]
@@ -95,7 +95,7 @@ def _row(name: str, values: pd.DataFrame, scores: Scores, metric: str, draws: in
     diverged = int(np.isneginf(values[name]).sum())
     signs = float(np.sign(d) @ pd.Series(np.abs(d)).rank()) if len(d) else 0.0
     p = wilcoxon(list(d)) if len(d) else math.nan
-    ends = (chance.mean, max(chance.low, 0.0), min(chance.high, 1.0))  # a probability
+    ends = (chance.mean, max(chance.low, 0.0), min(chance.high, 1.0))  # probabilities
     return name, len(both), len(values) - len(both), diverged, *counts, mean, low, high, *ends, p, signs
 
 
@@ -104,17 +104,17 @@ def _sentence(table: pd.DataFrame, tasks: int, none: bool, metric: str) -> str:
     if tasks < 2:
         return "One task says nothing about others."
     if not none or table.empty:
-        return f"Over {tasks} tasks nothing is said: {'none alone was' if none else 'none was not'} compared."
+        return f"Over {tasks} tasks nothing can be said: {'only none was' if none else 'none was not'} compared."
     rows = table.to_dict("records")
     found = [_told(row, metric) for row in rows if row["verdict"] != "undecided"]
     least = tasks_needed(len(table))
     if found:
         lead = f"Over {tasks} tasks {'; '.join(found)}"
     elif table["tasks"].max() < least:
-        several = f"{len(table)} methods beside none" if len(table) > 1 else "one method beside none"
+        several = f"{len(table)} methods besides none" if len(table) > 1 else "one method besides none"
         lead = f"Over {tasks} tasks nothing can be shown: with {several} it takes {least}, for Wilcoxon's exact test"
     else:
-        lead = f"Over {tasks} tasks no method is told apart from none: the least p is {table['p'].min():.2g}"
+        lead = f"Over {tasks} tasks no method can be told apart from none: the smallest p is {table['p'].min():.2g}"
     gone = [
         f"{row['method']} is not compared on {row['missing']}" for row in table.to_dict("records") if row["missing"]
     ]

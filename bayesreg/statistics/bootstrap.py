@@ -1,4 +1,4 @@
-"""Whether two methods differ by a metric that is no mean over examples: macro F1, R², calibration."""
+"""Whether two methods differ by a metric that is not a mean over examples: macro F1, R², calibration."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def two_way_bootstrap(
     draws: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """The difference between two methods by a statistic of all test examples of a seed, as `difference` gives it.
+    """The difference between two methods in a statistic of all test examples of a seed, as a `Difference`.
 
-    statistic: of (a[s], *shared), [examples, ...] each, a float of which more is better. a, b: [seeds, examples, ...],
-    what it takes of the two methods, such as their predictions; shared: [examples, ...], such as the labels.
+    statistic: a function of (a[s], *shared), [examples, ...] each; a float, higher is better. a, b: [seeds, examples,
+    ...], its inputs from the two methods, such as their predictions; shared: [examples, ...], such as the labels.
 
     δ is the mean over seeds of statistic(a_s) − statistic(b_s) = d_s. Resampling seeds has a closed form, and examples
     are drawn with replacement, the same for all seeds and both methods: d*_s. With V over draws,
@@ -35,7 +35,7 @@ def two_way_bootstrap(
     Rockette, 1995). ValueError for shapes that do not match, and where the statistic is not finite.
     """
     if draws < 100:
-        raise ValueError(f"draws={draws} are too few to estimate a variance: take at least 100, better 1,000")
+        raise ValueError(f"draws={draws} are too few to estimate a variance: use at least 100, better 1,000")
     tables, others = [np.asarray(values) for values in (a, b)], [np.asarray(values) for values in shared]
     n, m = _shape(tables, others)
     rng = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def two_way_bootstrap(
     d = by_seed(np.arange(m))
     _finite(d, "all examples")
     drawn = np.stack([by_seed(rng.integers(m, size=m)) for _ in range(draws)])
-    _finite(drawn, "examples drawn with replacement; it must bear that some are drawn twice and others not at all")
+    _finite(drawn, "examples drawn with replacement; it must allow that some are drawn twice and others not at all")
     centre, scale = drawn.mean(1), m / max(m - 1, 1)
     A = d.var(ddof=1) / n if n > 1 else 0.0
     B = centre.var() * scale if m > 1 else 0.0

@@ -1,10 +1,9 @@
 """The comparison of methods: the strength of each chosen on validation, the method reported on test, paired by seed.
 
-A *task* is one thing that methods are compared on: data, a network and settings of training.
-A *candidate* is one method at one strength. Its runs of stage "tune" tell on validation how good it is, those of stage
-"test" are reported; runs without a stage, of a method that has no others, do both. Where rows are divided into folds,
-each fold of each partition is a *cell* with a choice of its own, by runs that have not seen its test rows; elsewhere a
-task is one cell.
+A *task* is what methods are compared on: data, a network and settings of training. A *candidate* is one method at one
+strength. Its runs of stage "tune" judge it on validation, those of stage "test" are reported; runs without a stage, of
+a method that has no others, do both. Where rows are divided into folds, each fold of each partition is a *cell* with
+its own choice, by runs that have not seen its test rows; elsewhere a task is one cell.
 
     candidates(runs) → choose(runs) → select(runs) → results(runs)
 """
@@ -15,10 +14,15 @@ import pandas as pd
 from bayesreg.statistics.scores import METHOD, ordered, score, sense, summarise
 
 CELL = ["task", "partition", "fold"]
-REPEAT = ["seed", "folds", "partition", "fold"]  # without folds: 1, −1 and −1, as nothing is grouped by what is missing
+REPEAT = [
+    "seed",
+    "folds",
+    "partition",
+    "fold",
+]  # without folds: 1, −1 and −1, since missing values would not be grouped
 RUN = ["task", "candidate", "stage", *REPEAT]  # what identifies a run
-STATUS = ("done", "incomplete", "diverged", "refused")  # of the candidates of a method, the first tells about it
-SELECT = "nll"  # what strengths are chosen by
+STATUS = ("done", "incomplete", "diverged", "refused")  # a method has the first of these that one of its candidates has
+SELECT = "nll"  # the metric by which strengths are chosen
 
 
 def _has(runs: pd.DataFrame, flag: pd.Series) -> pd.Series:
@@ -32,7 +36,7 @@ def tested(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _repeats(runs: pd.DataFrame, place: list[str]) -> pd.DataFrame:
-    """One row a repeat that is wanted of every method: those that at least half of the methods at the place have.
+    """One row per repeat that every method should have: those that at least half of the methods at the place have.
 
     One stray run with a new seed must not turn every other method into one with a missing seed.
     """
@@ -46,19 +50,19 @@ def _repeats(runs: pd.DataFrame, place: list[str]) -> pd.DataFrame:
 
 
 def _counted(runs: pd.DataFrame, repeats: pd.DataFrame, place: list[str]) -> pd.DataFrame:
-    """The runs with `counts`, whether their repeat is wanted, and `needed`, how many are at their place."""
+    """The runs with `counts`, whether their repeat is one of these, and `needed`, how many there are at their place."""
     needed = repeats.groupby(place).size().reset_index(name="needed")
     found = runs.merge(repeats.assign(counts=1), how="left", on=list(repeats)).merge(needed, how="left", on=place)
     return found.assign(counts=found["counts"].eq(1), needed=found["needed"].fillna(1))
 
 
 def candidates(runs: pd.DataFrame, select: str = SELECT) -> pd.DataFrame:
-    """One row a candidate: `validation_mean` and `validation_sd` of the metric `select` over its runs, and `status`.
+    """One row per candidate: `validation_mean` and `validation_sd` of the metric `select` over its runs, and `status`.
 
-    The runs of stage "tune" count; of a method that has none, as it has nothing to tune, those that are reported.
-    `done` needs every repeat that others have; one that diverged makes it `diverged`, one that is missing
-    `incomplete`. One that has no meaning is `refused`, and `reason` says why. Columns of the test split are dropped
-    before anything is computed.
+    The runs of stage "tune" count; for a method without any, since it has nothing to tune, those that are reported.
+    `done` needs every repeat that others have; one that diverged makes it `diverged`, one that is missing `incomplete`.
+    A candidate without a meaning is `refused`, and `reason` says why. Columns of the test split are dropped before
+    anything is computed.
     """
     return _candidates(runs, select, ["task"])
 
@@ -90,11 +94,11 @@ def _telling(runs: pd.DataFrame, place: list[str]) -> pd.DataFrame:
 
 
 def choose(runs: pd.DataFrame, select: str = SELECT) -> pd.DataFrame:
-    """One row a cell and method: the candidate with the best mean of `select` on validation.
+    """One row per cell and method: the candidate with the best mean of `select` on validation.
 
-    Only candidates with every repeat done qualify; equal means go to the smaller strength. Where none
-    qualifies, `status` says `incomplete` (a missing run could still change that), `diverged` or `refused`.
-    `strengths` counts the candidates tried; `edge` says that the choice is the first or last strength of them.
+    Only candidates with every repeat done qualify; of equal means the smaller strength is chosen. Where none qualifies,
+    `status` says `incomplete` (a missing run could still change that), `diverged` or `refused`. `strengths` counts the
+    candidates tried; `edge`: whether the choice is the first or last strength of them.
     """
     return _choose(_candidates(runs, select, CELL), select, CELL)
 
@@ -115,7 +119,7 @@ def _choose(candidates: pd.DataFrame, select: str, place: list[str]) -> pd.DataF
 
 
 def _without(chosen: pd.DataFrame, failed: pd.Series) -> pd.DataFrame:
-    """The choices, nothing in place of those that failed."""
+    """The choices, with nothing in place of those that failed."""
     empty = {"candidate": failed, "reason": chosen["status"] != "refused"}
     texts = {name: chosen[name].astype(object).mask(gone, None) for name, gone in empty.items()}
     tuned = [() if gone else tuned for tuned, gone in zip(chosen["tuned"], failed, strict=True)]
@@ -134,13 +138,13 @@ def best(candidates: pd.DataFrame, select: str = SELECT) -> dict[tuple[str, str]
 def select(runs: pd.DataFrame, metric: str = SELECT) -> pd.DataFrame:
     """The runs of the chosen candidates: the only ones whose test metrics are ever reported.
 
-    Of seeds with every fold, and of methods that have every run there.
+    Only seeds with every fold, and methods that have every run there.
     """
     return _outcome(runs, metric)[1]
 
 
 def _outcome(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What was chosen for each task and method, with the status that its runs on test leave it; and these runs."""
+    """What was chosen for each task and method, with the status after its runs on test; and these runs."""
     chosen, cells = _choose(candidates(runs, metric), metric, ["task"]), choose(runs, metric)
     judged = tested(runs)
     repeats = _repeats(judged, ["task"])
@@ -169,10 +173,10 @@ def _in_order(frame: pd.DataFrame, last: list[str]) -> pd.DataFrame:
 
 
 def results(runs: pd.DataFrame, metric: str = SELECT) -> pd.DataFrame:
-    """What was chosen and what it gives on test: a row for every task and method, NaN where none qualified.
+    """What was chosen and its results on test: a row for every task and method, NaN where none qualified.
 
-    candidate, strength: the best on validation over all cells; `strength_low` and `strength_high` the range of those
-    that the cells chose. With the options of its task, `task.<name>`.
+    candidate, strength: the best on validation over all cells; `strength_low` and `strength_high`: the range of those
+    that the cells chose. Includes the options of its task, `task.<name>`.
     """
     about = runs[["task", "metric", *(c for c in map(str, runs) if c.startswith("task."))]]
     chosen, selected = _outcome(runs, metric)

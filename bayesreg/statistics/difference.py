@@ -10,7 +10,7 @@ Another seed would draw other A, another test set other B. With the mean squares
     df = (MSA + MSB − MSE)² / (MSA²/(n−1) + MSB²/(m−1) + MSE²/((n−1)(m−1))),  at least min(n, m) − 1
 
 and (mean − δ)/√Var is close to Student's t of df degrees of freedom (Satterthwaite); a sum of mean squares below 0
-counts as 0 in df. It is the analysis of several readers and cases (Dorfman, Berbaum & Metz, 1992; Hillis, 2007).
+counts as 0 in df. It is the analysis of multiple readers and cases (Dorfman, Berbaum & Metz, 1992; Hillis, 2007).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from scipy.special import stdtr, stdtrit
 
 
 class Squares(NamedTuple):
-    """The mean squares of a table: MSA = m Σ_s (d_s. − d..)²/(n−1), MSB alike, MSE of what they leave.
+    """The mean squares of a table: MSA = m Σ_s (d_s. − d..)²/(n−1), MSB likewise, MSE of the residuals.
 
-    In one row MSA and MSE do not exist and are 0, in one column MSB and MSE.
+    With one row MSA and MSE do not exist and are 0, with one column MSB and MSE.
     """
 
     seeds: float
@@ -44,7 +44,7 @@ class Components(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Difference:
-    """The difference between two methods on one data set, in the unit of the score; above 0 the first is better.
+    """The difference between two methods on one data set, in the unit of the score; above 0, the first is better.
 
     mean: over seeds and examples. squares: the mean squares that its uncertainty follows from. rope: ρ, the differences
     in [−ρ, ρ] are of no practical importance. confidence: of the interval from `low` to `high`.
@@ -78,12 +78,12 @@ class Difference:
         """Satterthwaite's degrees of freedom."""
         (A, B, E), n, m = self.squares, self.seeds - 1, self.examples - 1
         parts = sum(square**2 / k for square, k in ((A, n), (B, m), (E, n * m)) if k)
-        least = min(n, m) or max(n, m)  # with one seed or one example: of the other
+        least = min(n, m) or max(n, m)  # with one seed or one example: the number of the other
         return max(max(A + B - E, 0.0) ** 2 / parts, least) if parts else float(least)
 
     @property
     def low(self) -> float:
-        """The interval's lower end, mean − t_{(1+confidence)/2, df} · se; −∞ where there is but one score."""
+        """The interval's lower end, mean − t_{(1+confidence)/2, df} · se; −∞ where there is only one score."""
         return self.mean - self._half
 
     @property
@@ -98,10 +98,10 @@ class Difference:
 
     @property
     def p(self) -> float:
-        """Of the hypothesis |δ| ≤ ρ, two-sided: 2 P(T_df > (|mean| − ρ)/se), at most 1; at ρ = 0 that of δ = 0.
+        """p of the hypothesis |δ| ≤ ρ, two-sided: 2 P(T_df > (|mean| − ρ)/se), at most 1; at ρ = 0, of δ = 0.
 
-        Below 1 − confidence exactly where the verdict is better or worse. NaN where `reason` says that nothing can be
-        concluded.
+        It is below 1 − confidence exactly where the verdict is better or worse. NaN where `reason` says that nothing
+        can be concluded.
         """
         if self.reason:
             return math.nan
@@ -121,11 +121,11 @@ class Difference:
 
     @property
     def reason(self) -> str | None:
-        """Why nothing can be concluded, whatever the interval, which then understates; None where something can."""
+        """Why nothing can be concluded, whatever the interval, which is then too narrow; None where something can."""
         if self.seeds == 1:
-            return "one seed does not say how much the difference varies by seed: run at least two, better eight"
+            return "one seed does not say how much the difference varies between seeds: run at least two, better eight"
         if self.examples == 1:
-            return "one test example does not say how much the difference varies by example: give more of them"
+            return "one test example does not say how much the difference varies between examples: give more of them"
         return None
 
     @property
@@ -136,10 +136,11 @@ class Difference:
 
 
 def difference(a: Any, b: Any, rope: float = 0.0, confidence: float = 0.95) -> Difference:
-    """The difference between two methods, of their scores by test example, a and b [seeds, examples]; more is better.
+    """The difference between two methods from their scores by test example, a and b [seeds, examples]; higher is
+    better.
 
-    Row by row they are of the same seed, column by column of the same example. ValueError, with the place, for tables
-    of other shapes and for scores that are missing, NaN or infinite.
+    A row of both has the same seed, a column the same example. ValueError, with the place, for tables of other shapes
+    and for scores that are missing, NaN or infinite.
     """
     d = _table("a", a) - _table("b", b, np.shape(a))
     return Difference(float(d.mean()), squares(d), len(d), d.shape[1], rope, confidence)
@@ -162,7 +163,7 @@ def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> np.n
     try:
         table = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is no table of numbers [seeds, examples] ({error}); {DROP}") from None
+        raise ValueError(f"{name} is not a table of numbers [seeds, examples] ({error}); {DROP}") from None
     if table.ndim != 2 or table.size == 0:
         raise ValueError(f"{name} is of shape {list(table.shape)}: it must be [seeds, examples], neither of them 0")
     if shape not in (None, table.shape):
@@ -175,9 +176,9 @@ def _table(name: str, values: Any, shape: tuple[int, ...] | None = None) -> np.n
         s, i = np.argwhere(~finite)[0]
         raise ValueError(
             f"{name}[{s}, {i}] = {table[s, i]} at seed {s}, example {i} (counted from 0; {(~finite).sum()} such "
-            "scores): every score must be finite, for such a run has no mean"
+            "scores): every score must be finite, since otherwise there is no mean"
         )
     return table
 
 
-DROP = "where a seed is missing in one, drop it in both"
+DROP = "if a seed is missing in one, drop it in both"

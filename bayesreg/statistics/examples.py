@@ -24,8 +24,8 @@ Tables = dict[str, np.ndarray]  # by method: scores [seeds, rows], more is bette
 def examples(selected: pd.DataFrame, metrics: Iterable[str]) -> dict[str, Tables]:
     """{metric: {method: [seeds, rows]}} of the runs of one task, more is better.
 
-    Of the seeds that every method has, and the rows that every seed has; a seed of which a fold cannot be read is
-    missing, and a line of warning says so. A metric that some run has not is not there.
+    For the seeds that every method has, and the rows that every seed has; a seed with an unreadable fold is missing,
+    and a line of warning says so. A metric that some run lacks is left out.
     """
     read = {str(name): _seeds(own) for name, own in selected.groupby("method", sort=False)}
     by_method = {name: seeds for name, seeds in read.items() if seeds}

@@ -14,10 +14,10 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p: of the r-th smallest of k, r = 0..k−1, max_{j ≤ r} min(1, (k − j) p_j).
+    """Adjusted p: for the r-th smallest of k, r = 0..k−1, max_{j ≤ r} min(1, (k − j) p_j).
 
-    To reject where it is below α errs with probability at most α in the whole family, whatever the dependence. A p that
-    is NaN stays so, and counts among the k. ValueError for a p outside [0, 1].
+    Rejecting where it is below α errs with probability at most α in the whole family, whatever the dependence. A p that
+    is NaN stays NaN, and counts among the k. ValueError for a p outside [0, 1].
     """
     values = np.asarray(p, dtype=float)
     if values.ndim != 1 or ((values < 0) | (values > 1)).any():
@@ -30,13 +30,13 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def together(differences: Mapping[Name, Difference]) -> dict[Name, Difference]:
-    """The same differences, each at the confidence of its step, so that the verdicts hold together.
+    """The same differences, each at the confidence of its step, so that the verdicts hold simultaneously.
 
     Let R of k be rejected by Holm's step-down at α = 1 − confidence. The one of rank r by p gets the interval of
     confidence 1 − α/(k − min(r, R)): where the step-down stops, all that follow keep the level at which it stopped. So
-    `better` and `worse` are said exactly where the p adjusted by `holm` is below α, and one of them wrongly with
+    the verdict is `better` or `worse` exactly where the p adjusted by `holm` is below α, and one of them is wrong with
     probability at most α over all k. Each interval contains that of confidence 1 − α, and so covers its own difference
-    at least as often; that all of them do at once would take 1 − α/k for each. ValueError where the confidences given
+    at least as often; for all of them to do so at once, each would need 1 − α/k. ValueError where the confidences given
     are not all equal.
     """
     stated = {d.confidence for d in differences.values()}

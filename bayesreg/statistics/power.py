@@ -1,4 +1,4 @@
-"""What a comparison of so many seeds and test examples can show."""
+"""What a comparison with so many seeds and test examples can show."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def detectable(
     rope: float = 0.0,
     confidence: float = 0.95,
 ) -> float:
-    """The smallest true difference that is found better with probability `power`, in the unit of the score.
+    """The smallest true difference whose verdict is better with probability `power`, in the unit of the score.
 
     δ = ρ + ν se, where the noncentral t of df degrees of freedom and noncentrality ν is above t_{(1+confidence)/2, df}
     with that probability; se and df at the expected mean squares m σ_A² + σ_E², n σ_B² + σ_E² and σ_E². components:
     as a pilot's `difference(...).components` gives them. Where seeds dominate the variance, df falls to n − 1: more
-    examples then show no more, or even a little less.
+    examples then do not help, or even cost a little power.
     """
     if seeds < 2 or examples < 2:
-        raise ValueError(f"{seeds} seeds and {examples} examples show no difference: take at least two of both")
+        raise ValueError(f"{seeds} seeds and {examples} examples show no difference: use at least two of both")
     if not 0.5 <= power < 1:
         raise ValueError(f"power={power} must be at least 0.5 and below 1")
     A, B, E = components
@@ -47,7 +47,8 @@ def seeds_needed(
 ) -> int | None:
     """The fewest seeds with which a true difference of this size is detectable; None where no number suffices.
 
-    For σ_B²/m remains with any number of seeds: then more test examples are needed. More than 1,000 are not tried.
+    None, since σ_B²/m remains with any number of seeds: then more test examples are needed. At most 1,000 seeds are
+    tried.
     """
     least = rope + math.sqrt(components.examples / examples) * float(ndtri((1 + confidence) / 2) + ndtri(power))
     if least > abs(difference):
@@ -67,24 +68,26 @@ def shows(found: Difference) -> tuple[float, int | None]:
 
 
 def expected(metric: str) -> Components:
-    """The components that are typical of two methods, of runs on small tables; see `Metric.spread`.
+    """The typical components of two methods, from runs on small tables; see `Metric.spread`.
 
-    ValueError for a metric whose unit decides, as that of a squared error.
+    ValueError for a metric whose unit decides, such as a squared error.
     """
     spread = METRICS[metric].spread
     if spread is None:
-        raise ValueError(f"{metric} has no typical spread: give components=, as a pilot's difference(...).components")
+        raise ValueError(
+            f"{metric} has no typical spread: give components=, such as a pilot's difference(...).components"
+        )
     return Components(*(sd**2 for sd in spread))
 
 
 def foresee(
     seeds: int, examples: int, methods: int, metric: str = "nll", components: Components | None = None
 ) -> tuple[float, int | None]:
-    """What a comparison can show before it is run: (the least difference to none that it finds, seeds for one of 2 ρ).
+    """What a comparison can show, before it is run: (the least difference from none that it finds, seeds for 2 ρ).
 
     With 80 % probability, at the first step of Holm's correction over `methods` others. components: of a difference;
-    None takes those that are `expected`. The second is how many seeds find a difference of twice what does not matter,
-    ρ of the metric; None where more test examples would be needed, whatever the seeds.
+    None: the `expected` ones. The second is how many seeds find a difference of twice the metric's ρ, what does not
+    matter; None where more test examples would be needed, whatever the seeds.
     """
     known = expected(metric) if components is None else components
     rope, confidence = METRICS[metric].rope, 1 - 0.05 / max(methods, 1)

@@ -9,8 +9,8 @@ import pandas as pd
 def profile(scores: pd.DataFrame) -> pd.DataFrame:
     """ρ_m(τ) = |{t: best_t − s_mt ≤ τ}| / T at every τ where one of them rises: columns method, gap τ and share ρ.
 
-    scores: [tasks, methods], more is better. Of −NLL the gap is the logarithm of Dolan and Moré's ratio, that of
-    perplexities. What has no score on a task, NaN or −∞, is never within any distance of the best there.
+    scores: [tasks, methods], higher is better. For −NLL the gap is the logarithm of Dolan and Moré's ratio, that of
+    perplexities. A method without a score on a task, NaN or −∞, is never within any distance of the best there.
     """
     finite = scores.where(np.isfinite(scores))
     gaps = finite.rsub(finite.max(axis=1), axis=0)

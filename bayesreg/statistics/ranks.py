@@ -1,4 +1,4 @@
-"""Which methods are not told apart over many tasks: mean ranks, and groups (Demšar, 2006; Benavoli et al., 2016).
+"""Which methods cannot be told apart over many tasks: mean ranks, and groups (Demšar, 2006; Benavoli et al., 2016).
 
 Groups come from Wilcoxon's test of each pair with Holm's correction: whether two methods differ by mean ranks, as in
 Nemenyi's test, depends on which others are compared with them.
@@ -22,7 +22,7 @@ FEWEST = 10  # tasks: with fewer no pair of six methods can be told apart
 class Ranks:
     """mean: the mean rank of each method, 1 the best, in that order. p: adjusted, of each pair [methods, methods].
 
-    groups: of methods next to each other in that order, each as large as it can be, no two of which differ.
+    groups: of neighbours in that order, each as large as possible, with no two methods that differ.
     """
 
     mean: pd.Series
@@ -31,7 +31,7 @@ class Ranks:
 
 
 def ranks(scores: pd.DataFrame, level: float = 0.05) -> Ranks | None:
-    """The ranks of scores [tasks, methods], more is better, −∞ the worst; None of fewer than ten tasks.
+    """The ranks of scores [tasks, methods], higher is better, −∞ the worst; None for fewer than ten tasks.
 
     ValueError for NaN: a method that was not compared on a task has no rank there, and is left out by the caller.
     """
@@ -50,7 +50,7 @@ def ranks(scores: pd.DataFrame, level: float = 0.05) -> Ranks | None:
 
 
 def difference(a: pd.Series, b: pd.Series) -> np.ndarray:
-    """a − b, where two that are both −∞ are equal."""
+    """a − b, where two scores of −∞ are equal."""
     a, b = a.to_numpy(float), b.to_numpy(float)
     with np.errstate(invalid="ignore"):
         return np.where(a == b, 0.0, a - b)

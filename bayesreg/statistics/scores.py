@@ -1,4 +1,4 @@
-"""Scores of the runs that are reported: means over folds and seeds, differences paired by seed, scores on one scale."""
+"""Scores of the reported runs: means over folds and seeds, differences paired by seed, scores on a common scale."""
 
 import re
 from collections.abc import Iterable
@@ -11,12 +11,12 @@ from bayesreg.metrics import METRICS
 from bayesreg.priors import PRIORS
 
 METHOD = ["task", "method"]
-BY_FOLD = "by fold"  # of natural parameters that folds do not share
+BY_FOLD = "by fold"  # in place of natural parameters that differ between folds
 MEASURED = ("test_", "validation_", "train_", "seconds_", "memory_", "sparsity_")
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Methods in the order of every table and picture: as their first terms in PRIORS and TECHNIQUES, then by name."""
+    """Methods in the order of every table and figure: by their first terms in PRIORS and TECHNIQUES, then by name."""
     known = [*PRIORS, *TECHNIQUES]
 
     def place(name: str) -> tuple[int, str]:
@@ -27,12 +27,12 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def sense(metric: str) -> int:
-    """1 where more of a metric is better, −1 where less is."""
+    """1 where higher is better, −1 where lower is."""
     return 1 if METRICS[metric].higher_is_better else -1
 
 
 def score(runs: pd.DataFrame, split: str, metric: str | None = None) -> pd.Series:
-    """A metric on one split, None for the one that each run names; NaN where it is absent or infinite."""
+    """A metric on one split; None: the one that each run names. NaN where it is absent or infinite."""
     found = pd.Series(np.nan, index=runs.index, dtype=float)
     for name, rows in runs.groupby(runs["metric"] if metric is None else pd.Series(metric, index=runs.index)):
         if f"{split}_{name}" in runs:
@@ -41,7 +41,7 @@ def score(runs: pd.DataFrame, split: str, metric: str | None = None) -> pd.Serie
 
 
 def by_seed(selected: pd.DataFrame) -> pd.DataFrame:
-    """One row a task, method and seed: its `metric`, its `folds`, and the means over them, NaN where one has none."""
+    """One row per task, method and seed: its `metric`, its `folds`, and the means over them, NaN where one has none."""
     columns = [name for name in map(str, selected) if name.startswith(MEASURED)]
     groups = selected.astype(dict.fromkeys(columns, float)).groupby([*METHOD, "seed"], sort=False)
     folds = groups.size()
@@ -50,7 +50,7 @@ def by_seed(selected: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(selected: pd.DataFrame) -> pd.DataFrame:
-    """One row a task and method: mean and sd (ddof = 1; NaN with one seed) over its seeds.
+    """One row per task and method: mean and sd (ddof = 1; NaN with one seed) over its seeds.
 
     `score_mean`, `score_sd` are of the test headline metric; `<metric>_mean`, `<metric>_sd` of every test
     metric; `seconds_epoch_…` of the cost; `validation_<metric>_…` of validation. `seeds` and `folds` count.
@@ -83,7 +83,7 @@ def paired(selected: pd.DataFrame, baseline: str = "none") -> pd.DataFrame:
 
 
 def oriented(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean test scores as rows of tasks and columns of methods, NaN where there is none; negative where less is better.
+    """Mean test scores as rows of tasks and columns of methods, NaN where there is none; negated where lower is better.
 
     So the best of each row is its maximum.
     """

@@ -1,4 +1,4 @@
-"""How far a mean over tasks may be from that over other tasks: tasks are drawn anew, and seeds within each."""
+"""How far a mean over tasks may be from that over other tasks: tasks are resampled, and seeds within each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 
 class Interval(NamedTuple):
-    """A mean over tasks, with its interval; −∞ to ∞ of fewer than two tasks."""
+    """A mean over tasks, with its interval; −∞ to ∞ for fewer than two tasks."""
 
     mean: float
     low: float
@@ -23,10 +23,10 @@ def two_level_bootstrap(
 ) -> Interval:
     """The mean over T tasks of each task's mean over its seeds.
 
-    tasks: what is averaged in each, by seed [n], or by pairs of seeds [n, n]. T tasks are drawn with replacement, and
-    in each its n seeds (Davison & Hinkley, 1997, section 3.8). With s the standard deviation of the mean over draws,
-    the interval is mean ± t_{(1+confidence)/2, T−1} √(T/(T−1)) s: quantiles of the draws of few tasks are too narrow,
-    and so is s (Hesterberg, 2015). ValueError for what is not finite.
+    tasks: the values averaged in each, by seed [n], or by pairs of seeds [n, n]. T tasks are drawn with replacement,
+    and in each its n seeds (Davison & Hinkley, 1997, section 3.8). With s the standard deviation of the mean over
+    draws, the interval is mean ± t_{(1+confidence)/2, T−1} √(T/(T−1)) s: quantiles of the draws of few tasks are too
+    narrow, and so is s (Hesterberg, 2015). ValueError for what is not finite.
     """
     values = [np.asarray(task, dtype=float) for task in tasks]
     if not values or not all(value.size and np.isfinite(value).all() for value in values):

@@ -9,15 +9,15 @@ from scipy.stats import rankdata
 
 
 def wilcoxon(differences: Sequence[float]) -> float:
-    """The two-sided p of the hypothesis that the differences, one a task, are symmetric about 0.
+    """The two-sided p of the hypothesis that the differences, one per task, are symmetric about 0.
 
-    W = Σ_{d_t > 0} r_t with r_t the rank of |d_t|, equal ones at their mean rank, under 2ⁿ equally probable signs: p =
-    P(|W − E W| ≥ what is observed). Zeros are ranked, and then have no sign (Pratt, 1959); ±∞ ranks last. Exact with
-    ties and zeros too; at least 2/2ⁿ for n differences that are not 0, and 1 for none. ValueError for NaN.
+    W = Σ_{d_t > 0} r_t with r_t the rank of |d_t|, ties at their mean rank, under 2ⁿ equally probable signs: p = P(|W −
+    E W| ≥ the observed value). Zeros are ranked, but have no sign (Pratt, 1959); ±∞ ranks last. Exact with ties and
+    zeros too; at least 2/2ⁿ for n differences that are not 0, and 1 for none. ValueError for NaN.
     """
     d = np.asarray(differences, dtype=float)
     if d.ndim != 1 or np.isnan(d).any():
-        raise ValueError(f"differences must be numbers, one a task, got {d.tolist()}: leave out what is missing")
+        raise ValueError(f"differences must be numbers, one per task, got {d.tolist()}: leave out what is missing")
     twice = np.rint(2 * rankdata(np.abs(d))).astype(int)[d != 0]  # whole numbers, whatever the ties
     ways = np.ones(1)  # the probability of each sum of the ranks with sign +
     for rank in twice:

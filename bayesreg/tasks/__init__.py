@@ -1,4 +1,4 @@
-"""Tasks: what methods are compared on, by name. `bayesreg run digits --help` says what one takes.
+"""Tasks: what methods are compared on, by name. `bayesreg run digits --help` lists the options of one.
 
 A new task is one more file, and a line here.
 """
@@ -39,17 +39,17 @@ def kind(name: str) -> type[Registered]:
 
 
 def as_task(value: Any) -> Task:
-    """A task by itself, or by its text: its name and options of its own, as "beijing --net transformer".
+    """A task from an instance or its text: its name with options of its own, such as "beijing --net transformer".
 
-    ValueError for an unknown name or option, TypeError for what is no task.
+    ValueError for an unknown name or option, TypeError for what is not a task.
     """
     if isinstance(value, Task):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no task: give a br.Task(net, data), or a name: {', '.join(TASKS)}")
+        raise TypeError(f"{value!r} is not a task: give a br.Task(net, data), or a name: {', '.join(TASKS)}")
     try:
         name, *arguments = shlex.split(value) or [""]
     except ValueError as error:  # an unclosed quotation mark
-        raise ValueError(f"{value!r} is no name of a task with options ({error})") from None
+        raise ValueError(f"{value!r} is not the name of a task with options ({error})") from None
     task: Registered = options.read(kind(name), arguments, value)
     return task

@@ -20,12 +20,12 @@ class Task:
     """What is learned: data, a network, p(y | f) and the settings of training.
 
     net: a callable without arguments, called under each seed, that returns a new nn.Module; or a module, whose layers
-    are then initialised anew for each seed, but for what is frozen; None takes an MLP of two hidden layers that fits
-    the data. data: a Data, or a pair (x, y) or a data set of PyTorch's, which are split. likelihood: itself, its class
-    or its name; None takes Categorical for classes and Gaussian with a learned scale for numbers. metric: what tables
-    show beside the NLL; None takes accuracy for classes, else R². epochs, batch_size, lr, augment: as `fit` takes them.
+    are then initialised again for each seed, except frozen ones; None: an MLP of two hidden layers that fits the data.
+    data: a Data, or a pair (x, y) or a data set of PyTorch's, which are split. likelihood: an instance, its class or
+    its name; None: Categorical for classes and Gaussian with a learned scale for numbers. metric: what tables show
+    beside the NLL; None: accuracy for classes, else R². epochs, batch_size, lr, augment: as `fit` takes them.
 
-    Raises ValueError or TypeError, with what to write, for what cannot be trained.
+    Raises ValueError or TypeError, with a remedy, for what cannot be trained.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What tables and folders call it."""
+        """Its name in tables and folders."""
         return self._name
 
     def load(self) -> Data:
@@ -82,12 +82,12 @@ class Task:
         return own.headline(self._metric, self._likelihood, self._data)
 
     def check(self) -> None:
-        """Raise ValueError for options that contradict each other, or play no part beside the others."""
+        """Raise ValueError for options that contradict each other, or have no effect given the others."""
 
     def under(self, **settings: Any) -> Task:
-        """The same with other settings of training, as epochs. ValueError for one that it does not have."""
+        """The same with other settings of training, such as epochs. ValueError for one that it does not have."""
         if unknown := [name for name in settings if name not in self._settings]:
-            raise ValueError(f"{unknown[0]} is no setting of {self!r}: {', '.join(self._settings)}")
+            raise ValueError(f"{unknown[0]} is not a setting of {self!r}: {', '.join(self._settings)}")
         other = copy.copy(self)
         other._settings = self._settings | settings
         other.__dict__.pop("_identity", None)
@@ -98,7 +98,7 @@ class Task:
         return self._settings
 
     def baseline_options(self) -> dict[str, dict[str, Any]]:
-        """What the baselines share with the network, as {"principal_components": {"latent": 20}}."""
+        """What the baselines share with the network, such as {"principal_components": {"latent": 20}}."""
         return {}
 
     @cached_property
@@ -108,5 +108,5 @@ class Task:
         return own.identity(self._data, self._make, self._likelihood, self._settings)
 
     def record(self) -> dict[str, Any]:
-        """What tells it from other tasks, for config.json."""
+        """What identifies the task, for config.json."""
         return {"dataset": self.name, "metric": self.metric, **self._identity}

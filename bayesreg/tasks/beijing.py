@@ -22,7 +22,7 @@ class Beijing(Registered):
     epochs: int = 3
     """Passes over the training data."""
     batch_size: int = 256
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 2e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     width: int = 64

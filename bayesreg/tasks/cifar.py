@@ -22,11 +22,11 @@ class Cifar(Registered):
     dataset: Literal["cifar10", "cifar100"] = "cifar10"
     """Which of the two."""
     batch_size: int = 32
-    """Examples a step."""
+    """Examples per step."""
     augment: bool = False
-    """Mirror each training image with probability ½ and move it by up to 4 pixels."""
+    """Mirror each training image with probability ½ and shift it by up to 4 pixels."""
     imbalance: float | None = None
-    """Train on classes whose sizes fall exponentially, the largest that many times the smallest; None takes all."""
+    """Train on classes whose sizes fall exponentially, the largest so many times the smallest; None: all examples."""
     width: int = 64
     """Channels of the first stage; 64 is ResNet18, 16 trains on a CPU."""
 

@@ -1,4 +1,4 @@
-"""Diabetes progression after one year, which scikit-learn carries, with an MLP."""
+"""Diabetes progression after one year, from scikit-learn, with an MLP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Diabetes(Registered):
     lr: float = 5e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     batch_size: int = 32
-    """Examples a step."""
+    """Examples per step."""
     width: int = 64
     """Units in each hidden layer."""
     noise: float | None = None
@@ -32,7 +32,7 @@ class Diabetes(Registered):
 
     def check(self) -> None:
         if self.heteroscedastic and self.noise is not None:
-            raise ValueError(f"--noise {self.noise} beside --heteroscedastic plays no part: leave one of them out")
+            raise ValueError(f"--noise {self.noise} with --heteroscedastic has no effect: leave one of them out")
 
     def network(self, data: Data) -> Any:
         from bayesreg import nets

@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 × 8 pixels, which scikit-learn carries, with an MLP."""
+"""Handwritten digits of 8 × 8 pixels, from scikit-learn, with an MLP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class Digits(Synthetic):
     epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 64
-    """Examples a step."""
+    """Examples per step."""
     width: int = 64
     """Units in each hidden layer."""

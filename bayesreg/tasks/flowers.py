@@ -19,11 +19,11 @@ class Flowers(Registered):
     net = "conv_vae"
     metric = "mse"
     batch_size: int = 32
-    """Examples a step."""
+    """Examples per step."""
     image_size: int = 64
-    """Pixels of a side, a multiple of 16."""
+    """Pixels along each side, a multiple of 16."""
     latent: int = 20
-    """Numbers that an image is encoded in."""
+    """Latent numbers that encode an image."""
     width: int = 32
     """Channels at half the size; twice as many at each halving."""
 

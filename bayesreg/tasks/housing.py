@@ -15,7 +15,7 @@ class Housing(Diabetes):
     epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 32
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 5e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     width: int = 128

@@ -21,15 +21,15 @@ class Imdb(Registered):
     epochs: int = 6
     """Passes over the training data."""
     batch_size: int = 64
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 2e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     words: int = 20_000
     """The size of the vocabulary, with padding and the unknown word."""
     length: int = 400
-    """The words that are kept of a longer review."""
+    """How many words of a longer review are kept."""
     hidden: int = 64
-    """Units of the LSTM a direction, and numbers of an embedding."""
+    """LSTM units per direction, and numbers in an embedding."""
 
     def load(self) -> Data:
         from bayesreg.datasets import imdb

@@ -21,7 +21,7 @@ class Mnist(Registered):
     dataset: Literal["mnist", "fashion_mnist"] = "mnist"
     """Which of the two."""
     latent: int = 20
-    """Numbers that an image is encoded in."""
+    """Latent numbers that encode an image."""
     hidden: int = 400
     """Units of each of the two hidden layers of the encoder, and of the decoder."""
 

@@ -1,4 +1,4 @@
-"""Data and a network of one's own, as a task needs them."""
+"""Data and a network of the user's own, as a task needs them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from bayesreg.priors.base import whole
 WIDTHS = ((5_000, 64), (50_000, 128))  # units of a hidden layer, up to so many training examples
 WIDEST = 256
 LETTERS = 80  # of a name
-HEADLINES = ("accuracy", "r2")  # the first that the likelihood has
+HEADLINES = ("accuracy", "r2")  # the first of these that the likelihood has
 
 Factory = Callable[[datasets.Data], nn.Module]  # for these data, or a fold of them
 
 
 def as_data(value: Any) -> datasets.Data:
-    """A Data as it is; a pair (x, y), a Dataset or one of PyTorch split. TypeError for anything else."""
+    """A Data as it is; a pair (x, y), a Dataset or one of PyTorch's is split. TypeError for anything else."""
     if isinstance(value, datasets.Data):
         return value
     if isinstance(value, torch_data.Dataset | torch_data.DataLoader):
@@ -42,7 +42,7 @@ def as_data(value: Any) -> datasets.Data:
     hint = ""
     if hasattr(value, "columns") or isinstance(value, str | PathLike):
         table = repr(str(value)) if isinstance(value, str | PathLike) else "table"
-        hint = f"; of a table say which column is y, as br.Data.from_table({table}, target='price')"
+        hint = f"; for a table say which column is y, as in br.Data.from_table({table}, target='price')"
     if isinstance(value, str) and value in datasets.DATASETS:
         hint = f"; the registered data set is br.datasets.load({value!r})"
     what = "None" if value is None else f"a {type(value).__name__}"
@@ -50,9 +50,9 @@ def as_data(value: Any) -> datasets.Data:
 
 
 def named(name: Any) -> str:
-    """The name. ValueError where it cannot stand in a table."""
+    """The name. ValueError where it cannot appear in a table."""
     if not isinstance(name, str) or not name or not name.isprintable() or len(name) > LETTERS:
-        raise ValueError(f"name={name!r}: a task is called by a text of 1 to {LETTERS} printable characters")
+        raise ValueError(f"name={name!r}: the name of a task has 1 to {LETTERS} printable characters")
     return name
 
 
@@ -71,7 +71,7 @@ def factory(net: Any, data: datasets.Data) -> Factory:
     except TypeError as error:
         name = getattr(net, "__name__", "net")
         raise TypeError(f"net is called without arguments ({error}): give lambda: {name}(...)") from None
-    except ValueError:  # a callable that does not tell its arguments
+    except ValueError:  # a callable without a signature
         pass
     return lambda data: net()
 
@@ -87,21 +87,21 @@ def fitting(data: datasets.Data) -> nn.Module:
 
 
 def anew(net: nn.Module) -> nn.Module:
-    """A copy of a module with its layers initialised anew; what is frozen stays as it is.
+    """A copy of a module with its layers initialised again; frozen ones stay as they are.
 
     ValueError where a layer with parameters of its own has no `reset_parameters`.
     """
     made = copied(net)
     frozen = {name: p.detach().clone() for name, p in made.named_parameters() if not p.requires_grad}
-    for name, layer in reversed(list(made.named_modules())):  # a layer may set what is in its parts
+    for name, layer in reversed(list(made.named_modules())):  # a layer may also set its parts
         if not any(parameter.requires_grad for parameter in layer.parameters(recurse=False)):
             continue
         reset = getattr(layer, "reset_parameters", None) or getattr(layer, "_reset_parameters", None)
         if reset is None:
             place = f"its part {name!r}, a {type(layer).__name__}," if name else f"{type(layer).__name__} itself"
             raise ValueError(
-                f"the network cannot be initialised anew for each seed: {place} has parameters and no "
-                "reset_parameters(); give a function that makes it, as lambda: MyNetwork(...)"
+                f"the network cannot be initialised again for each seed: {place} has parameters and no "
+                "reset_parameters(); give a function that makes it, such as lambda: MyNetwork(...)"
             )
         reset()
     made.load_state_dict(frozen, strict=False)
@@ -109,7 +109,7 @@ def anew(net: nn.Module) -> nn.Module:
 
 
 def settings(epochs: Any, batch_size: Any, lr: Any, augment: Any) -> dict[str, Any]:
-    """Options of `fit`, as plain numbers. ValueError for what is none."""
+    """Options of `fit`, as plain numbers. ValueError for invalid ones."""
     given = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
     whole("Task", **given)
     check_rate("Task", lr)
@@ -120,26 +120,26 @@ def settings(epochs: Any, batch_size: Any, lr: Any, augment: Any) -> dict[str, A
 
 
 def likelihood(given: Any, data: datasets.Data) -> Likelihood:
-    """p(y | f): what is given, else by the targets."""
+    """p(y | f): as given, else chosen by the targets."""
     if given is not None:
         return as_likelihood(given)
     return Gaussian() if data.classes is None else Categorical()
 
 
 def headline(given: str | None, likelihood: Likelihood, data: datasets.Data) -> str:
-    """The metric of tables: what is given, else accuracy, R² or the first that the likelihood has."""
+    """The metric in tables: as given, else accuracy, R² or the first that the likelihood has."""
     known = likelihood.metrics(data.train.y)
     if given is None:
         return next((name for name in HEADLINES if name in known), known[0])
     if given not in known:
         raise ValueError(
-            f"metric={given!r} is none of {likelihood}: {', '.join(name for name in METRICS if name in known)}"
+            f"metric={given!r} is not a metric of {likelihood}: {', '.join(name for name in METRICS if name in known)}"
         )
     return given
 
 
 def identity(data: datasets.Data, make: Factory, likelihood: Likelihood, settings: dict[str, Any]) -> dict[str, Any]:
-    """What tells a task from others: digests of the data and of the network, and the settings of training."""
+    """What identifies a task: digests of the data and of the network, and the settings of training."""
     splits = (data.train, data.validation, data.test)
     net, fixed = _made(data, make)
     shapes = [f"{name} {list(p.shape)} {p.requires_grad}" for name, p in net.named_parameters()]
@@ -154,22 +154,22 @@ def identity(data: datasets.Data, make: Factory, likelihood: Likelihood, setting
 
 
 def _made(data: datasets.Data, make: Factory) -> tuple[nn.Module, list[str]]:
-    """The network, and digests of the tensors in it that are not drawn, as those of a network that was trained before.
+    """The network, and digests of its tensors that are not random, such as those of a pretrained network.
 
-    ValueError where one seed gives different networks: methods would not begin alike.
+    ValueError where one seed gives different networks: methods would not start alike.
     """
     net, again, other = (_seeded(data, make, seed) for seed in (0, 0, 1))
     if net is again:
         raise ValueError(
-            "net() returns the same module at each call, so that all seeds would begin at the same weights: let it "
-            "make a new one, or give the module itself, whose layers are then initialised anew"
+            "net() returns the same module at each call, so all seeds would start at the same weights: let it "
+            "make a new one, or give the module itself, whose layers are then initialised again"
         )
-    copied(net)  # what is no network, or cannot be copied, is refused in words
+    copied(net)  # what is not a network, or cannot be copied, is refused in words
     first, same, drawn = (_tensors(one) for one in (net, again, other))
     if differ := [name for name in first if same.get(name) != first[name]]:
         raise ValueError(
-            f"net() draws {differ[0]} anew at each call under one seed, so that methods would not begin alike: draw "
-            "from PyTorch's own random numbers, which torch.manual_seed sets"
+            f"net() draws a different {differ[0]} at each call under one seed, so methods would not start alike: "
+            "draw it from PyTorch's random numbers, which torch.manual_seed sets"
         )
     return net, [digest for name, digest in first.items() if drawn.get(name) == digest]
 
@@ -188,7 +188,7 @@ def _tensors(net: nn.Module) -> dict[str, str]:
 
 
 def _sources(net: nn.Module) -> list[str]:
-    """The code of the classes that are not PyTorch's; nothing where it is not to be had, as in a console."""
+    """The code of the classes that are not PyTorch's; "" where it is not available, as in a console."""
     kinds = {type(module) for module in net.modules() if not type(module).__module__.startswith("torch.")}
     return sorted(map(_source, kinds))
 

@@ -1,6 +1,6 @@
 """What the tasks of this package share: a data set by name, a network, and options of the command line.
 
-Nothing heavy is imported before the options are read, so that --help answers at once.
+Nothing heavy is imported before the options are read, so --help answers at once.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 class Registered(Task, ABC):
     """A task with a name in TASKS."""
 
-    net = "mlp"  # in NETS; without annotations, as name and metric: what is annotated is an option
+    net = "mlp"  # in NETS; without annotations, like name and metric: what is annotated is an option
 
     epochs: int = 30
     """Passes over the training data."""
     batch_size: int = 128
-    """Examples a step."""
+    """Examples per step."""
     lr: float = 1e-3
     """Adam's learning rate at the start; it falls to 0 along a half cosine."""
     train_size: int | None = None
-    """Train on that many examples only, and validate on as many at most; None takes all. Test stays whole."""
+    """Train on that many examples only, and validate on at most as many; None: all. The test split stays whole."""
     bfloat16: bool = False
-    """Compute the network alone in bfloat16 while training; densities and parameters stay in float32."""
+    """Compute only the network in bfloat16 in training; densities and parameters stay in float32."""
     data_dir: Annotated[Path | None, WHERE] = None
-    """Where the data files are; else $BAYESREG_DATA, else the user's cache."""
+    """Where the data files are; None: $BAYESREG_DATA, else the user's cache."""
 
     @property
     def data_set(self) -> str:

@@ -30,7 +30,7 @@ def relative(steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(steps: pd.DataFrame) -> Picture | None:
-    """A panel a network, a line a prior. None where nothing was measured beside the hand-written step."""
+    """A panel per network, a line per prior. None where nothing was measured beside the hand-written step."""
     known = relative(steps[steps["contestant"].isin(LOOKS)])
     every = known.groupby(["case", "width", "batch"], sort=False)
     shown = [(name, own) for name, own in every if name[1] == 1 or own["prior"].nunique() > 2]

@@ -27,7 +27,7 @@ KINDS = {  # of ratios that have a limit, in words; others are said as they are 
 }
 BESIDE = (f"{BAYESREG} / {HAND} (", ", delta)")  # what stands before and after the prior in the names of ratios
 ADDED = ("", f" / none (delta, {BAYESREG})")
-WORK = {"median_ms": "ms a step", "flop": "GFLOP a step", "flop_per_s": "GFLOP/s", "share": "of the matrix product"}
+WORK = {"median_ms": "ms per step", "flop": "GFLOP per step", "flop_per_s": "GFLOP/s", "share": "of the matrix product"}
 UNITS = {f"{part}_mib": f"{part}, MiB" for part in PARTS}
 
 
@@ -106,7 +106,7 @@ def promises(ratios: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_prior(ratios: pd.DataFrame, before: str, after: str) -> Table:
-    """A row a network, a column a prior: the ratio that is named `before` prior `after`, and its quartiles."""
+    """A row per network, a column per prior: the ratio that is named `before` prior `after`, and its quartiles."""
     rows = _named(ratios, before, after)
     cells = _cells("{:.2f}\n{:.2f}–{:.2f}", rows[["ratio", "q25", "q75"]])
     prior = rows["bar"].str.removeprefix(before).str.removesuffix(after)

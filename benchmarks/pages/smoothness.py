@@ -65,7 +65,7 @@ def exactness(costs: pd.DataFrame, fits: pd.DataFrame) -> str:
 
 
 def moved(fits: pd.DataFrame) -> pd.DataFrame:
-    """A row a data set and strength: mean NLL of the default minus that of the exact prior; d over its d, minus 1."""
+    """A row per data set and strength: mean NLL of the default minus that of the exact prior; d over its d, minus 1."""
     means = fits.groupby(["dataset", "strength", "setting"], sort=False)[["nll", "d"]].mean().unstack("setting")
     if means.empty:
         return pd.DataFrame(columns=["dataset", "strength", "nll", "d"])
@@ -74,7 +74,7 @@ def moved(fits: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(fits: pd.DataFrame) -> pd.DataFrame:
-    """A row a data set, strength and setting: mean and standard deviation over seeds."""
+    """A row per data set, strength and setting: mean and standard deviation over seeds."""
     fits = fits.assign(strength=fits["strength"].map("{:g}".format))
     found = fits.groupby(["dataset", "strength", "setting"], sort=False)[["nll", "d", "seconds"]].agg(["mean", "std"])
     return found.set_axis([f"{name}, {'sd' if what == 'std' else what}" for name, what in found], axis=1).reset_index()

@@ -21,7 +21,8 @@ DASHES = ((0, (1, 1)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 
 
 def widths(rows: pd.DataFrame, rates: Mapping[int, float]) -> Picture | None:
-    """A panel a network. rates: {threads: FLOP/s of a matrix product}. None where nothing without a prior is there."""
+    """A panel per network. rates: {threads: FLOP/s of a matrix product}. None where nothing without a prior is
+    there."""
     none = rows[rows["prior"] == "none"]
     roofs = {
         f"matrix product, {threads} thread{'s' * (threads > 1)}": (rate, Look(LIGHT["soft"], "", DASHES[i % 3]))
@@ -36,7 +37,7 @@ def _panel(own: pd.DataFrame, roofs: Mapping[str, tuple[float, Look]]) -> Panel:
         f"{row['contestant']} at {row['width']} times the width {number(row['median_ms'])} ms"
         for row in own.to_dict("records")
     )
-    alt = f"Milliseconds a step without a prior by its floating-point operations: {ends}."
+    alt = f"Milliseconds per step without a prior by its floating-point operations: {ends}."
     return Panel(partial(_draw, own=own, roofs=roofs), alt)
 
 
@@ -47,7 +48,7 @@ def _draw(ax: Any, own: pd.DataFrame, roofs: Mapping[str, tuple[float, Look]]) -
     for contestant, (colour, marker, dashes) in LOOKS.items():
         line = own[own["contestant"] == contestant].sort_values("flop")
         ax.plot(line["flop"], line["median_ms"], marker, color=colour, linestyle=dashes, linewidth=1.4, markersize=5)
-    ax.set(xscale="log", yscale="log", xlabel="floating-point operations a step", ylabel="ms a step")
+    ax.set(xscale="log", yscale="log", xlabel="floating-point operations per step", ylabel="ms per step")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()

@@ -85,7 +85,7 @@ def small_disk(place, size):
 def test_a_full_disk_stops_it_and_loses_nothing(place, undisturbed):
     with small_disk(place / "disk", 300) as disk:
         _, err = finish(start(place, str(disk / "runs")), status=1)
-        assert "nothing that was finished is lost: make room, and the same command goes on" in err
+        assert "nothing that was finished is lost: make room, and the same command resumes" in err
         done = {path for path, held in contents(disk / "runs").items() if path.endswith("result.json")}
         assert 0 < len(done) < sum(path.endswith("result.json") for path in undisturbed)
         shutil.copytree(disk / "runs", place / "runs")

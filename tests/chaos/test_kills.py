@@ -87,7 +87,7 @@ def test_signals_end_it_within_two_seconds_and_it_goes_on(place, undisturbed):
             os.killpg(process.pid, number)
         _, err = finish(process, status)
         assert time.monotonic() - begin < 2
-        assert "the same command goes on from there" in err
+        assert "the same command resumes from there" in err
         assert ended(below) == []
     finish(start(place))
     assert contents(place / "runs") == undisturbed

@@ -97,7 +97,7 @@ def test_a_signal_ends_a_comparison_and_the_cluster_that_it_has_started(place, n
     assert process.wait(LONG) == status
     assert time.monotonic() - sent < 2
     said = process.communicate()[1]
-    assert ("the same command goes on" in said) == (number != signal.SIGKILL)
+    assert ("the same command resumes" in said) == (number != signal.SIGKILL)
     assert "Traceback" not in said
     until(lambda: all(map(free, claims(place))))
     assert ended(below, within=120) == []  # after a SIGKILL two agents of Ray end themselves after 60 s

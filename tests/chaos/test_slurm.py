@@ -140,13 +140,13 @@ def test_an_array_shares_the_jobs_and_one_that_no_element_survives_is_killed(sta
 
 def test_an_array_that_begins_nothing_ends_the_grid(state, tmp_path):
     (tmp_path / "bin" / "srun").write_text("#!/bin/bash\nexit 1\n")
-    with pytest.raises(ValueError, match=r"SLURM began no run \(FAILED\): do its nodes share"):
+    with pytest.raises(ValueError, match=r"SLURM started no run \(FAILED\): do its nodes share"):
         outcomes(engine(tmp_path), os.getpid)
 
 
 def test_an_array_that_sbatch_does_not_take_ends_the_grid(tmp_path, capfd):
     (tmp_path / "bin" / "sbatch").write_text("#!/bin/bash\necho sbatch: error: invalid partition >&2; exit 1\n")
-    with pytest.raises(ValueError, match="SLURM takes no array job: sbatch: error: invalid partition"):
+    with pytest.raises(ValueError, match="SLURM accepts no array job: sbatch: error: invalid partition"):
         outcomes(engine(tmp_path), os.getpid)
 
 

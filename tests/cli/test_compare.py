@@ -138,9 +138,9 @@ BAD = [
     ([""], "unknown task ''"),
     (["digits --output x"], "'digits --output x': Unrecognized options: --output, x; bayesreg run digits --help"),
     (["digits --epochs many"], "Error parsing --epochs: invalid literal for int() with base 10: 'many'"),
-    (["digits --help"], "--help is no option within others"),
-    (["digits 'unclosed"], "is no name of a task with options (No closing quotation)"),
-    (["diabetes --noise 1 --heteroscedastic"], "--noise 1.0 beside --heteroscedastic"),
+    (["digits --help"], "--help is not an option of a task"),
+    (["digits 'unclosed"], "is not the name of a task with options (No closing quotation)"),
+    (["diabetes --noise 1 --heteroscedastic"], "--noise 1.0 with --heteroscedastic"),
     (["digits", "digits"], "the task 'digits' is there twice"),
     (["diabetes", "--methods", "l2:-1"], "strength=-1.0"),
     (["diabetes", "--methods", "dropuot"], "did you mean 'dropout'"),
@@ -149,26 +149,26 @@ BAD = [
     (["diabetes", "--methods", "l2@detla"], "did you mean 'delta'"),
     (["diabetes", "--seeds", "0"], "seeds must be a whole number from 1 to"),
     (["diabetes", "--folds", "0"], "folds must be a whole number of at least 1"),
-    (["diabetes", "--budget", "soon"], "budget='soon' is no time: give it as 2h, 90m, 1h30m or 45s"),
-    (["diabetes", "--budget", "0"], "budget='0' is no time"),
+    (["diabetes", "--budget", "soon"], "budget='soon' is not a duration: give it as 2h, 90m, 1h30m or 45s"),
+    (["diabetes", "--budget", "0"], "budget='0' is not a duration"),
     (["diabetes", "--methods", "none", "--epochs", "0", "--dry-run"], "epochs must be a whole number of at least 1"),
     (["diabetes --noise 1", "--methods", "entropic", "--dry-run"], "entropy of its predictions is constant"),
     (["wine.csv", "--target", "class", "--dry-run", "--output", "mine.py"], "mine.py cannot be written (Not a dir"),
     (["diabetes", "--workers", "0"], "workers must be a whole number of at least 1"),
     (["diabetes", "--engine", "cloud"], "unknown engine 'cloud'; known: local, ray, slurm"),
-    (["diabetes", "--address", "head:6379"], "address head:6379 plays no part: the local engine has no such option"),
+    (["diabetes", "--address", "head:6379"], "address head:6379 has no effect: the local engine has no such option"),
     (["diabetes", "--engine", "slurm", "--address", "head:6379"], "the slurm engine has no such option"),
     (["diabetes", "--engine", "ray", "--workers", "0"], "workers must be a whole number of at least 1"),
     (["diabetes", "--engine", "ray", "--address", "nonsense"], "no Ray cluster to work with at nonsense: Invalid"),
     (["diabetes", "--engine", "slurm"], "no sbatch and srun on this machine"),
     (["diabetes", "--epochs", "0"], "epochs must be a whole number of at least 1"),
     (["diabetes", "--threads", "0"], "threads=0"),
-    (["diabetes", "--select", "likelihood"], "select='likelihood' is no metric: accuracy,"),
-    (["diabetes", "--target", "class"], "--target class plays no part: no table is compared on"),
-    (["mine.py", "--group", "cellar"], "--group cellar plays no part"),
-    (["wine.csv"], "wine.csv is a table: say which column is to be predicted, as --target class"),
+    (["diabetes", "--select", "likelihood"], "select='likelihood' is not a metric: accuracy,"),
+    (["diabetes", "--target", "class"], "--target class has no effect: none of the tasks is a table"),
+    (["mine.py", "--group", "cellar"], "--group cellar has no effect"),
+    (["wine.csv"], "wine.csv is a table: say which column to predict, as in --target class"),
     (["wine.csv", "--target", "clas"], "did you mean 'class'"),
-    (["wine.csv", "--target", "class", "--train-size", "9"], "train_size is no setting of Task('wine')"),
+    (["wine.csv", "--target", "class", "--train-size", "9"], "train_size is not a setting of Task('wine')"),
     (["wines.csv", "--target", "class"], "there is no file wines.csv"),
     (["wine.xls", "--target", "class"], "there is no file wine.xls"),
     (["nobody.py"], "there is no file nobody.py"),
@@ -213,7 +213,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_leaves_no_trace(bayesreg, tmp_pa
     assert lines[0] == f"{runs} of {runs} runs are left, and at most 2 more where a best strength is at an edge."
     assert lines[1].startswith("Nothing is measured yet on diabetes: the first run")
     assert lines[2].startswith("entropic refused on diabetes: the entropic prior does nothing under Gaussian")
-    assert lines[3].startswith("diabetes: 2 seeds and 88 test rows find a difference to none of ")
+    assert lines[3].startswith("diabetes: 2 seeds and 88 test rows find a difference from none of ")
     assert len(lines) == 4
 
 
@@ -233,7 +233,7 @@ def test_a_dry_run_of_a_grid_that_is_begun_and_of_one_that_is_done(bayesreg, tmp
     assert len(Method("l2").candidates) + 1 <= int(row["done already"]) <= len(whole)
     least, _ = statistics.foresee(2, 88, 1)
     assert unseen.startswith(
-        f"diabetes: 2 seeds and 88 test rows find a difference to none of {least:.2g} nats or more"
+        f"diabetes: 2 seeds and 88 test rows find a difference from none of {least:.2g} nats or more"
     )
     assert re.fullmatch(r"They take about \d+ s with \d+ at a time, from \d+ measured runs\.", takes)
     assert re.fullmatch(r"One seed of every method takes about \d+ s, to choose strengths and to report\.", a_round)
@@ -283,7 +283,7 @@ FILES = {
     "import torch\ntask = br": "mine.py, line 2: NameError: name 'br' is not defined",
     "\n\ndef task(:": "mine.py, line 3: SyntaxError: ",
     "import json\n\ntask = json.loads('{')": "mine.py, line 3: JSONDecodeError: ",
-    "task = 3": "3 is no task: give a br.Task(net, data), or a name: synthetic,",
+    "task = 3": "3 is not a task: give a br.Task(net, data), or a name: synthetic,",
     "tasks = ['digits', 'nosuch']": "unknown task 'nosuch'",
 }
 

@@ -71,7 +71,7 @@ def test_nothing_asked_is_helped(bayesreg):
         (["run", "digts"], "unknown task 'digts'; did you mean 'digits'?"),
         (["--print-completion"], "one of bash, zsh, tcsh"),
         (["--print-completion", "fish"], "--print-completion fish: one of bash, zsh, tcsh"),
-        (["baselines", "digits", "--quiet", "--verbose"], "--quiet beside --verbose: leave one of them out"),
+        (["baselines", "digits", "--quiet", "--verbose"], "--quiet and --verbose exclude each other: leave one out"),
     ],
 )
 def test_what_is_unknown_is_refused_in_a_line(bayesreg, options, message):

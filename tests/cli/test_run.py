@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock
 
 from bayesreg import files
+from bayesreg.guides import GUIDES
 from bayesreg.report import load
 
 SHORT = ["--epochs", "1"]
@@ -63,17 +64,17 @@ BAD = [
     (["--prior", "l2", "--strength", "0"], "strength=0.0.*above 0"),
     (["--prior", "l1:nan"], "strength=nan.*above 0"),
     (["--prior", "entropic:inf"], "strength=inf.*above 0"),
-    (["--prior", "l2:1e-3", "--strength", "1"], "--strength 1.0 beside --prior l2:1e-3"),
+    (["--prior", "l2:1e-3", "--strength", "1"], "--strength 1.0 with --prior l2:1e-3"),
     (["--prior", "l1+l2"], "two priors claim"),
     (["--prior", "ard", "--ard.a", "0.5"], r"ARD\(a=0.5\) has no MAP.*--ard.a 1.*--guide normal"),
     (["--prior", "ard", "--ard.b", "-1"], "b=-1.0.*above 0"),
     (["--prior", "ard:sparse"], r"ARD\(a=0.5\) has no MAP.*cannot select.*--guide normal, or.*ard:sparse@normal"),
     (["--prior", "ard:sparse@normal", "--ard.b", "-1"], r"b=-1.0.*above 0"),
     (["--prior", "entropic", "--noise", "1"], "entropy.*constant"),
-    (["--prior", "l2", "--ard.a", "2"], "--ard.a 2.0 beside --prior l2 plays no part: leave it out, or.*--prior ard"),
-    (["--prior", "l2", "--smoothness.every", "2"], "--smoothness.every 2 beside --prior l2 plays no part"),
-    (["--prior", "ard+entropic", "--smoothness.every", "2"], "--smoothness.every 2 beside --prior ard.entropic"),
-    (["--noise", "1", "--heteroscedastic"], "--noise 1.0 beside --heteroscedastic plays no part: leave one"),
+    (["--prior", "l2", "--ard.a", "2"], "--ard.a 2.0 with --prior l2 has no effect: leave it out, or.*--prior ard"),
+    (["--prior", "l2", "--smoothness.every", "2"], "--smoothness.every 2 with --prior l2 has no effect"),
+    (["--prior", "ard+entropic", "--smoothness.every", "2"], "--smoothness.every 2 with --prior ard.entropic"),
+    (["--noise", "1", "--heteroscedastic"], "--noise 1.0 with --heteroscedastic has no effect: leave one"),
     (["--noise", "0"], "noise scale must be"),
     (["--epochs", "0"], "epochs=0.*at least 1"),
     (["--lr", "nan"], "lr=nan"),
@@ -82,6 +83,13 @@ BAD = [
     (["--seedd", "1"], "--seed"),
     (["--epochs", "many"], "--epochs"),
 ]
+
+
+def test_the_help_names_every_guide(bayesreg):
+    status, out, _ = bayesreg("run", "diabetes", "--help")
+    said = " ".join(out.replace("│", " ").split())
+    assert status == 0
+    assert f"How the posterior is inferred: {', '.join(GUIDES)}. delta is MAP" in said
 
 
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[" ".join(options) for options, _ in BAD])

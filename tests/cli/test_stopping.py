@@ -82,7 +82,7 @@ def test_a_signal_ends_a_command_whatever_it_does(tmp_path, code, arguments, twi
         process.send_signal(number)
     _, said = process.communicate(timeout=LONG)
     assert process.returncode == status
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert "Traceback" not in said
 
 
@@ -131,5 +131,5 @@ def test_no_process_is_left_at_a_run(tmp_path):
     (claim,) = tmp_path.glob("runs/**/.claim")
     assert free(claim)
     _, said = process.communicate()
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert "Traceback" not in said

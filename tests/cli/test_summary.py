@@ -23,7 +23,7 @@ def test_the_baselines_stand_beside_the_metrics():
     assert mse.split() == ["mse", "0.2500", "0.5000", "1.0000", "0.7500"]
     assert nll.split() == ["nll", "0.2500", "1.5000", "–", "–"]
     assert len({len(line) for line in (header, mse, nll)}) == 1
-    assert rest == ["2 s an epoch on cpu", "runs/x"]
+    assert rest == ["2 s per epoch on cpu", "runs/x"]
 
 
 def test_what_is_not_beaten_is_said_in_either_direction_and_equal_is_not_beaten():

@@ -168,7 +168,7 @@ def test_a_run_that_waits_for_long_is_left_at_the_end_of_the_budget(grid):
 def test_what_is_missing_is_said(grid, tmp_path):
     asked, _ = grid(TUNE + 2 * TEST)
     said = (
-        "2 of 4 seeds, strengths chosen by 1 of 3 within the budget of 14 s; the same command with a longer one goes on"
+        "2 of 4 seeds, strengths chosen by 1 of 3 within the budget of 14 s; the same command with a longer one resumes"
     )
     assert asked.missing == folder.settings(asked.output)["missing"] == f"{said}."
     assert said in repr(br.Study.open(asked.output))
@@ -258,7 +258,9 @@ def test_a_time(text, value):
     "text", ["", "2 hours", "h", "30m1h", "-1", 0, -5, float("inf"), float("nan"), True, [3]], ids=str
 )
 def test_what_is_no_time_is_refused(grid, text):
-    with pytest.raises(ValueError, match=rf"budget={re.escape(repr(text))} is no time: give it as 2h, 90m, 1h30m"):
+    with pytest.raises(
+        ValueError, match=rf"budget={re.escape(repr(text))} is not a duration: give it as 2h, 90m, 1h30m"
+    ):
         grid(text)
 
 

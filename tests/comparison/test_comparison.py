@@ -118,7 +118,7 @@ def test_each_fold_chooses_for_itself(done):
     _, made = done(lambda m, r: bowl(best[r.partition, r.fold])(m, r), methods=["none", "l2"], seeds=2, folds=3)
     tuned, tested = of(made, "tune", "l2"), of(made, "test", "l2")
     assert {(r.partition, r.fold): m.strength for m, r in tested} == best
-    assert len(tuned) == 4 * len(tested) == 24  # one run a candidate, fold and partition
+    assert len(tuned) == 4 * len(tested) == 24  # one run per candidate, fold and partition
     assert {r.seed for _, r in tuned} == {10_000, 10_001}
     assert all(r.seed == r.partition for _, r in tested)
 
@@ -227,8 +227,11 @@ VALUES = (
     | {
         "two folds": ({"folds": 2}, "folds=2 on mine: .*whole number, 3 to 20"),
         "more folds than rows": ({"folds": 30}, "folds=30 on mine: .*3 to 20"),
-        "no metric": ({"select": "loss"}, "select='loss' is no metric: accuracy"),
-        "a metric of classes": ({"select": "accuracy"}, "select='accuracy' is no metric of mine: mse, rmse, r2, nll"),
+        "no metric": ({"select": "loss"}, "select='loss' is not a metric: accuracy"),
+        "a metric of classes": (
+            {"select": "accuracy"},
+            "select='accuracy' is not a metric of mine: mse, rmse, r2, nll",
+        ),
         "no task": ({"tasks": ()}, "no task"),
     }
 )

@@ -70,7 +70,7 @@ REVIEWS = [("pos", "A great film!<br /><br />Great, it's GREAT {}."), ("neg", "B
 
 
 def write_imdb(root: Path, reviews: dict[str, bytes]) -> Path:
-    """An archive of {"train/pos/0_10.txt": text, ...} and, as the published one, of files that are no reviews."""
+    """An archive of {"train/pos/0_10.txt": text, ...} and, as the published one, of files that are not reviews."""
     (root / "imdb").mkdir(exist_ok=True)
     with tarfile.open(root / imdb.SOURCE.name, "w:gz") as archive:
         for name, text in {**reviews, "README": b"read me", "train/unsup/0_0.txt": b"unlabelled"}.items():

@@ -125,7 +125,7 @@ def test_names_a_missing_column(tmp_path: Path, column: str) -> None:
 def test_refuses_what_is_no_table(tmp_path: Path, content: bytes) -> None:
     path = write_air(tmp_path, "Dongsi", air("2014-01-01T00:00", 2))
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"Dongsi.*csv (is no table|has no column)"):
+    with pytest.raises(ValueError, match=r"Dongsi.*csv (is not a table|has no column)"):
         beijing.read(path)
 
 

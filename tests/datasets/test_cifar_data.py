@@ -78,7 +78,7 @@ ODD = [
 def test_refuses_a_pickle_of_something_else(cifar10_root: Path, vouch: Callable[..., None], number: int) -> None:
     (cifar10_root / "cifar-10-batches-py/data_batch_3").write_bytes(pickle.dumps(ODD[number], protocol=2))
     vouch(cifar10_root)
-    with pytest.raises(ValueError, match="data_batch_3 is no batch of CIFAR"):
+    with pytest.raises(ValueError, match="data_batch_3 is not a CIFAR batch"):
         load("cifar10", cifar10_root)
 
 

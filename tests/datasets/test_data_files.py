@@ -69,7 +69,7 @@ def test_refuses_a_file_vouched_for_under_another_name(letter: Path) -> None:
 
 def test_a_list_that_is_no_text_is_named(letter: Path) -> None:
     (letter / "SHA256SUMS").write_bytes(b"\xff\x00")
-    with pytest.raises(ValueError, match="SHA256SUMS is no text in UTF-8"):
+    with pytest.raises(ValueError, match="SHA256SUMS is not UTF-8 text"):
         find(letter, "post/letter.txt", url=URL)
 
 

@@ -43,7 +43,7 @@ def test_refuses_to_take_by_anything_else(indices: Any) -> None:
     windows = Windows(torch.zeros(9, 2), torch.arange(3, 8), length=3)
     for x in (torch.arange(5.0), windows):
         with pytest.raises(
-            TypeError, match=r"^take\(.*\): give whole numbers \[k\], a mask or a slice, as take\(\[0, 2\]\)"
+            TypeError, match=r"^take\(.*\): give whole numbers \[k\], a mask or a slice, as in take\(\[0, 2\]\)"
         ):
             Dataset(x, torch.arange(5)).take(indices)
 

@@ -46,7 +46,7 @@ def test_names_the_image_that_cannot_be_read(
     with pytest.raises(ValueError, match=f"{path} is corrupt: got sha256 .* expected [0-9a-f]{{64}} of .*SHA256SUMS"):
         load("flowers", flowers_root)
     vouch(flowers_root)
-    with pytest.raises(ValueError, match=f"{path} is no image that can be read.*{flowers.URL}"):
+    with pytest.raises(ValueError, match=f"{path} is not a readable image.*{flowers.URL}"):
         load("flowers", flowers_root)
     assert not (flowers_root / "cache").exists()
 

@@ -100,7 +100,7 @@ WHOLE = idx(np.zeros((4, 5)))
 )
 def test_refuses_what_is_no_whole_idx_file(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match=f"file is no idx file of bytes: it has .*{message}"):
+    with pytest.raises(ValueError, match=f"file is not an idx file of bytes: it has .*{message}"):
         mnist.read(tmp_path / "file")
 
 
@@ -111,7 +111,7 @@ def test_refuses_what_is_no_whole_idx_file(tmp_path: Path, content: bytes, messa
 )
 def test_refuses_a_broken_gz(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.gz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"file.gz (cannot be decompressed|is no idx file)"):
+    with pytest.raises(ValueError, match=r"file.gz (cannot be decompressed|is not an idx file)"):
         mnist.read(tmp_path / "file.gz")
 
 
@@ -121,7 +121,7 @@ def test_refuses_a_truncated_and_a_corrupt_file(mnist_root: Path, vouch: Callabl
     with pytest.raises(ValueError, match=f"{path} is corrupt: got sha256"):
         load("mnist", mnist_root)
     vouch(mnist_root)
-    with pytest.raises(ValueError, match=f"{path} is no idx file"):
+    with pytest.raises(ValueError, match=f"{path} is not an idx file"):
         load("mnist", mnist_root)
 
 

@@ -40,7 +40,7 @@ def dull(y: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("columns", "options", "said"),
     [
-        ({}, {"target": "Y"}, r"target='Y' is no column of the table: did you mean 'y'\? There are 'age', 'fare'"),
+        ({}, {"target": "Y"}, r"target='Y' is not a column of the table: did you mean 'y'\? There are 'age', 'fare'"),
         (dull(["a"] * N), {}, r"the target 'y' has one class, 'a', so there is nothing to learn"),
         (
             dull([1.5] * N),
@@ -48,7 +48,7 @@ def dull(y: Any) -> dict[str, Any]:
             r"the target 'y' has one value, np.float64\(1.5\)|has one value, 1.5, so there is nothing",
         ),
         (dull(["a"] * 57 + ["b"] * 3), {}, r"class 'b' of the target 'y' has 3 rows, fewer than the 5 that the split"),
-        (dull(words(N, N)), {}, r"target 'y' is text that is no category: 60 different values in 60 rows, as 'word 0'"),
+        (dull(words(N, N)), {}, r"target 'y' is text but not a category: 60 values in 60 rows, such as 'word 0'"),
         (
             dull([1, 0, None] * 20),
             {},
@@ -63,7 +63,7 @@ def dull(y: Any) -> dict[str, Any]:
         ({}, {"task": "classify"}, r"task='classify': 'classification' or 'regression'"),
         ({"bad": [1.0, -np.inf] * 30}, {}, r"column 'bad', row 1, is -inf \(30 such values\): correct it, or make it"),
         ({"bad": pd.Series([1.0, np.inf] * 30, dtype=object)}, {}, r"column 'bad', row 1, is inf"),
-        ({"bad": words(N, 30)}, {}, r"column 'bad' is text that is no category, \d+ different values in 36 rows"),
+        ({"bad": words(N, 30)}, {}, r"column 'bad' is text but not a category, \d+ values in 36 rows"),
         ({"bad": [str(i) for i in range(N)]}, {}, r"column 'bad' holds numbers as text: say what it is, kinds=\{'bad'"),
         (
             {"bad": ["?", "?", *map(str, range(10))] * 5},
@@ -86,11 +86,11 @@ def dull(y: Any) -> dict[str, Any]:
         (
             dull([f"${i:,}.50" for i in range(N)]),
             {},
-            r"target 'y' holds numbers as text, as '\$0\.50': make plain ones",
+            r"target 'y' holds numbers as text, such as '\$0\.50': make plain numbers",
         ),
-        (dull([f"{i / 7:.3f}" for i in range(N)]), {}, r"the target 'y' holds numbers as text, as '0.000'"),
-        ({}, {"kinds": ["age"]}, r"kinds=\['age'\]: give a dict of columns, as kinds=\{'age': 'category'\}"),
-        ({}, {"target": "y "}, r"target='y ' is no column of the table: did you mean 'y'\?"),
+        (dull([f"{i / 7:.3f}" for i in range(N)]), {}, r"the target 'y' holds numbers as text, such as '0.000'"),
+        ({}, {"kinds": ["age"]}, r"kinds=\['age'\]: give a dict of columns, such as kinds=\{'age': 'category'\}"),
+        ({}, {"target": "y "}, r"target='y ' is not a column of the table: did you mean 'y'\?"),
         ({"bad": [1, 2j] * 30}, {}, r"column 'bad' holds complex numbers"),
         ({"bad": pd.to_timedelta(range(N), "h")}, {}, r"column 'bad' holds durations: give seconds"),
         ({"bad": [[1]] * N}, {}, r"column 'bad' holds objects, list: drop it"),
@@ -105,7 +105,7 @@ def dull(y: Any) -> dict[str, Any]:
         ),
         ({}, {"kinds": {"sex": "number"}}, r"column 'sex' is numbers, but row 0 holds 'f': correct it"),
         ({}, {"kinds": {"y": "number"}}, r"'y' is the target: it cannot be group= or time= too, nor"),
-        ({}, {"group": "sax"}, r"group='sax' is no column of the table: did you mean 'sex'\?"),
+        ({}, {"group": "sax"}, r"group='sax' is not a column of the table: did you mean 'sex'\?"),
         ({}, {"group": "sex"}, r"group='sex' has 2 groups: give at least 5"),
         (
             {"who": [None, *words(59, 9)]},
@@ -142,13 +142,13 @@ def test_says_what_is_wrong_with_a_table(columns: dict[str, Any], options: dict[
             ValueError,
             r"target='y' is the index of the table, no column: give table\.reset_index",
         ),
-        (table().y, TypeError, r"a Series: give a DataFrame .*; of one row, as table.iloc\[\[0\]\]"),
+        (table().y, TypeError, r"a Series: give a DataFrame .*; for one row, table.iloc\[\[0\]\]"),
         (
             np.zeros((20, 2)),
             TypeError,
             r"a ndarray: give a DataFrame .*; arrays and tensors go into Data.split\(x, y\)",
         ),
-        (type("Frame", (), {"to_pandas": None})(), TypeError, r"a Frame: give .* a CSV, as table\.to_pandas\(\)"),
+        (type("Frame", (), {"to_pandas": None})(), TypeError, r"a Frame: give .* a CSV, as in table\.to_pandas\(\)"),
         (None, TypeError, "a table is given as a NoneType"),
     ],
     ids=["empty", "few", "twice", "twice as text", "index", "series", "array", "polars", "none"],
@@ -347,7 +347,7 @@ def test_classes_of_arrays(y: Any, labels: tuple[Any, ...] | None) -> None:
         (np.zeros((6, 2)), np.arange(6), {}, "6 rows are too few"),
         (np.full((N, 2), np.nan), np.arange(N), {}, r"x\[0, 0\] is nan"),
         (np.zeros((N, 2)), np.ma.masked_equal(np.arange(N), 3), {}, "the target 'y' is missing in 1 of 60 rows"),
-        (np.zeros((N, 2)), np.zeros((N, 2)), {"task": "classification"}, r"needs y \[n\], one label a row"),
+        (np.zeros((N, 2)), np.zeros((N, 2)), {"task": "classification"}, r"needs y \[n\], one label per row"),
         (np.zeros((N, 2)), np.arange(N), {"group": [1, 2]}, "group= has 2 values and y has 60"),
         (np.zeros((N, 2)), np.arange(N), {"time": [1] * N}, "time='time' has 1 moments"),
     ],

@@ -206,7 +206,7 @@ class Masked(nn.Module):
 
 @pytest.mark.parametrize("prior", ["l1", "smoothness"])
 def test_token_ids_and_a_mask(prior: str) -> None:
-    """What the mask hides plays no part, so booleans arrive as booleans; the smoothness prior is of the embeddings."""
+    """What the mask hides has no effect, so booleans arrive as booleans; the smoothness prior is of the embeddings."""
     ids = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 2, 0], [1, 5, 0]])
     x = {"ids": ids, "mask": (ids == 0).numpy()}
     data = br.Dataset(x, torch.tensor([0, 1, 1, 0]))

@@ -83,7 +83,7 @@ MISSING = pd.DataFrame({"age": [30, 40], "rent": pd.array([1, None], dtype="Int6
     [
         (
             np.array([1 + 2j, 0]),
-            r"x\[0\] is \(1\+2j\), complex: give real numbers, as x.real, or both parts as np.stack",
+            r"x\[0\] is \(1\+2j\), complex: give real numbers, such as x.real, or both parts as np.stack",
         ),
         (torch.tensor([[1j]]), r"x\[0, 0\] is 1j, complex"),
         (["3", "4"], r"x\[0\] is '3', not a number: drop it, or encode it as numbers, as pandas.get_dummies does"),
@@ -101,7 +101,7 @@ MISSING = pd.DataFrame({"age": [30, 40], "rent": pd.array([1, None], dtype="Int6
         ({}, r"x has the keys \[\]: name the arguments of the network's forward, at least one"),
         ({"a": ["b", "c"]}, r"x\['a'\]\[0\] is 'b', not a number"),
         (csr_array(np.eye(2)), r"x is .*, a csr_array: give a tensor"),
-        (torch.eye(2).to_sparse(), r"x is a sparse or nested tensor: give a dense one, as x.to_dense\(\)"),
+        (torch.eye(2).to_sparse(), r"x is a sparse or nested tensor: give a dense one, such as x.to_dense\(\)"),
     ],
 )
 def test_refuses_what_are_no_real_numbers(x: Any, message: str) -> None:

@@ -96,9 +96,9 @@ def test_what_is_no_method_is_refused_in_words(text, words):
 
 @pytest.mark.parametrize("value", [3, None, ["l2"], int])
 def test_what_is_no_term_is_refused(value):
-    with pytest.raises(ValueError, match="no part of a method"):
+    with pytest.raises(ValueError, match="not part of a method"):
         Method(value)
-    with pytest.raises(ValueError, match="no text of a method"):
+    with pytest.raises(ValueError, match="is not a method"):
         Method.parse(value)
 
 
@@ -209,7 +209,7 @@ def test_a_bounded_strength_goes_on_by_its_odds():
             break
         assert stronger.strength < found.strength < 1
         stronger = found
-    assert found is None  # 1 itself is no strength
+    assert found is None  # 1 itself is not a strength
 
 
 @given(st.sampled_from(NUMBERED), st.lists(st.integers(0, 100), min_size=1, max_size=8))
@@ -251,7 +251,7 @@ def test_the_best_is_one_of_those_tried():
     l2, l1 = Method("l2").candidates, Method("l1").candidates
     with pytest.raises(ValueError, match="is none of those tried"):
         Method("l2").another(l2[:2], l2[3])
-    with pytest.raises(ValueError, match="no candidate of 'l2'"):
+    with pytest.raises(ValueError, match="not a candidate of 'l2'"):
         Method("l2").another(l1, l1[0])
     with pytest.raises(ValueError, match="has no strength yet"):
         Method("l2").another([Method("l2")], Method("l2"))

@@ -279,7 +279,7 @@ def table(y=None):
         ("dropout", nn.Linear(4, 1), br.Gaussian(), table(), "dropout has no meaning for Linear"),
         ("mc_dropout", nn.Linear(4, 1), br.Gaussian(), table(), "mc_dropout has no meaning for Linear"),
         ("label_smoothing", nn.Linear(4, 1), br.Gaussian(), table(), "label_smoothing has no meaning for Gaussian"),
-        ("label_smoothing", nn.Linear(4, 1), br.Bernoulli(), table(torch.rand(N)), "its targets are no labels"),
+        ("label_smoothing", nn.Linear(4, 1), br.Bernoulli(), table(torch.rand(N)), "its targets are not labels"),
         ("augmentation", nn.Linear(4, 1), br.Gaussian(), table(), r"no meaning for x of shape \[24, 4\]"),
         ("entropic+dropout", br.nets.mlp(4, 1), br.Gaussian(scale=1.0), table(), "the entropic prior does nothing"),
         ("adamw:0.1+lasso:0.1", br.nets.mlp(4, 1), br.Gaussian(), table(), r"adamw and lasso both need fit\(update"),
@@ -305,7 +305,7 @@ def test_early_stopping_needs_validation():
 
 def test_an_update_is_checked_before_training():
     model = br.Model(network(), "none", "categorical", N)
-    with pytest.raises(ValueError, match=r"fit\(update=0.1\): give an Update, as br.methods.AdamW"):
+    with pytest.raises(ValueError, match=r"fit\(update=0.1\): give an Update, such as br.methods.AdamW"):
         br.fit(model, images(), update=0.1)
     with pytest.raises(ValueError, match=r"AdamW\(strength=30.0\) at lr=0.05.*below 20"):
         br.fit(model, images(), update=AdamW(30.0), lr=0.05)
@@ -353,7 +353,9 @@ def test_the_history_and_the_convergence_say_which_epoch():
     assert best < 30  # random labels: it overfits
     assert history.best_epoch.iloc[-1] == best
     assert [int(history.validation_nll[: e + 1].idxmin()) + 1 for e in range(30)] == list(history.best_epoch)
-    assert str(posterior.convergence) == (f"stopped early at epoch {best} of 30, where the NLL on validation was least")
+    assert str(posterior.convergence) == (
+        f"stopped early at epoch {best} of 30, where the NLL on validation was lowest"
+    )
     assert posterior.convergence.converged
     assert posterior.evaluate(images(1))["nll"] == pytest.approx(history.validation_nll.min(), rel=1e-6)
 

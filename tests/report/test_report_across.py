@@ -87,18 +87,23 @@ def test_one_task_and_runs_that_are_no_study_have_no_section():
 
 
 HOSTILE = {"<b>&": 0.1, "$x_1$": 0.0, "_hidden": -0.1, "日" * 30: 0.2, "%s {0}": 0.05, "=1+1": 0.3}
-NO_RANKS = "it takes 10 tasks, and these are"
+NO_RANKS = "it needs 10 tasks, and there are"
 CASES = {
-    "two tasks": ({"l2": 0.1}, 2, {}, [NO_RANKS, "nothing can be shown: with one method beside none it takes 6"]),
+    "two tasks": ({"l2": 0.1}, 2, {}, [NO_RANKS, "nothing can be shown: with one method besides none it takes 6"]),
     "nine tasks": ({"l2": 0.1}, 9, {}, [NO_RANKS, "l2 is better than none on 9 of 9"]),
-    "all undecided": ({"l2": [0.1, -0.1], "l1": 0.0}, 12, {}, ["no method is told apart from none: the least p is 1"]),
+    "all undecided": (
+        {"l2": [0.1, -0.1], "l1": 0.0},
+        12,
+        {},
+        ["no method can be told apart from none: the smallest p is 1"],
+    ),
     "diverged everywhere": ({"l2": 0.1, "l1": 0.1}, 12, {"l1": everywhere("diverged")}, ["diverged on 12"]),
     "none diverged everywhere": ({"l2": 0.1}, 12, {"none": everywhere("diverged")}, ["l2 is better than none on 12"]),
     "all diverged": (
         {"l2": 0.1},
         12,
         {"none": everywhere("diverged"), "l2": everywhere("diverged")},
-        ["no method is told apart from none"],
+        ["no method can be told apart from none"],
     ),
     "refused everywhere": ({"l2": 0.1, "l1": 0.0}, 12, {"l1": everywhere("refused")}, ["l1 is not compared on 12"]),
     "refused on one": ({"l2": 0.1, "l1": 0.1}, 12, {"l1": {3: "refused"}}, ["l1 is not compared on 1", "rank: l1."]),
@@ -111,7 +116,7 @@ CASES = {
         {f"l2:{n}": 0.05 * n for n in range(1, 8)},
         10,
         {},
-        ["With 28 pairs it takes 11 tasks to tell any two apart, and these are 10."],
+        ["With 28 pairs it takes 11 tasks to tell any two apart, and there are 10."],
     ),
 }
 

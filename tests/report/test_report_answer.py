@@ -9,7 +9,7 @@ from bayesreg.report import answer
 
 
 def study(chosen, **verdicts):
-    """A table with a row a task and method; chosen: {task: method that is recommended}."""
+    """A table with a row per task and method; chosen: {task: method that is recommended}."""
     rows = []
     for task, recommended in chosen.items():
         for method in ("none", "l2", "l1"):
@@ -38,11 +38,11 @@ def test_one_task_has_no_sentence_for_all():
 
 def test_verdicts_are_counted():
     table = study({"a": "l2", "b": "none"}, l2="better", l1="worse")
-    assert answer.overall(table).endswith("Of 4 differences to none in test NLL, 2 are better and 2 are worse.")
+    assert answer.overall(table).endswith("Of 4 differences from none in test NLL, 2 are better and 2 are worse.")
 
 
 def means(task="a", **metrics):
-    """Results with a row a method, none, l2 and l1, and the means of each metric in that order."""
+    """Results with a row per method, none, l2 and l1, and the means of each metric in that order."""
     rows = {"task": task, "method": ["none", "l2", "l1"], "metric": "accuracy"}
     return pd.DataFrame(rows | {f"{name}_mean": values for name, values in metrics.items()})
 
@@ -55,7 +55,7 @@ def sentence(table, results):
 
 def test_what_it_costs_is_in_the_sentence():
     results = means(accuracy=[0.8, 0.9, 0.8], nll=[0.5, 0.4, 0.5], ece=[0.02] * 3, seconds_epoch=[2.0, 3.0, 2.0])
-    assert sentence(study({"a": "l2"}), results) == "Use l2: it is better; it takes 1.5 times the seconds of none."
+    assert sentence(study({"a": "l2"}), results) == "Use l2: it is better; it takes 1.5 times as long as none."
     results["seconds_epoch_mean"] = [2.0, 2.04, 2.0]
     assert sentence(study({"a": "l2"}), results) == "Use l2: it is better; it takes as long as none."
 

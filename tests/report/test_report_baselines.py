@@ -130,7 +130,7 @@ def test_the_figure_frames_what_does_not_beat_them(judged):
 def test_the_page_and_the_numbers_have_them(judged, root, tmp_path):
     page = report.write(root, tmp_path / "out").read_text()
     assert "0.810 ± 0.014†" in page
-    assert "does not beat it has a †" in page
+    assert "does not beat it is marked with †" in page
     rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False).set_index(["task", "method"])
     assert rows.loc[("digits", "l2"), ["baseline", "baseline_score", "below_baseline"]].tolist() == [
         "nearest class mean",

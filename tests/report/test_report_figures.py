@@ -126,7 +126,7 @@ def test_heatmap_has_every_number_as_text_and_its_colours(comparison):
 
 @pytest.fixture
 def paired():
-    """Two methods beside none, in NLL and in accuracy: one better in NLL, one far off and worse."""
+    """Two methods against none, in NLL and in accuracy: one better in NLL, one far off and worse."""
     numbers = {"none": (math.nan,) * 3, "l2": (-0.2, -0.3, -0.1), "l1": (-0.1, -0.2, 0.1), "ard": (5.0, 4.0, 6.0)}
     verdicts = {"none": "", "l2": "better", "l1": "undecided", "ard": "worse"}
     rows = []

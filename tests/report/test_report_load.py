@@ -171,7 +171,7 @@ def test_runs_that_had_not_converged_are_named(make, root):
         file.write_text(json.dumps(json.loads(file.read_text()) | {"convergence": convergence}))
         make("l2", 1e-3, seed)
     runs = report.load(root)
-    line = "none on digits: 2 of 4 runs, still falling by up to 0.500 nats an epoch"
+    line = "none on digits: 2 of 4 runs, still falling by up to 0.500 nats per epoch"
     assert [said for said in report.terminal(runs).splitlines() if "converged" in said] == [
         f"Not known to have converged: {line}"
     ]

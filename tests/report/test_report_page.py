@@ -86,7 +86,7 @@ def test_every_picture_is_there_with_words_and_as_files(reported, reader):
         assert (output / f"{name}.svg").read_bytes().startswith(b"<?xml")
         assert (output / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     panels = [attrs for _, attrs in reader.elements if attrs.get("class") == "panel"]
-    assert len(panels) == 2 + 2 + 2 + 2 + 3  # two tasks, two methods beside none, and three priors
+    assert len(panels) == 2 + 2 + 2 + 2 + 3  # two tasks, two methods against none, and three priors
     assert all(panel["role"] == "img" and len(panel["aria-label"]) > 40 for panel in panels)
     drawings = reader.all("svg")
     assert len(drawings) == len(panels) + sum(len(legend) for legend in (("none", "l2", "smoothness"),) * 4) + 2
@@ -248,7 +248,7 @@ def test_how_sure_predictions_were_is_drawn_where_it_is_recorded(make, root, out
             np.savez(folder / "scores.npz", confidence=sure, accuracy=np.arange(40) % 2)
     make("none", None, 0, dataset="older")
     text = written(root, output).text
-    assert "How sure each prediction was is not recorded by the runs of older" in text
+    assert "The confidence of each prediction is not recorded by the runs of older" in text
     assert (output / "reliability.svg").exists()
 
 

@@ -1,4 +1,4 @@
-"""A method that has no meaning on a task: the report goes on without it and says why."""
+"""A method that has no meaning on a task: the report is made without it and says why."""
 
 import json
 

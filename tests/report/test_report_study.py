@@ -90,8 +90,8 @@ def test_a_task_without_a_run_yet_is_told_and_the_others_are_shown(study, tmp_pa
     assert "<strong>wine</strong>: Nothing to recommend" in page
     assert "Use l2 on digits; on wine nothing is shown to help." in page
     assert f"<p>{html.escape(study.across.sentence)}</p>" in page.replace("&#39;", "&#x27;")
-    assert "Over 2 tasks nothing can be shown: with 2 methods beside none it takes 7" in study.across.sentence
-    assert "no critical-difference picture: it takes 10 tasks, and these are 2." in page
+    assert "Over 2 tasks nothing can be shown: with 2 methods besides none it takes 7" in study.across.sentence
+    assert "no critical-difference diagram: it needs 10 tasks, and there are 2." in page
     assert 'id="figure-ranks"' not in page
 
 

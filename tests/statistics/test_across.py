@@ -50,7 +50,7 @@ def test_few_tasks_show_nothing_and_say_how_many_would():
     assert set(found.table["verdict"]) == {"undecided"}
     assert found.table["p"].tolist() == [0.5, 0.5]
     assert found.ranks is None
-    told = f"Over 3 tasks nothing can be shown: with 2 methods beside none it takes {tasks_needed(2)}, for Wilcoxon's"
+    told = f"Over 3 tasks nothing can be shown: with 2 methods besides none it takes {tasks_needed(2)}, for Wilcoxon's"
     assert found.sentence.startswith(told)
 
 
@@ -107,7 +107,7 @@ def test_one_task_and_no_none_say_so():
         del own["none"], status[task]["none"]
     found = across(scores, status)
     assert found.table.empty
-    assert found.sentence == "Over 12 tasks nothing is said: none was not compared."
+    assert found.sentence == "Over 12 tasks nothing can be said: none was not compared."
     assert found.ranks is None
 
 

@@ -1,4 +1,4 @@
-"""Metrics that are no mean over examples: against `difference` where they are, and with no true difference."""
+"""Metrics that are not means over examples: against `difference` where they are, and with no true difference."""
 
 import math
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FULL = 6_000  # parameters of which all covariances are kept where nobody says
-MADE = ("index", "factor", "log_evidence", "isotropic_precision")  # by `finish`: none of it is there in training
+FULL = 6_000  # parameters whose covariances are all kept by default
+MADE = ("index", "factor", "log_evidence", "isotropic_precision")  # by `finish`: not there in training
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class Laplace(Delta):
 
     H = Σ_i J_iᵀ F_i J_i − ∂² log p(θ)/∂θ² is the generalised Gauss-Newton precision: J_i = ∂f(x_i; θ)/∂θ, F the Fisher
     information of p(y | f). Predictions are those of f(x; θ) ≈ f(x; θ̂) + J(x) (θ − θ̂), of which H is the precision
-    (MacKay, 1992; Immer, Korzepa & Bauer, 2021; Daxberger et al., 2021). The latents of prior and likelihood, as the
-    precisions under ARD and a noise scale, remain points.
+    (MacKay, 1992; Immer, Korzepa & Bauer, 2021; Daxberger et al., 2021). The latents of prior and likelihood, such as
+    the precisions under ARD and a noise scale, remain points.
 
-    structure: H of all parameters, "full", at 8 bytes for each two of them; of those of the layer that the network
-    defines last, "last_layer", the others being points; or its "diagonal". "auto": full up to 6,000 parameters, then
-    last_layer where that has no more, then diagonal.
+    structure: "full", H of all parameters, at 8 bytes for each pair; "last_layer", of those of the layer that the
+    network defines last, the others being points; or "diagonal". "auto": full up to 6,000 parameters, then last_layer
+    where that has no more, then diagonal.
 
-    precision: "prior" takes the prior's own −∂² log p/∂θ², where its strength is chosen as under any guide, by the
-    user or a comparison. Parameters under no prior, as biases, have none. Where H then has no inverse, as the biases of
-    a softmax have a common shift that no data tell, and for the diagonal, all these have Normal(0, δ^−½), of the δ with
-    the largest marginal likelihood, log Z = log p(D, θ̂) − ½ log |H/2π|, at this θ̂; in the unit of those parameters
-    that y has given one. "evidence" does so for all parameters, in the place of their prior.
+    precision: "prior" takes the prior's own −∂² log p/∂θ², whose strength is chosen as under any guide, by the user or
+    a comparison. Parameters under no prior, such as biases, have none. Where H then has no inverse, as the data cannot
+    determine a common shift of the biases of a softmax, and for the diagonal, all these have Normal(0, δ^−½), with the
+    δ of the largest marginal likelihood, log Z = log p(D, θ̂) − ½ log |H/2π|, at this θ̂; in the unit of y for
+    parameters that have it. "evidence" does so for all parameters, in place of their prior.
     `posterior.guide.log_evidence` is log Z, and `posterior.guide.isotropic_precision` δ, NaN where there is none.
 
     Refused: L1, whose second derivative is 0; priors on the function, whose curvature is not a GGN matrix; networks
-    with latents of each example, or that draw in prediction.
+    with latents of each example, or that are random in prediction.
     """
 
     name: ClassVar[str] = "laplace"
@@ -79,7 +79,7 @@ class Laplace(Delta):
         for term in model.prior.terms:
             if not isinstance(term, WeightPrior | Flat):
                 raise ValueError(
-                    f"the guide {self} has the curvature of densities on weights, and {term} is a factor on the "
+                    f"the guide {self} needs the curvature of densities on weights, and {term} is a factor on the "
                     "network's function: take the guide delta or normal"
                 )
         precision = of_prior(model, model.initial()).precision
@@ -91,7 +91,7 @@ class Laplace(Delta):
                 raise ValueError(
                     f"the guide {self} takes −∂² log p/∂θ² for the precision of the prior, and that of {block.prior} "
                     f"is not above 0 for {flat[0]}: take l2, the guide normal, or laplace:precision=evidence, which "
-                    "puts a Gaussian in its place"
+                    "replaces it by a Gaussian"
                 )
 
     def memory(self, model: Model) -> int:
@@ -106,7 +106,7 @@ class Laplace(Delta):
         return "last_layer" if _size(model, _last_layer(model)) <= FULL else "diagonal"
 
     def _names(self, model: Model) -> list[str]:
-        """Of the parameters that are no points, in their order."""
+        """The names of the parameters that are not points, in their order."""
         return _last_layer(model) if self._structure(model) == "last_layer" else _learned(model)
 
     # --- After training ---
@@ -129,7 +129,7 @@ class Laplace(Delta):
         curvature, log_joint = ggn(model, theta, names, train, diagonal=structure == "diagonal")
         own, centre = (_joined(named, names).to(curvature) for named in (prior.precision, theta))
         always = self.precision == "evidence"
-        none = len(own) * torch.finfo(own.dtype).eps * curvature.abs().max()  # less would be lost in rounding
+        none = len(own) * torch.finfo(own.dtype).eps * curvature.abs().max()  # anything less would be lost in rounding
         free = torch.ones_like(own, dtype=torch.bool) if always else own <= none
         ones = {name: torch.ones_like(theta[name]) for name in names}
         unit = _joined({name: one * model.units.get(name, 1.0) for name, one in ones.items()}, names).to(curvature)

@@ -1,7 +1,7 @@
 """The generalised Gauss-Newton matrix Σ_i J_iᵀ F_i J_i of the likelihood over the data (Schraudolph, 2002).
 
-F is the Fisher information of p(y | f) in f. Where f is the natural parameter, as logits are, or a mean of known scale,
-it is the Hessian of −log p(y | f), whatever y is.
+F is the Fisher information of p(y | f) with respect to f. Where f is the natural parameter, as logits are, or a mean
+with known scale, it is the Hessian of −log p(y | f), whatever y is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fisher(likelihood: Likelihood, latents: Mapping[str, Tensor], f: Tensor) -> 
 
 
 def ggn(model: Model, theta: Parameters, names: list[str], train: Dataset, diagonal: bool) -> tuple[Tensor, float]:
-    """Of the parameters of those names at θ, all in float64: [P, P], or its diagonal [P]; and Σ_i log p(y_i | f_i)."""
+    """The GGN of those parameters at θ, all in float64: [P, P], or its diagonal [P]; and Σ_i log p(y_i | f_i)."""
     at = {name: theta[name] for name in names}
     size = sum(value.numel() for value in at.values())
     network = partial(at_some, model, theta)

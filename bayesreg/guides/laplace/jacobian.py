@@ -30,7 +30,7 @@ def jacobian(network: Network, at: Parameters, x: X) -> Tensor:
 
     leaves = structure.leaves(x)
     try:
-        with warnings.catch_warnings():  # of the batching rules that it does without
+        with warnings.catch_warnings():  # about missing batching rules
             warnings.simplefilter("ignore")
             rows = vmap(jacrev(outputs), in_dims=(None, *[0] * len(leaves)))(at, *leaves)
         return torch.cat([rows[name].flatten(2) for name in at], -1)
@@ -39,7 +39,7 @@ def jacobian(network: Network, at: Parameters, x: X) -> Tensor:
 
 
 def _of_one(outputs: Callable[..., Tensor], at: Parameters, leaves: tuple[Tensor, ...]) -> Tensor:
-    """[K, P], by one pass backward an output."""
+    """[K, P], by one backward pass per output."""
     with torch.enable_grad():
         theta = {name: value.detach().requires_grad_() for name, value in at.items()}
         f = outputs(theta, *leaves)
@@ -48,7 +48,7 @@ def _of_one(outputs: Callable[..., Tensor], at: Parameters, leaves: tuple[Tensor
 
 
 def linearised(network: Network, at: Parameters, step: Parameters, x: X) -> Tensor:
-    """f(x; θ̂) + J(x) step, [B, ...], with no J: by forward mode, or by reverse mode twice where there is none."""
+    """f(x; θ̂) + J(x) step, [B, ...], without forming J: by forward mode, or where there is none by double backward."""
     try:
         f, moved = jvp(lambda theta: network(theta, x), (at,), (step,))[:2]
         return f + moved
@@ -71,7 +71,7 @@ def _backward_twice(network: Network, at: Parameters, step: Parameters, x: X) ->
 @contextmanager
 def _differentiable() -> Iterator[None]:
     """Without the kernels of recurrent and attention layers that have no second derivative."""
-    with warnings.catch_warnings():  # of settings of other devices
+    with warnings.catch_warnings():  # about settings of other devices
         warnings.simplefilter("ignore")
         with (
             torch.backends.mkldnn.flags(enabled=False),

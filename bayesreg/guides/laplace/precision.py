@@ -1,4 +1,4 @@
-"""The precision of q(θ): the data's and the prior's, which the marginal likelihood chooses where there is none."""
+"""The precision of q(θ): the data's plus the prior's, chosen by marginal likelihood where the prior has none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DECADES, STEPS = 12, 10  # of the search for a precision, downwards from the lar
 
 
 class OfPrior(NamedTuple):
-    """Of log p(θ) at θ: its value, and the precision −∂² log p/∂θ_j² of each parameter by name."""
+    """log p(θ) at θ: its value, and the precision −∂² log p/∂θ_j² of each parameter by name."""
 
     log_density: float
     precision: Parameters
@@ -28,8 +28,8 @@ class OfPrior(NamedTuple):
 def of_prior(model: Model, sites: Parameters) -> OfPrior:
     """By autograd through the densities of the model's own sample statements; 0 where the density is flat.
 
-    The prior's latents, as the precisions under ARD, are held where they are. ValueError for a density that couples
-    parameters.
+    The prior's latents, such as the precisions under ARD, are kept where they are. ValueError for a density that
+    couples parameters.
     """
     with torch.enable_grad(), pyro.validation_enabled(False):
         thetas = {block.site: sites[block.site].detach().clone().requires_grad_() for block in model.blocks}
@@ -44,14 +44,14 @@ def of_prior(model: Model, sites: Parameters) -> OfPrior:
             precision, mixed = (_precision(slopes, vectors, random) for random in (False, True))
             if not all(torch.allclose(*pair, rtol=1e-3) for pair in zip(precision, mixed, strict=True)):
                 raise ValueError(
-                    "the guide laplace takes a prior under which weights are independent given its latents, and that "
+                    "the guide laplace needs a prior under which weights are independent given its latents, and that "
                     f"of {model.prior} couples them: take the guide delta or normal"
                 )
     return OfPrior(density.item(), model.unpack(dict(zip(thetas, precision, strict=True))))
 
 
 def _precision(slopes: tuple[Tensor, ...], vectors: list[Tensor], random: bool) -> list[Tensor]:
-    """−v ⊙ H v with v of ones, or of random signs: the diagonal of a diagonal −H, whatever v."""
+    """−v ⊙ H v with v all ones, or random signs: the diagonal of a diagonal −H, whatever v."""
     signs = torch.Generator().manual_seed(0)
     probes = [
         torch.randint(2, v.shape, generator=signs).to(v) * 2 - 1 if random else torch.ones_like(v) for v in vectors
@@ -83,8 +83,8 @@ class Gaussian(NamedTuple):
 def gaussian(ggn: Tensor, own: Tensor, free: Tensor, centre: Tensor, unit: Tensor, always: bool = False) -> Gaussian:
     """H = GGN + diag(own), with θ_j ~ Normal(0, u_j δ^−½) for the `free` parameters if it has no inverse, or `always`.
 
-    own, free, centre θ̂, unit u: [P], the free ones last; ggn: [P, P], or its diagonal [P], which does not tell, so that
-    it is as `always`. δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the n free ones,
+    own, free, centre θ̂, unit u: [P], the free ones last; ggn: [P, P], or its diagonal [P], which cannot tell, so
+    `always` is assumed. δ maximises log Z as a function of it, −½ [δ ‖θ̂/u‖² − n log δ + log |H|] over the n free ones,
     with θ̂ held (MacKay, 1992; Immer et al., 2021). |H| = |H_oo| |S + δ/u²|, with S of the free ones given the others,
     so that its eigenvalues are found once.
     """
@@ -114,7 +114,7 @@ def _given_the_others(ggn: Tensor, own: Tensor, others: int) -> tuple[Tensor, Te
 
 
 def _is_singular(S: Tensor) -> bool:
-    """Up to rounding of J in single precision, whatever the units of the parameters are."""
+    """Whether it is singular up to rounding of J in single precision, whatever the units of the parameters."""
     scale = S.diagonal().clamp_min(0.0).sqrt()
     if bool((scale == 0).any()):
         return True
@@ -122,7 +122,8 @@ def _is_singular(S: Tensor) -> bool:
 
 
 def _best(eigenvalues: Tensor, square: float) -> float:
-    """The δ at which the log evidence is largest: γ/‖θ̂‖² with γ = Σ λ/(λ + δ) ≤ n, the number that data determine."""
+    """The δ at which the log evidence is largest: γ/‖θ̂‖² with γ = Σ λ/(λ + δ) ≤ n, the number that the data
+    determine."""
     n = len(eigenvalues)
     most = math.log(n / max(square, 1e-12))
 
