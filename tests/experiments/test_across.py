@@ -51,7 +51,7 @@ def test_the_tasks_of_both_are_the_sample_and_one_in_both_counts_once(tmp_path, 
     )
     page = html.unescape((tmp_path / "out/index.html").read_text(encoding="utf-8"))
     assert f'<p class="answer">{found.sentence}</p>' in page
-    assert re.search(r"t0, t1, .*t6, u0, u1, u2, u3\.", page)
+    assert re.search(r"The tasks: t0, t1, .*t6, u0, u1, u2, u3; from", page)
     assert {"improvement.svg", "profile.svg", "ranks.svg"} <= {file.name for file in (tmp_path / "out").iterdir()}
 
 
