@@ -37,13 +37,14 @@ COMPARISONS = {
         threads=1,
     ),
 }
-MEASUREMENTS = {"performance": "benchmarks.step_time", "smoothness": "benchmarks.smoothness"}  # on an idle machine
-MEASUREMENTS |= {"engine": "benchmarks.engine", "statistics": "benchmarks.statistics"}
+SCRIPTS = {"performance": "benchmarks.step_time", "smoothness": "benchmarks.smoothness"}  # on an idle machine
+SCRIPTS |= {"engine": "benchmarks.engine", "statistics": "benchmarks.statistics"}
+SCRIPTS |= {name: f"experiments.{name}" for name in ("across", "ard", "guides")}
 HELP = (
     "Which: compare (6 minutes on two cores); with the published data, tasks (40 minutes), paper (5 hours), imbalance "
     "(2 hours) and tables (3 hours); on an idle machine, engine and statistics (minutes), performance and smoothness "
-    "(hours; their pages alone: python -m benchmarks.pages). Without a name: each of the first five, the comparisons, "
-    "that is older than the code."
+    "(hours; their pages alone: python -m benchmarks.pages); across (seconds, from paper and tables), ard and guides. "
+    "Without a name: each of the first five, the comparisons, that is older than the code."
 )
 MADE = "made.json"  # beside the page: what it was made from
 
@@ -100,10 +101,10 @@ class Reports(Verbosity):
 
 def make(name: str, output: Path, runs: Path) -> int:
     """Make one report; the exit status."""
-    if name in MEASUREMENTS:
-        return subprocess.call([sys.executable, "-m", MEASUREMENTS[name], "--output", str(output / name)])
+    if name in SCRIPTS:
+        return subprocess.call([sys.executable, "-m", SCRIPTS[name], "--output", str(output / name)])
     if name not in COMPARISONS:
-        raise ValueError(f"unknown report {name!r}. Reports: {', '.join([*COMPARISONS, *MEASUREMENTS])}")
+        raise ValueError(f"unknown report {name!r}. Reports: {', '.join([*COMPARISONS, *SCRIPTS])}")
     from bayesreg.runs import key
 
     compare = COMPARISONS[name]
