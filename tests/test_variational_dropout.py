@@ -182,7 +182,11 @@ def test_it_is_a_method():
     ("prior", "guide", "words"),
     [
         ("l2", "variational_dropout", r"for the prior log_uniform only, but the prior is L2.*log_uniform@variational"),
-        ("log_uniform+entropic:0.1", "variational_dropout", r"log_uniform only, but the prior is LogUniform.* \+ Entropic"),
+        (
+            "log_uniform+entropic:0.1",
+            "variational_dropout",
+            r"log_uniform only, but the prior is LogUniform.* \+ Entropic",
+        ),
         ("log_uniform", "delta", "LogUniform has no MAP estimate.*log_uniform@variational_dropout"),
         ("log_uniform", "variational_dropout:warm_up=0.7", r"warm_up=0.7\): a share of training from 0 to 0.5"),
         ("log_uniform:1", "variational_dropout", "log_uniform has no strength"),

@@ -164,7 +164,7 @@ def test_small_data_have_five_folds_and_others_one() -> None:
         ({"number": 0, "of": 31}, "of=31: give a whole number, 3 to 30"),
         ({"number": 0, "of": 5.0}, r"of=5\.0"),
         ({"number": 0, "seed": -1}, "seed=-1"),
-        ({"number": 0, "of": 21}, "a class has 20 rows, fewer than 21 folds: take 20 folds at most"),
+        ({"number": 0, "of": 21}, "a class has 20 rows, fewer than 21 folds: use at most 20 folds"),
     ],
 )
 def test_refuses_what_is_no_fold(options: dict[str, Any], said: str) -> None:
@@ -190,7 +190,7 @@ def test_refuses_data_that_cannot_be_folded() -> None:
 def test_refuses_a_class_that_the_train_of_a_fold_has_not() -> None:
     source = br.Data.split(np.zeros((60, 1)), np.repeat([0, 1], [48, 12]), group=np.repeat(np.arange(5), 12)).source
     assert isinstance(source, Source)
-    with pytest.raises(ValueError, match=r"class 1 of 'y' is in no row of train by this split"):
+    with pytest.raises(ValueError, match=r"class 1 of 'y' has no row in train in this split"):
         [source.fold(number, 5, 0) for number in range(5)]
 
 

@@ -391,7 +391,7 @@ REFUSED = {
     ),
     "other inputs than train's": (
         lambda: br.Data.split({"k": np.arange(40.0)}, np.arange(40.0)).transform({"a": np.ones(3)}),
-        r"x has the inputs \('a',\), and those of train were \('k',\)",
+        r"x has the inputs \('a',\), but those of train were \('k',\)",
     ),
 }
 
