@@ -207,7 +207,8 @@ class Data:
         prepared data need nothing more, and nor do images and tokens. With scale=True it becomes float32, standardised
         by the training rows; of several inputs, those in floating point.
         y [n] (or [n, 1]) is classes or regression as in from_table, but floats are regression, as everywhere in
-        PyTorch; so is y with more dimensions. task overrides this. group, time: [n], one value per row. x is kept for `fold`, without a copy.
+        PyTorch; so is y with more dimensions. task overrides this. group, time: [n], one value per row. x is kept for
+        `fold`, without a copy.
 
         Raises ValueError or TypeError, with a remedy, for what cannot be split.
         """

@@ -1,4 +1,4 @@
-"""What the smoothness prior's estimate costs beside how exact it is: what pays lies low and left."""
+"""What the smoothness prior's estimate costs against its accuracy: what pays lies low and left."""
 
 from __future__ import annotations
 

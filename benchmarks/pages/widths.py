@@ -1,4 +1,4 @@
-"""The step as the work grows: its time by its operations, and what the machine's own matrix product would take."""
+"""The step as the work grows: its time by its operations, and the time of the machine's matrix product."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def dull(y: Any) -> dict[str, Any]:
             r"target 'y' is missing in 20 of 60 rows, first in row 2: .*dropna\(subset=\['y'\]",
         ),
         (dull([np.inf, 1.5] * 30), {}, r"column 'y', row 0, is inf \(30 such values\): correct it"),
-        (dull([1j] * N), {}, r"the target 'y' holds '1j', no number"),
+        (dull([1j] * N), {}, r"the target 'y' holds '1j', not a number"),
         (dull([[1]] * N), {}, r"the target 'y' holds objects, list: give numbers or labels"),
         (dull(pd.date_range("2000", periods=N)), {}, r"the target 'y' holds '2000-01-01 00:00:00', no number"),
         (dull(["a", "b"] * 30), {"task": "regression"}, r"the target 'y' holds 'a', no number"),
