@@ -1,5 +1,4 @@
-"""What part of an epoch is batching: drawing the order of the data, gathering each batch from memory, and, for images,
-augmenting it."""
+"""What part of an epoch is batching: drawing the order, gathering each batch, and augmenting it if it has images."""
 
 from __future__ import annotations
 

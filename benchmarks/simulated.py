@@ -56,8 +56,7 @@ def share(wrong: int, of: int) -> dict[str, float]:
 
 
 def scores(shape: Shape, draw: Draw, methods: int = METHODS) -> np.ndarray:
-    """Scores of none and methods that do not differ [1 + methods, seeds, rows], each with half the variance of a
-    difference."""
+    """Of methods that do not differ, none first [1 + methods, seeds, rows]: each has half a difference's variance."""
     (A, B, E), n, m = shape.sd, shape.seeds, shape.rows
     one = A * draw(1 + methods, n, 1) + B * draw(1 + methods, 1, m) + E * draw(1 + methods, n, m)
     return one / math.sqrt(2)
@@ -104,8 +103,7 @@ def predicted(seeds: int, rows: int, rng: np.random.Generator, classes: int = 4)
 
 
 def false_by_metric(grids: int, seeds: int = 4, rows: int = 400) -> pd.DataFrame:
-    """One row per metric: as `false_claims`, for predictions of classes and numbers; most are not means over
-    examples."""
+    """One row per metric: `false_claims` for predictions of classes and numbers; most are not means over examples."""
     rng, wrong = np.random.default_rng(0), pd.Series(dtype=float)
     for _ in range(grids):
         every = list(predicted(seeds, rows, rng))

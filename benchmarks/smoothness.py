@@ -134,8 +134,7 @@ def _deviation(problem: Problem, setting: Setting, draws: int) -> float:
 
 
 def final(seeds: int) -> list[dict[str, Any]]:
-    """One row per fit: validation nll and curvature with the default setting, and with the exact prior on every
-    step."""
+    """One row per fit: validation nll and curvature at the default, and with the exact prior on every step."""
     rows = []
     todo = [
         (name, strength, seed) for name, strengths in FITS.items() for strength in strengths for seed in range(seeds)

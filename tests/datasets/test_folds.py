@@ -1,4 +1,4 @@
-"""Folds: every row tested once, classes in proportion, groups together, and all that is fitted fitted inside."""
+"""Folds: every row tested once, stratified, groups together, and everything fitted inside the fold."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_registered_data_sets_are_refitted_on_the_train_of_the_fold(name: str) -
 
 
 def test_a_table_is_encoded_anew_in_each_fold() -> None:
-    raw = table().assign(colour=lambda t: t.colour.where(t.index != 7, "pink"))  # in one row alone
+    raw = table().assign(colour=lambda t: t.colour.where(t.index != 7, "pink"))  # in one row only
     data = br.Data.from_table(raw, "price", group="owner")
     widths = set()
     for part in folds_of(data, 5):
@@ -160,7 +160,7 @@ def test_small_data_have_five_folds_and_others_one() -> None:
         ({"number": 5}, r"number=5: give a whole number, 0 to 4"),
         ({"number": -1}, "number=-1"),
         ({"number": True}, "number=True"),
-        ({"number": 0, "of": 2}, r"of=2: give a whole number, 3 to 30: a fold each to test and validate"),
+        ({"number": 0, "of": 2}, r"of=2: give a whole number, 3 to 30: one fold each to test and validate"),
         ({"number": 0, "of": 31}, "of=31: give a whole number, 3 to 30"),
         ({"number": 0, "of": 5.0}, r"of=5\.0"),
         ({"number": 0, "seed": -1}, "seed=-1"),

@@ -1,4 +1,4 @@
-"""What Dataset takes as x and y, and what it says of anything else."""
+"""What Dataset accepts as x and y, and how it refuses anything else."""
 
 from __future__ import annotations
 
