@@ -259,7 +259,7 @@ class Gradient:
         inputs = [*self.objective.parameters(), *self.objective.buffers()]
         with suppress(Exception), self._numbers().as_inputs():
             function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state, [*self.buffers]))
-            return identity(function, inputs, unheeded=(model.start, model.units))  # where inference starts
+            return identity(function, inputs, ignored=(model.start, model.units))  # where inference starts
         return None
 
     def _traced(self, x: X, y: Tensor) -> fx.GraphModule:

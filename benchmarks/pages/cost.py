@@ -50,7 +50,7 @@ def _title(case: str, width: int, batch: int) -> str:
 def _panel(own: pd.DataFrame, edges: tuple[float, float]) -> Panel:
     ratios = own.pivot(index="prior", columns="contestant", values="ratio")
     said = (f"{prior} {row.get(BAYESREG):.2f}, by hand {row.get(HAND):.2f}" for prior, row in ratios.iterrows())
-    alt = f"Time a step over that of the hand-written step without a prior: {'; '.join(said)}."
+    alt = f"Time per step over that of the hand-written step without a prior: {'; '.join(said)}."
     return Panel(partial(_draw, own=own, edges=edges), alt, ROW * len(ratios) + ROOM, left=64, right=44, bottom=44)
 
 
