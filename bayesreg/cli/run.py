@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-import bayesreg
 from bayesreg.cli import summary
 from bayesreg.cli.command import Verbosity, command, read, refused
 from bayesreg.tasks import TASKS, Registered, kind, options
@@ -50,7 +49,7 @@ HELP_PRIOR = (
 
 def _help_guide() -> str:
     """The help of --guide. The names in GUIDES are read from its file, since importing it would load PyTorch."""
-    tree = ast.parse((Path(bayesreg.__file__).parent / "guides/__init__.py").read_text(encoding="utf-8"))
+    tree = ast.parse((Path(__file__).parents[1] / "guides/__init__.py").read_text(encoding="utf-8"))
     made = next(node for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "GUIDES")
     names = [str(key.value) for key in ast.walk(made.value or made) if isinstance(key, ast.Constant)]
     return (
