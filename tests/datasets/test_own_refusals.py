@@ -183,7 +183,7 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path, name: str, content: byte
 def test_says_which_file_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=re.escape(f"there is no file {tmp_path}{os.sep}wine.csv")):
         br.Data.from_table(tmp_path / "wine.csv", target="y")
-    with pytest.raises(ValueError, match=r"is no \.csv"):
+    with pytest.raises(ValueError, match=r"is not a \.csv"):
         br.Data.from_table(tmp_path, target="y")
 
 
@@ -310,7 +310,7 @@ def test_arrays_keep_images_windows_and_the_names_of_columns() -> None:
     assert br.Data.split(images, images.float()).classes is None
     windows = br.datasets.Windows(torch.randn(N + 2, 3), torch.arange(2, N + 2), 3)
     assert len(br.Data.split(windows, torch.randn(N)).train) == 36
-    with pytest.raises(ValueError, match="no Windows"):
+    with pytest.raises(ValueError, match="not Windows"):
         br.Data.split(windows, torch.randn(N), scale=True)
     frame = pd.DataFrame({"a": np.arange(float(N)), "b": -np.arange(float(N))})
     for scale in (False, True):
