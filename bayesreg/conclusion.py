@@ -25,8 +25,7 @@ MEASURED |= {f"sparsity_{what}": f"sparsity_{what}_mean" for what in ("zero", "s
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The conclusion for one task. table: one row per method; shown: as it is printed. method: the recommended one, or
-    None.
+    """The conclusion for one task. table: one row per method; shown: as printed. method: the recommended one, or None.
 
     scores: by metric, what each test example contributed, for each method [seeds, rows], more is better.
     """

@@ -24,8 +24,7 @@ MOST_SHOWN = 200_000  # values in a histogram: more would look the same
 
 
 def to_arviz(posteriors: Sequence[Posterior], draws: int | None = None, data: Any = None) -> Any:
-    """The draws of θ by name, each [chain, draw, ...], in the group "posterior": one chain per posterior, numbered by
-    seed.
+    """The draws of θ by name, each [chain, draw, ...], in the group "posterior": one chain per posterior.
 
     An InferenceData on ArviZ 0.x, a DataTree on 1.x; `.to_netcdf(path)` and `arviz.from_netcdf(path)` write
     and read either. Dimensions are named by layer and axis, "fc1.unit" and "fc1.input". A delta guide has one draw per
@@ -130,8 +129,7 @@ def _summary(posteriors: Sequence[Posterior], draws: int) -> _Summary:
 
 
 def _by_layer(posterior: Posterior, seed: int) -> tuple[str, dict[str, np.ndarray]]:
-    """All precisions of one draw or, without any, its weights: only arrays of two or more dimensions, if there are
-    any."""
+    """All precisions of one draw or, without any, its weights: the arrays of two or more dimensions, if any."""
     values = {name: value[0].cpu().numpy() for name, value in posterior.draws(1, seed=seed).items()}
     precisions = {n.removeprefix("precision."): v for n, v in values.items() if n.startswith("precision.")}
     weights = {name: values[name] for block in posterior.model.blocks for name in block.shapes}

@@ -22,7 +22,7 @@ from bayesreg.posterior import Posterior
 from bayesreg.tasks import Task
 
 Stage = Literal["tune", "test"]
-HELD = 4  # data sets that a worker keeps: seed by seed, it goes from task to task
+CACHED = 4  # data sets that a worker keeps: seed by seed, it goes from task to task
 CHECKED = ("epochs", "batch_size", "lr", "device", "seed", "threads", "compile", "early_stopping", "update")
 
 
@@ -135,7 +135,7 @@ class Run:
         """
         tested = self.repeat.stage != "tune"
         config, model, data, options = self.build()
-        with unsaid("bayesreg.convergence"):  # the summary of the runs says it
+        with silenced("bayesreg.convergence"):  # the summary of the runs says it
             outcome = runs.execute(directory, config, model, data, test=tested, wait=wait, progress=progress, **options)
         if draw and outcome["status"] == "done":
             diagnostics.draw([runs.load(directory, model.net)], directory / "diagnostics")
@@ -169,7 +169,7 @@ class Run:
 
 
 @contextmanager
-def unsaid(name: str) -> Iterator[None]:
+def silenced(name: str) -> Iterator[None]:
     """Suppress the warnings of one logger."""
     logger = logging.getLogger(name)
     before = logger.level
@@ -185,12 +185,12 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "+@-_" else "=" for letter in text)[:80]
 
 
-@lru_cache(maxsize=HELD)
+@lru_cache(maxsize=CACHED)
 def _loaded(task: Task) -> Data:
     return task.load()
 
 
-@lru_cache(maxsize=HELD)
+@lru_cache(maxsize=CACHED)
 def _folded(task: Task, partition: int, fold: int, folds: int) -> Data:
     return _loaded(task).fold(fold, of=folds, seed=partition)
 

@@ -60,8 +60,7 @@ def _stacked(chains: Sequence[Parameters]) -> dict[str, np.ndarray]:
 
 
 def _predicted(posterior: Posterior, theta: Parameters, data: Dataset, seed: int) -> dict[str, np.ndarray]:
-    """For each draw a y for every x, [draw, n, ...], and log p(y_i | x_i, θ) [draw, n]; and y [n, ...] in that
-    shape."""
+    """By draw a y for every x, [draw, n, ...], and log p(y_i | x_i, θ) [draw, n]; and y [n, ...] in that shape."""
     drawn, logs, observed = [], [], []
     with torch.no_grad():
         for each, y in posterior.by_draw(theta, data, seed):

@@ -47,8 +47,7 @@ class Loo(NamedTuple):
 
 
 def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
-    """PSIS-LOO of a posterior and the data that it was trained on: see `Loo`. draws: None means 1,000, or all of Markov
-    chains.
+    """The `Loo` of a posterior and the data that it was trained on. draws: None means 1,000, or all of Markov chains.
 
     ValueError where there are not as many data as it was trained on, or fewer than 20 draws, as from a point.
     """

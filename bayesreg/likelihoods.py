@@ -353,8 +353,7 @@ def _cdf(predictive: Distribution, y: Tensor) -> Tensor:
 
 
 def _mean_and_sd(y: Tensor, columns: int) -> tuple[Tensor, Tensor] | None:
-    """Mean and sd of each column of y [..., columns], both [columns]; the sd of a constant is 1. None for anything
-    else, such as images.
+    """Mean and sd of each column of y [..., columns], both [columns]; a constant's sd is 1. None for images and such.
 
     y [N, T] with one column is a number at each of T times.
     """

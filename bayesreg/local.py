@@ -34,8 +34,7 @@ class Method(nn.Module):
 
 
 def check(net: nn.Module, x: X) -> None:
-    """Raise ValueError unless model and guide draw the same z, each with one log density per example, and a
-    gradient."""
+    """Raise ValueError unless model and guide draw the same z, with one log density per example and a gradient."""
     kind, size = type(net).__name__, structure.size(x)
     for method in ("model", "guide"):
         if refused := structure.refusal(getattr(net, method), x):

@@ -318,8 +318,7 @@ class Model(nn.Module):
 
 
 def to_unit(x: X) -> X:
-    """Images stored as bytes, scaled to [0, 1] and with channels last in memory, which makes convolutions a quarter
-    faster.
+    """Images stored as bytes, scaled to [0, 1] and with channels last in memory: convolutions are a quarter faster.
 
     Anything else is returned as it is.
     """

@@ -161,8 +161,7 @@ class Gradient:
         return self.plain(x, y) if step is None else step(*structure.leaves(x), y)
 
     def kind(self, x: X, y: Tensor) -> Any:
-        """What one graph is valid for: structure, shape, type and layout of a batch, and the prior's factors at this
-        step."""
+        """What a graph is valid for: structure, shape, type and layout of a batch, and the prior's factors now."""
         batch, due = (*structure.leaves(x), y), self.objective.factors
         return *((t.shape, t.dtype, t.stride()) for t in batch), structure.form(x), due and tuple(due.values())
 
@@ -195,8 +194,7 @@ class Gradient:
         return [stacked.detach(), *torch.autograd.grad(loss, list(theta.values()))]
 
     def prepare(self, x: X, y: Tensor, compile: bool = False) -> str:
-        """Capture the graph for batches shaped like x and y, and compile it if asked; returns a description of the
-        result.
+        """Capture the graph for batches shaped like x and y, and compile it if asked; returns a description.
 
         What cannot be captured stays plain, and what cannot be compiled stays captured; likewise if it gives other
         numbers than plain Pyro for this batch.
@@ -251,8 +249,7 @@ class Gradient:
         return Numbers(self.objective.model.prior.terms)
 
     def _identity(self, x: X, y: Tensor) -> str | None:
-        """The identity of the graph for such batches, whatever the numbers of the prior, the weights and the buffers
-        are.
+        """The identity of the graph for such batches, whatever the prior's numbers, the weights and the buffers are.
 
         None where something cannot be pickled, and so not be told from anything else.
         """
@@ -262,7 +259,7 @@ class Gradient:
         inputs = [*self.objective.parameters(), *self.objective.buffers()]
         with suppress(Exception), self._numbers().as_inputs():
             function = model, self.objective.guide, self.objective.factors, *map(str, (kind, state, [*self.buffers]))
-            return identity(function, inputs, unheeded=(model.start, model.units))  # where inference starts
+            return identity(function, inputs, ignored=(model.start, model.units))  # where inference starts
         return None
 
     def _traced(self, x: X, y: Tensor) -> fx.GraphModule:

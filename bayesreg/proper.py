@@ -28,8 +28,7 @@ def check_proper(potential: Potential) -> None:
 
 
 def _rays(potential: Potential) -> Iterator[tuple[str, Tensor]]:
-    """For parameters with a flat prior: each axis, an equal shift of all units of a layer, and where the likelihood
-    rises."""
+    """For flat parameters: each axis, an equal shift of all units of a layer, and where the likelihood rises."""
     places = potential.split(torch.arange(len(potential.start)))
     flat = [block for block in potential.model.blocks if block.prior is None]
     for name, index in ((name, index) for block in flat for name, index in block.unpack(places[block.site]).items()):

@@ -24,8 +24,7 @@ def seed_of(*key: int) -> int:
 
 @contextmanager
 def random_stream(device: torch.device, *key: int) -> Iterator[None]:
-    """Within, PyTorch's random numbers, the device's too, depend only on `key`; outside, the state is as if none were
-    drawn.
+    """Within, PyTorch's random numbers, the device's too, depend only on `key`; outside, none have been drawn.
 
     It takes some 30 µs: `torch.manual_seed` and `fork_rng` take several times as long.
     """

@@ -130,8 +130,7 @@ class Recommendation:
         return f"; {several(statistics.ordered(tied))} cannot be told apart from it" if tied else ""
 
     def _warnings(self, method: str | None) -> Iterator[str]:
-        """Warnings that probabilities are worse than those of none: for what wins in the task's metric, and for the
-        method."""
+        """Where probabilities are worse than those of none: for what wins in the task's metric, and the method."""
         means = {name: table.mean() for name, table in self.scores[self.headline].items() if table.size}
         best = max(means, key=means.__getitem__, default=None)
         for name, ahead in self.against[self.headline].items():

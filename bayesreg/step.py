@@ -148,8 +148,7 @@ class Step:
         return self.gradient.names + (self.update.names if self.update else [])
 
     def penalty(self, terms: Mapping[str, float]) -> float:
-        """The part of the loss, in nats per datum, that the prior adds without its densities' constants, and the
-        update."""
+        """What the prior, without its densities' constants, and the update add to the loss, in nats per datum."""
         return self.model.penalty(terms) + sum(terms[name] for name in (self.update.names if self.update else []))
 
     def prepare(self, x: X, y: Tensor, steps: int, work: float, compile: str = "auto") -> str:
@@ -199,8 +198,7 @@ class Step:
         return torch.stack(found), weights / weights.sum()
 
     def preconditioners(self) -> list[Tensor]:
-        """What Adam would multiply a gradient by: lr / √v times the squared rates, with the initial lr and the present
-        v.
+        """What Adam would multiply a gradient by: lr / √v times the squared rates, at the initial lr and present v.
 
         It is 0 for what the likelihood has put at its maximum.
         """

@@ -198,8 +198,7 @@ class Study:
 
     @property
     def recommendation(self) -> str:
-        """What to use, at what strength, what cannot be told apart from it, and how sure that is: one sentence per
-        task.
+        """What to use, at what strength, what it cannot be told apart from, and how sure that is: a sentence per task.
 
         With several tasks, a last sentence says what holds over all of them.
         """

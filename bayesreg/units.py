@@ -57,8 +57,7 @@ def _move_last_layer(model: Model, x: X, y: Tensor) -> Rates:
 
 
 def _learned_alone(model: Model, layer: nn.Linear) -> dict[str, str] | None:
-    """ "weight" and "bias" -> their names in the network; None unless all are learned, and belong to this layer
-    only."""
+    """ "weight" and "bias" -> their names in the network; None unless all are learned, and used by this layer only."""
     learned = {name for block in model.blocks for name in block.shapes}
     names = {id(p): name for name, p in model.net.named_parameters()}
     everywhere = [id(p) for module in model.net.modules() for p in module.parameters(recurse=False)]

@@ -40,8 +40,7 @@ class Update:
         """Before Adam's step."""
 
     def after(self, weights: list[Tensor], lr: Rate, divisors: Callable[[], list[Tensor]]) -> None:
-        """After Adam's step. divisors: what it has divided the mean gradient by, √v̂ + ε, as new tensors of their
-        shapes."""
+        """After Adam's step. divisors: what it has divided the mean gradient by, √v̂ + ε, as new tensors."""
 
     def penalty(self, weights: list[Tensor]) -> Tensor | None:
         """What it minimises besides the objective, a scalar in nats per datum, or None."""

@@ -1,1 +1,1 @@
-"""What training costs, measured side by side with the peers: `python -m benchmarks.step_time`."""
+"""What training costs, measured side by side with its peers: `python -m benchmarks.step_time`."""

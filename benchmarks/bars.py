@@ -15,7 +15,7 @@ RIVAL = {BAYESREG: HAND, BAYESREG_COMPILED: HAND_COMPILED}
 
 
 class Bar(NamedTuple):
-    """top / bottom is to be at most `limit`, or at least; limit None: measured for information."""
+    """top / bottom must be at most `limit`, or at least; limit None: measured for information."""
 
     top: Key
     bottom: Key
@@ -23,14 +23,14 @@ class Bar(NamedTuple):
     least: bool = False
 
     def __str__(self) -> str:
-        """As "l2 / none (delta, bayesreg)": what differs, and what both share."""
+        """A name such as "l2 / none (delta, bayesreg)": what differs, and what both share."""
         pairs = list(zip(self.top, self.bottom, strict=True))[3:]
         differ = " / ".join(str(side) for a, b in pairs if a != b for side in (a, b))
         return f"{differ} ({', '.join(str(a) for a, b in pairs if a == b)})"
 
 
 def bars(measured: Collection[Key]) -> Iterator[Bar]:
-    """All that can be had from what was measured."""
+    """All bars that follow from what was measured."""
     for key in measured:
         yield from (bar for bar in _of(key) if bar.bottom in measured)
 
@@ -65,7 +65,7 @@ def _prior(key: Key) -> float:
 
 
 def of_times(times: Mapping[Key, list[float]]) -> list[dict[str, Any]]:
-    """A row a bar; the ratio is taken round by round, since both had their turn in each."""
+    """One row per bar; the ratio is taken round by round, since both have a turn in each."""
     return [
         _row(str(bar), bar.top, spread([a / b for a, b in zip(times[bar.top], times[bar.bottom], strict=True)]), bar)
         for bar in bars(times)
@@ -73,7 +73,7 @@ def of_times(times: Mapping[Key, list[float]]) -> list[dict[str, Any]]:
 
 
 def of_memory(rises: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """The peak above what was held before, preparing included; for information, less of it and more."""
+    """The peak above what was held before, including preparation; parts of it and more for information."""
     rows = []
     for key, ours in rises.items():
         hand = key._replace(contestant=HAND)

@@ -1,6 +1,6 @@
 """The same objective by hand in plain PyTorch, as someone would write it who wants it fast.
 
-Tensors in float32, autograd, one fused Adam, and no operation whose result nobody needs: constants of the densities
+Tensors in float32, autograd, one fused Adam, and no operation whose result is not needed: constants of the densities
 are left out. Each term is written in the way that measured fastest on a CPU: squares as dot products, |θ| tensor by
 tensor, ARD on one vector while that is small.
 """
@@ -19,7 +19,7 @@ from torch.func import functional_call
 from bayesreg.likelihoods import Categorical, Likelihood
 from bayesreg.priors import ARD, L1, L2, Entropic, Prior
 
-SMALL = 100_000  # weights: below this, copying them to one vector costs less than another kernel a tensor
+SMALL = 100_000  # weights: below this, copying them to one vector costs less than another kernel per tensor
 
 
 class HandWritten:
@@ -147,9 +147,9 @@ class MeanField(HandWritten):
 
 
 def _channels_last(net: nn.Module) -> nn.Module:
-    """Convolutions are a little faster so; other networks as they are."""
+    """Convolutions are a little faster this way; other networks as they are."""
     images = any(isinstance(module, nn.Conv2d) for module in net.modules())
-    to: Any = net.to  # whose stubs know this call in newer versions only
+    to: Any = net.to  # only newer stubs know this call
     return to(memory_format=torch.channels_last) if images else net
 
 
@@ -163,6 +163,6 @@ def _flat(w: Tensor) -> Tensor:
 
 
 def _vectors(weights: list[Tensor]) -> list[Tensor]:
-    """One vector where that is small, else one a tensor."""
+    """One vector if that is small, else one per tensor."""
     flat = list(map(_flat, weights))
     return [torch.cat(flat)] if sum(map(len, flat)) < SMALL else flat

@@ -1,4 +1,4 @@
-"""What is trained: networks and made data of the sizes that the experiments have.
+"""What is trained: networks and generated data of the sizes that the experiments have.
 
 A step costs the same whatever the numbers are, so the data are drawn from a seeded generator.
 """
@@ -19,11 +19,11 @@ from bayesreg.threads import choose_threads, flops
 
 @dataclass(frozen=True)
 class Case:
-    """A network of any width, what goes in, and how many classes come out.
+    """A network of any width, its inputs, and its number of classes.
 
-    net: from the multiple of the usual width; classes 0: one real number. size: N. batches, gpu_batches: examples a
-    step. widest: the largest multiple whose step takes seconds, not a minute, on two cores. whole: the multiples that
-    are measured under every prior.
+    net: a function of the multiple of the usual width; classes 0: one real number. size: N. batches, gpu_batches:
+    examples per step. widest: the largest multiple whose step takes seconds, not a minute, on two cores. whole: the
+    multiples that are measured under every prior.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Problem:
         self.case, self.width, self.batch, self.device = case, width, batch, device
         self.x, self.y = (tensor.to(device) for tensor in case.data(batch))
         self.work = flops(self.model("none"), self.x)
-        self.threads = choose_threads(self.work)  # as `fit` does, for all contestants alike
+        self.threads = choose_threads(self.work)  # as in `fit`, the same for all contestants
 
     def network(self) -> nn.Module:
         return self.case.network(self.width).to(self.device)

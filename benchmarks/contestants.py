@@ -20,7 +20,7 @@ BAYESREG, HAND, NAIVE = "bayesreg", "hand-written", "naive Pyro"
 BAYESREG_COMPILED, HAND_COMPILED = "bayesreg compiled", "hand-written compiled"
 DECAY = "hand-written decay"
 COMPILED = (BAYESREG_COMPILED, HAND_COMPILED)
-LR, STEPS = 1e-6, 1_000_000  # so small a rate that the numbers are still ordinary after thousands of steps
+LR, STEPS = 1e-6, 1_000_000  # a rate so small that the numbers stay normal over thousands of steps
 
 
 class Key(NamedTuple):
@@ -63,7 +63,7 @@ def prepare(problem: Problem, prior: str, guide: str, contestant: str) -> Ready:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -4,7 +4,7 @@
 
 Long runs: jobs that wait for ten seconds each; overhead is how much longer than (runs × 10 s) / workers the grid takes,
 with and without starting the workers. Short runs: a comparison for real, of an MLP of one epoch on digits; overhead is
-what a worker spends a run beside the run's own seconds, as in its result.json.
+what a worker spends per run besides the run's own seconds, as in its result.json.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from benchmarks import machine
 LONG = 10.0  # seconds per run
 FEW = 4  # seeds of the shorter of two comparisons
 MET = {True: "met", False: "**not met**", None: ""}
-SHARE, SHORT = 0.02, 0.05  # what is allowed: of a grid of long runs, and seconds a short run
+SHARE, SHORT = 0.02, 0.05  # what is allowed: a share of a grid of long runs, and seconds per short run
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure the overhead of an engine, and write it down."""
+    """Measure the overhead of an engine, and write a report."""
 
     engine: str = "local"
     """Which: local, ray."""
@@ -45,7 +45,7 @@ class Options:
     seeds: int = 200
     """Short runs, of each of two methods."""
     output: Path | None = None
-    """The folder that README.md is written to; None prints alone."""
+    """The folder for README.md; None: only print."""
 
 
 def nap(shared: None, seconds: float) -> None:
@@ -62,7 +62,7 @@ def span(engine: Engine, number: int, seconds: float) -> float:
 
 
 def long_runs(asked: Options) -> dict[str, float]:
-    """Of a grid of long runs: seconds until the workers are there, and the overhead as a share of the grid."""
+    """For a grid of long runs: seconds until the workers are ready, and the overhead as a share of the grid."""
     with as_engine(asked.engine, workers=asked.workers) as engine:
         engine.learn("nap", {"main": 2**28, "gpu": 0})
         starting = span(engine, asked.workers, 0.5) - 0.5
@@ -72,14 +72,14 @@ def long_runs(asked: Options) -> dict[str, float]:
 
 
 def short_runs(asked: Options) -> dict[str, float]:
-    """Of short runs: a run's own seconds, and what one more costs beside, as the workers start for few as for many."""
+    """For short runs: a run's own seconds, and the overhead of one more, since the workers start once for all."""
     _, few, many = (_compared(asked, seeds) for seeds in (FEW, FEW, asked.seeds))  # the first reads files from the disk
     runs, taken, own = (more - less for more, less in zip(many, few, strict=True))
     return {"runs": runs, "own": own / runs, "overhead": (taken * asked.workers - own) / runs}
 
 
 def _compared(asked: Options, seeds: int) -> tuple[int, float, float]:
-    """Of a comparison: its runs, the seconds that it takes, and the sum of their own."""
+    """For a comparison: its runs, the seconds that it takes, and the sum of theirs."""
     task, engine = as_task("digits").under(epochs=1), as_engine(asked.engine, workers=asked.workers)
     with tempfile.TemporaryDirectory() as folder:
         made = Comparison((task,), as_methods(["none", "l2:0.1"]), Path(folder), seeds=seeds, folds=1, engine=engine)

@@ -1,5 +1,4 @@
-"""What part of an epoch is batching: drawing the order of the data, gathering each batch from memory, and augmenting
-it where it has images."""
+"""What part of an epoch is batching: drawing the order, gathering each batch, and augmenting it if it has images."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from benchmarks.cases import Case, Problem
 from benchmarks.contestants import LR, STEPS, synchronise
 from benchmarks.measure import spread
 
-FEWEST = 3  # times each
+FEWEST = 3  # repetitions of each
 
 
 def batching(case: Case, batch: int, device: torch.device, seconds: float) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""What a comparison costs whose runs are finished: to start it again, to open its folder, to make its page.
+"""What a finished comparison costs: to start it again, to open its folder, to make its page.
 
-A small comparison is made for real, of two tasks in folds, and its runs are copied under further seeds. What a copy
-scored is moved by an amount of its seed alone, so that every seed chooses the strengths that the first chose.
+A small comparison of two tasks in folds is really run, and its runs are copied under further seeds. The scores of a
+copy are shifted by an amount that depends only on its seed, so that every seed chooses the same strengths as the first.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True)
 class FinishedFolder:
-    """Measure seconds and peak memory on a folder of finished runs, each in a process of its own."""
+    """Measure seconds and peak memory on a folder of finished runs, each in a separate process."""
 
     runs: int = 5_000
-    """How many, at least."""
+    """How many runs, at least."""
 
 
 def fill(folder: Path, number: int, grid: Grid) -> Grid:
-    """Leave so many finished runs or a few more in a folder; the comparison that they are."""
+    """Leave so many finished runs or a few more in a folder; returns their comparison."""
     grid.compare(folder)
     made = [path.parent for path in folder.rglob("result.json")]
     grid = grid._replace(seeds=math.ceil(number / len(made)))
@@ -78,7 +78,7 @@ def fill(folder: Path, number: int, grid: Grid) -> Grid:
 
 
 def copy(run: Path, further: int) -> None:
-    """A run of the first seed once more, as the seed that is `further` on could have left it."""
+    """Copy a run of the first seed, as the seed that is `further` on could have left it."""
     config, result = (json.loads((run / name).read_text()) for name in ("config.json", "result.json"))
     repeat = config["replicate"]
     names = [f"_seed{repeat['seed']}_", result["configuration"]]
@@ -112,7 +112,7 @@ def results(folder: Path, grid: Grid) -> None:
 
 
 def measure(action: Callable[[Path, Grid], None], folder: Path, grid: Grid) -> tuple[float, float, int]:
-    """Seconds, those of the processor, and the most bytes held; of a process that has done nothing but import."""
+    """Seconds, CPU seconds and peak bytes, in a process that has done nothing but import."""
     begun, worked = time.perf_counter(), time.process_time()
     with redirect_stdout(io.StringIO()):
         action(folder, grid)
@@ -120,7 +120,7 @@ def measure(action: Callable[[Path, Grid], None], folder: Path, grid: Grid) -> t
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make the folder in a temporary place, and print a line an action. Exit status 2 for bad options."""
+    """Make the folder in a temporary place, and print one line per action. Exit status 2 for bad options."""
     options = tyro.cli(FinishedFolder, prog="python -m benchmarks.folder", args=arguments)
     with refused():
         whole("benchmarks.folder", runs=options.runs)

@@ -1,4 +1,4 @@
-"""The machine and the versions, without a name that tells whose machine it is."""
+"""The machine and the versions, without a name that identifies the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import bayesreg
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """{"processor": ..., "cores": ..., "GPU": ..., ...}, as they stand in the page."""
+    """{"processor": ..., "cores": ..., "GPU": ..., ...}, as on the page."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "not measured"
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {

@@ -1,4 +1,4 @@
-"""Time, measured so that contestants can be compared on a machine that is never quite quiet."""
+"""Time, measured so that contestants can be compared on a machine that is never quite idle."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.contestants import synchronise
 
 Name = TypeVar("Name", bound=Hashable)
 TURN = 0.02  # seconds that a contestant runs before the next one does
-LONG = 1.0  # seconds per step, of which few must do
+LONG = 1.0  # seconds per step: with longer ones, few steps must do
 FEWEST, FEW, MOST = 3, 5, 400  # rounds: of long steps at least, of others, and at most
 SIZES = (256, 512, 1024, 2048)  # of square matrices
 GPU_SIZES = (2048, 4096, 8192)
 
 
 class Spread(NamedTuple):
-    """The median, and the quartiles beside it."""
+    """The median and the quartiles."""
 
     median: float
     low: float
@@ -43,12 +43,11 @@ def interleave(
     wait: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Name, list[float]]:
-    """Seconds per step of each contestant, a number per round.
+    """Seconds per step of each contestant, one number per round.
 
-    In every round each has one turn, in an order drawn anew, so that what slows the machine for a while slows all
-    alike. A turn is as many steps as fit in `TURN`, at least one, after one that does not count: a run in training
-    finds the caches warm too. rounds: None means as many as give each about `seconds`. wait: until the device is
-    done.
+    In every round each has one turn, in a new random order, so that what slows the machine for a while slows all
+    equally. A turn is as many steps as fit in `TURN`, at least one, after one that does not count: in training the
+    caches are warm too. rounds: None means as many as give each about `seconds`. wait: until the device is done.
     """
 
     def timed(step: Callable[[], object], count: int) -> float:
@@ -82,7 +81,7 @@ def interleave(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Python's garbage collector leaves alone what exists: a run in training has one model, not all of these."""
+    """Keep Python's garbage collector away from existing objects: training has one model, not all of these."""
     gc.collect()
     gc.freeze()
     try:

@@ -35,7 +35,7 @@ def measure(key: Key, device: torch.device) -> dict[str, float]:
 
 
 def rise(key: Key, device: torch.device) -> dict[str, float]:
-    """The same by this process, which has measured nothing before; and how far above it doing it again goes.
+    """The same in this process, which has measured nothing before; and the rise when it is done again.
 
     By then PyTorch has what it makes once per process: its tracer's caches, autograd's thread, the kernels' workspaces.
     """

@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 
 def possible(net: nn.Module, prior: Prior) -> bool:
-    """Whether this file is enough. nn.LSTM is not possible: it reads its weights from a list, past every PyroSample."""
+    """Whether this file can do it. nn.LSTM is not possible: it reads its weights from a list, past every PyroSample."""
     return isinstance(prior, Flat | L1 | L2) and not any(isinstance(m, nn.RNNBase) for m in net.modules())
 
 

@@ -21,34 +21,34 @@ from benchmarks.results import WIDTH_PRIORS
 class StepTime:
     """Measure what a training step costs, and write reports/performance/.
 
-    Every contestant of a case runs in the same process, in turns. What is measured is written after every case, so
-    that an interruption keeps it.
+    All contestants of a case run in the same process, in turns. The measurements are written after every case, so an
+    interruption keeps them.
     """
 
     cases: list[str] = field(default_factory=lambda: list(CASES))
     """Which networks: mlp, housing, resnet18, lstm, transformer."""
     priors: list[str] = field(default_factory=lambda: ["none", "l1", "l2", "entropic", "ard"])
-    """Which priors, each at its usual strength. Bars against no prior need none among them."""
+    """Which priors, each at its usual strength. Include none for ratios to no prior."""
     guides: list[str] = field(default_factory=lambda: ["delta", "normal"])
     """delta is MAP; normal is mean-field variational inference."""
     widths: list[int] = field(default_factory=lambda: [1, 4, 16])
     """Multiples of the usual width. Beyond 1 only none and l2 are measured, except where a case has both."""
     seconds: float = 1.0
-    """About how long each contestant is measured."""
+    """About how many seconds each contestant is measured."""
     rounds: int | None = None
-    """How often each has its turn; None: as many as fill the seconds."""
+    """How many turns each has; None: as many as fill the seconds."""
     compile: bool = True
-    """Measure compiled contestants too, apart; compiling takes minutes."""
+    """Also measure compiled contestants, separately; compiling takes minutes."""
     compile_priors: list[str] = field(default_factory=lambda: ["none", "l2"])
     """The priors they are measured under, with the delta guide."""
     memory: bool = True
-    """Measure peak memory, a process a contestant."""
+    """Measure peak memory, in one process per contestant."""
     epochs: bool = True
     """Measure what part of an epoch is batching."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     output: Path = Path("reports/performance")
-    """Where the tables, the pictures and the page go."""
+    """Where the tables, the figures and the page go."""
 
     def check(self) -> None:
         """ValueError for what is not there, before anything is measured."""

@@ -13,9 +13,9 @@ REST, OUTSIDE = "other operations", "between the operations"
 
 
 def operations(ready: Ready) -> dict[str, float]:
-    """Milliseconds per step: of the operations that take most, of all others, and of what is none (Python, dispatch).
+    """Milliseconds per step: of the operations that take most, of all others, and of the rest (Python, dispatch).
 
-    The profiler itself takes time, so only the operations' own times are its; the whole is measured without it.
+    The profiler itself takes time, so only the times of operations come from it; the total is measured without it.
     """
     start = time.perf_counter()
     for _ in range(STEPS):

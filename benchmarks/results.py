@@ -1,4 +1,4 @@
-"""What was measured so far, as tables; and the files that hold it, written anew after every case."""
+"""What was measured so far, as tables; and the files that hold it, rewritten after every case."""
 
 from __future__ import annotations
 

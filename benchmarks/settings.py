@@ -1,4 +1,4 @@
-"""How exact the smoothness prior is asked to be: the settings that are measured, and what a page calls them."""
+"""How exactly the smoothness prior is estimated: the measured settings, and their names on a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_PRIOR, DOUBLE_BACKWARD = "no prior", "double backward"  # measured beside the
 
 
 def text(setting: Setting) -> str:
-    """As "1/16 of the batch, every 4 steps"."""
+    """A name such as "1/16 of the batch, every 4 steps"."""
     fraction, every, coordinates = setting
     share = "1/16 of the batch, at least 8"
     if fraction is not None:

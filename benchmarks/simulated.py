@@ -16,13 +16,13 @@ from bayesreg import statistics
 from bayesreg.metrics import METRICS
 from bayesreg.statistics import Components, Difference
 
-METHODS = 5  # beside none
+METHODS = 5  # besides none
 DECIDED = ("better", "worse")
 Draw = Callable[..., np.ndarray]
 
 
 class Shape(NamedTuple):
-    """A task: seeds, test rows, and the standard deviations of the difference of two methods."""
+    """A task: seeds, test rows, and the standard deviations of the difference between two methods."""
 
     name: str
     seeds: int
@@ -56,21 +56,21 @@ def share(wrong: int, of: int) -> dict[str, float]:
 
 
 def scores(shape: Shape, draw: Draw, methods: int = METHODS) -> np.ndarray:
-    """Of none and methods that do not differ [1 + methods, seeds, rows]: each has half the variance of a difference."""
+    """Of methods that do not differ, none first [1 + methods, seeds, rows]: each has half a difference's variance."""
     (A, B, E), n, m = shape.sd, shape.seeds, shape.rows
     one = A * draw(1 + methods, n, 1) + B * draw(1 + methods, 1, m) + E * draw(1 + methods, n, m)
     return one / math.sqrt(2)
 
 
 def claimed(scores: np.ndarray) -> bool:
-    """Whether any of [methods, seeds, rows] is said to differ from the first, with no region of equivalence."""
+    """Whether any of [methods, seeds, rows] is found to differ from the first, with no region of equivalence."""
     none, *others = scores
     found = statistics.together({k: statistics.difference(other, none) for k, other in enumerate(others)})
     return any(one.verdict in DECIDED for one in found.values())
 
 
 def false_claims(grids: int, seed: int = 0) -> pd.DataFrame:
-    """A row a shape and tail: in which share of A/A grids of five methods against none something is claimed."""
+    """One row per shape and tail: in what share of A/A grids of five methods against none something is claimed."""
     rows = []
     for shape in SHAPES:
         for name, tail in TAILS.items():
@@ -103,7 +103,7 @@ def predicted(seeds: int, rows: int, rng: np.random.Generator, classes: int = 4)
 
 
 def false_by_metric(grids: int, seeds: int = 4, rows: int = 400) -> pd.DataFrame:
-    """A row per metric: as `false_claims`, of predictions of classes and numbers; most are not means over examples."""
+    """One row per metric: `false_claims` for predictions of classes and numbers; most are not means over examples."""
     rng, wrong = np.random.default_rng(0), pd.Series(dtype=float)
     for _ in range(grids):
         every = list(predicted(seeds, rows, rng))
@@ -114,8 +114,7 @@ def false_by_metric(grids: int, seeds: int = 4, rows: int = 400) -> pd.DataFrame
 
 
 def power(grids: int, differences: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)) -> pd.DataFrame:
-    """A row per task, number of seeds and true difference in NLL: how often it is found, at the first of five Holm
-    steps.
+    """One row per task, number of seeds and true NLL difference: how often it is found, at Holm's first of five steps.
 
     detectable: the difference that `statistics.detectable` promises to be found in 80 %.
     """
@@ -139,7 +138,7 @@ def _moved(found: Difference, size: float) -> Difference:
 
 
 def over_tasks(grids: int, draws: int = 1000) -> pd.DataFrame:
-    """A row a number of tasks: Wilcoxon with Holm over five methods that do not differ, and the two-level interval.
+    """One row per number of tasks: Wilcoxon with Holm over five methods that do not differ, and the two-level interval.
 
     missed: how often the interval of one of them does not contain its true mean over all tasks, 0.
     """

@@ -1,4 +1,4 @@
-"""What does the smoothness prior cost, how exact is its estimate, and does training come out the same?"""
+"""What does the smoothness prior cost, how exact is its estimate, and is the result of training the same?"""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from benchmarks.contestants import BAYESREG, LR, STEPS, Key, synchronise
 from benchmarks.pages.smoothness import FIT, write
 from benchmarks.settings import DEFAULT, DOUBLE_BACKWARD, EXACT, NO_PRIOR, SETTINGS, WHOLE, Setting, text
 
-WINDOW = 8  # steps that a gradient is averaged over: about those that Adam remembers
+WINDOW = 8  # steps over which a gradient is averaged: about as many as Adam remembers
 FITS = {"synthetic": (0.01, 0.1), "diabetes": (0.1, 1.0), "digits": (0.1, 1.0)}
-STRENGTHS, EPOCHS = (1e-4, 1e-2, 1e-1, 1.0, 10.0), 1500  # of the picture
+STRENGTHS, EPOCHS = (1e-4, 1e-2, 1e-1, 1.0, 10.0), 1500  # for the picture
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class SmoothnessCost:
     widths: list[int] = field(default_factory=lambda: [1, 4])
     """Multiples of the usual width; beyond 1 only ResNet18, at the default setting and with the whole batch."""
     seconds: float = 1.0
-    """About how long each setting is measured."""
+    """About how many seconds each setting is measured."""
     draws: int = 40
-    """Of each estimate, for its variance."""
+    """Draws of each estimate, for its variance."""
     seeds: int = 3
-    """Of the fits that compare the default with the exact prior; 0 leaves them out."""
+    """Seeds of the fits that compare the default with the exact prior; 0: no fits."""
     memory: bool = True
-    """Measure peak memory, a process each."""
+    """Measure peak memory, in one process each."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; None: a GPU where there is one."""
     output: Path = Path("reports/smoothness")
-    """Where the tables, the pictures and the page go."""
+    """Where the tables, the figures and the page go."""
 
 
 def cost(case: str, width: int, options: SmoothnessCost, device: torch.device) -> list[dict[str, Any]]:
-    """A row per setting: time a step and peak memory over those without a prior, and the estimate's deviation."""
+    """One row per setting: time per step and peak memory over those without a prior, and the estimate's deviation."""
     problem = Problem(CASES[case], width, CASES[case].batches[0], device)
     settings = SETTINGS if width == 1 else [DEFAULT, WHOLE]
     with surroundings(device, 0, problem.threads):
@@ -113,13 +113,13 @@ def _at_start(problem: Problem) -> tuple[br.Model, Callable[[Tensor], Tensor], T
 
 
 def _by_reverse_mode(problem: Problem) -> None:
-    """The paper's way at its cheapest: one coordinate an example, the outputs one by one; no likelihood, no Adam."""
+    """The paper's method at its cheapest: one coordinate per example, one output at a time; no likelihood, no Adam."""
     model, network, x = _at_start(problem)
     x = x.clone().requires_grad_()
     model.eval()  # reverse mode three times through batch statistics is not possible
     v = torch.zeros_like(x).flatten(1).scatter(1, torch.zeros(len(x), 1, dtype=torch.long, device=x.device), 1.0)
     with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of switching oneDNN off, whose LSTM has no second derivative
+        warnings.simplefilter("ignore")  # about switching off oneDNN, whose LSTM has no second derivative
         with torch.backends.mkldnn.flags(enabled=problem.case.name != "lstm"):
             double_backward(network(x), x, v.reshape(1, *x.shape)).mean().backward()
 
@@ -134,7 +134,7 @@ def _deviation(problem: Problem, setting: Setting, draws: int) -> float:
 
 
 def final(seeds: int) -> list[dict[str, Any]]:
-    """A row a fit: validation nll and curvature with the default setting, and with the exact prior on every step."""
+    """One row per fit: validation nll and curvature at the default, and with the exact prior on every step."""
     rows = []
     todo = [
         (name, strength, seed) for name, strengths in FITS.items() for strength in strengths for seed in range(seeds)

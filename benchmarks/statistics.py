@@ -1,4 +1,4 @@
-"""Does the comparison claim what is not there, and does it find what is?"""
+"""Does the comparison claim differences that are not there, and does it find those that are?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Calibration:
     grids: int = 1000
     """Simulated grids of each shape."""
     real: bool = False
-    """Also train one method under several names on digits and synthetic: some minutes."""
+    """Also train one method under several names on digits and synthetic: a few minutes."""
     study: Path | None = None
     """A folder of a comparison: print the spread of its differences, from which the shapes are taken."""
     output: Path = Path("reports/statistics")
@@ -54,9 +54,9 @@ def spread(path: Path) -> pd.DataFrame:
 
 
 def real(output: Path, grids: int = 200) -> pd.DataFrame:
-    """A row per task and metric: one method under six names, each with eight seeds of its own, dealt anew each time.
+    """One row per task and metric: one method under six names, each with eight seeds of its own, dealt again each time.
 
-    All grids share 48 runs and their test rows, so that they are fewer than they seem, and no interval is given.
+    All grids share 48 runs and their test rows, so they are effectively fewer, and no interval is given.
     """
     study = br.compare(tasks=list(TASKS), methods=["none"], seeds=NAMES * SEEDS, folds=1, output=output)
     rng, rows = np.random.default_rng(0), []
@@ -115,7 +115,7 @@ def picture(power: pd.DataFrame) -> Figure:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """In Markdown: four digits, nothing for NaN."""
+    """The table in Markdown: four digits, "" for NaN."""
 
     def text(value: Any) -> str:
         if isinstance(value, float):

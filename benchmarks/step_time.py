@@ -49,7 +49,7 @@ def steps(measurement: Measurement, options: StepTime, results: Results, device:
     start = time.perf_counter()
     problem = Problem(case, width, batch, device)
     pyro.clear_param_store()
-    torch.compiler.reset()  # it stops compiling a function after some eight variants
+    torch.compiler.reset()  # torch.compile stops compiling a function after some eight variants
     with surroundings(device, 0, problem.threads):
         if problem.threads not in results.rates:
             results.rates[problem.threads] = measure.matrix_rate(device)
@@ -76,7 +76,7 @@ def _ready(problem: Problem, key: Key, bar: tqdm) -> Ready:
 
 
 def _whole(todo: Sequence[Measurement]) -> list[Key]:
-    """Whose peak memory is measured."""
+    """The contestants whose peak memory is measured."""
     return [
         key
         for one in todo
@@ -88,7 +88,7 @@ def _whole(todo: Sequence[Measurement]) -> list[Key]:
 
 @contextmanager
 def _empty_cache() -> Iterator[None]:
-    """Compile everything anew: what an earlier run left on the disk would make compiling look cheap."""
+    """Compile everything again: what an earlier run left on disk would make compiling look cheap."""
     before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
@@ -108,7 +108,7 @@ def _start_compiler(device: torch.device) -> str:
 
 
 def _command(given: list[str]) -> str:
-    """How to measure this again; where the files went is of no use on another machine."""
+    """How to measure this again, without the output folder, which is of no use on another machine."""
     elsewhere = {place + offset for place, text in enumerate(given) if text == "--output" for offset in (0, 1)}
     kept = [text for place, text in enumerate(given) if place not in elsewhere]
     return shlex.join(["python", "-m", "benchmarks.step_time", *kept])

@@ -87,8 +87,10 @@ def older(output: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Reports(Verbosity):
-    """Say which of the committed reports are older than the code, and make these again, or those that are named, from
-    new runs. An interrupted report resumes."""
+    """Say which committed reports are older than the code, and make these, or the named ones, again from new runs.
+
+    An interrupted report resumes.
+    """
 
     names: Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(help=HELP)] = field(default_factory=list)
     check: bool = False

@@ -1,4 +1,4 @@
-"""The baselines of a run: of its very data, computed once, whoever asks, however often."""
+"""The baselines of a run: of exactly its data, and computed once."""
 
 import json
 import threading

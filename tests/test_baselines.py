@@ -270,7 +270,7 @@ def test_linear_takes_what_is_floating_or_stays_away(images, monkeypatch):
     assert set(baseline(images)) == {"constant"}
     tokens = made((np.ones((6, 3), int), [0, 1] * 3), (np.ones((4, 3), int), [0, 1] * 2), classes=2)
     assert set(baseline(tokens)) == {"constant"}
-    with pytest.raises(ValueError, match="x of mine has nothing floating"):
+    with pytest.raises(ValueError, match="x of mine has nothing in floating point"):
         baselines.linear(tokens)
     monkeypatch.setattr(predictions, "LARGEST", 100)
     assert set(baselines.applicable(classes())) == {"constant"}

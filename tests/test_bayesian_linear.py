@@ -52,7 +52,7 @@ def variational(data):
 
 
 def test_normal_guide_has_the_means(variational, closed_form):
-    """One draw a step: over seeds the ends scatter by 0.03 of a deviation. Five times that is allowed."""
+    """One draw per step: over seeds the ends scatter by 0.03 of a deviation. Five times that is allowed."""
     mean, precision = closed_form
     deviation = np.diagonal(precision) ** -0.5
     np.testing.assert_array_less(np.abs(vector(variational.parameters()) - mean), 0.15 * deviation)

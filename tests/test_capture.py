@@ -1,4 +1,4 @@
-"""Odd but ordinary networks: captured equals plain to the last bit, or the log says why not, in words."""
+"""Odd but ordinary networks: captured equals plain to the last bit, or the log says why not."""
 
 import gc
 import random
@@ -164,7 +164,7 @@ CAPTURED = {
 
 
 def prepared(make, shape, prior="l2", guide="delta"):
-    """The gradient of the network's objective, what was said of it, and data."""
+    """The gradient of the network's objective, what `prepare` said about it, and data."""
     torch.manual_seed(0)
     model = br.Model(make(), prior_of(prior), br.Categorical(), size=N).train()
     x, y = torch.randn(N, *shape), torch.randint(0, 3, (N,))

@@ -1,4 +1,4 @@
-"""A graph of an earlier fit is taken again where it does the same, and gives the bits that a new one would give."""
+"""A graph of an earlier fit is reused where it does the same, and gives exactly what a new one would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison says: every sentence, from tables whose answer is known."""
+"""What a comparison says: every sentence, from tables with a known answer."""
 
 import math
 import re

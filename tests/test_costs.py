@@ -1,4 +1,4 @@
-"""Seconds, their ratios to none and the gap, from histories whose answer is known."""
+"""Seconds, their ratios to none and the gap, from histories with a known answer."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""The draws in ArviZ's hands, and the pictures: each number against the posterior's own draws."""
+"""The draws as ArviZ gets them, and the plots: each number against the posterior's own draws."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING and docs/ say is run: their Python, their commands, their links."""
+"""What README, CONTRIBUTING and docs/ say is tested: their Python, their commands, their links."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Files: whole or not there, and what was damaged since is refused, whatever the damage."""
+"""Files: whole or not there, and any later damage is refused."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""A run of a comparison: methods are paired, a run that tunes never sees the test data, what is done is known."""
+"""A run of a comparison: methods are paired, a tuning run never sees the test data, finished runs are recognised."""
 
 import json
 from dataclasses import replace

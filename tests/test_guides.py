@@ -1,4 +1,4 @@
-"""A guide as an object: its options and its text, one's own guide of Pyro's, and what is refused before training."""
+"""A guide as an object: its options and its text, a Pyro guide of the user's, and what is refused before training."""
 
 import copy
 import importlib
@@ -44,7 +44,7 @@ def closed_form():
 
 
 class Rank1(PyroModule):
-    """A guide of one's own with no class of Pyro's behind it: θ = m + s ε, one ε for all; it has no median."""
+    """A guide of the user's own, not one of Pyro's classes: θ = m + s ε, one ε for all; it has no median."""
 
     def __init__(self, model):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
+"""Imports run one way, read from the source with ast: a lower module never imports a higher one.
 
 device, files, interrupts, labels, memory, progress, randomness, schedule, structure → likelihoods, local, curvature,
 graph, nets, network, datasets, metrics, prediction → agreement, baselines, uncertainty → baseline_cache → priors →

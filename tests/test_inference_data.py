@@ -1,4 +1,4 @@
-"""What ArviZ is handed, and what it makes of it: against the posterior's own draws and closed forms."""
+"""What ArviZ gets, and what it makes of it: against the posterior's own draws and closed forms."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Latents of each example, in a network that a user wrote: against linear-Gaussian closed forms and Pyro's ELBO."""
+"""Latents of each example, in a user's network: against linear-Gaussian closed forms and Pyro's ELBO."""
 
 import importlib
 import math

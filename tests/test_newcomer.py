@@ -1,4 +1,4 @@
-"""What a newcomer types works where it is clear what is meant, else the message names the value, place and remedy."""
+"""What a newcomer types works if it is unambiguous, else the message names the value, the place and the remedy."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""Priors of one's own: by the documented steps, with latents of any shape, under the conformance suite."""
+"""Priors of the user's own: by the documented steps, with latents of any shape, under the conformance suite."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What can move of the loss: mean NLL + strength × penalty, by the closed forms, without the densities' constants."""
+"""The variable part of the loss: mean NLL + strength × penalty, by closed forms, without the densities' constants."""
 
 import math
 

@@ -466,7 +466,7 @@ def test_a_likelihood_of_ones_own_is_given_at_load(tmp_path):
         br.Posterior.load(path, byhand.network(1))
     same(posterior, br.Posterior.load(path, byhand.network(1), likelihood=Doubled()), new)
     for other in (Doubled(scale=1.0), br.Gaussian()):
-        with pytest.raises(ValueError, match=r"p\.pt was saved under another likelihood: it has.*given is"):
+        with pytest.raises(ValueError, match=r"p\.pt was saved under another likelihood: it has.*was given"):
             br.Posterior.load(path, byhand.network(1), likelihood=other)
 
 

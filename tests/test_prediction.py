@@ -1,4 +1,4 @@
-"""A prediction is Pyro's distribution in every respect, and says what it is."""
+"""A prediction is a Pyro distribution in every respect, with a readable repr."""
 
 import copy
 import importlib

@@ -1,4 +1,4 @@
-"""Where a progress bar appears, and what is said of a grid of runs."""
+"""Where a progress bar appears, and what it says about a grid of runs."""
 
 from __future__ import annotations
 

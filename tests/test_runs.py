@@ -1,4 +1,4 @@
-"""A run's directory: whole or not there, never another's, never done twice, resumed where it was left."""
+"""A run's directory: whole or not there, never another's, never done twice, resumed where it stopped."""
 
 import errno
 import json

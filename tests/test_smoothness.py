@@ -1,4 +1,4 @@
-"""The smoothness prior in training: an estimate of d without bias, of the very function that is trained."""
+"""The smoothness prior in training: an unbiased estimate of d, for exactly the function that is trained."""
 
 import math
 

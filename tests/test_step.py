@@ -1,4 +1,4 @@
-"""One step: what Adam and the schedule do to the gradient, and how each way of running it is chosen."""
+"""One step: what Adam and the learning-rate schedule do with the gradient, and how the way to run it is chosen."""
 
 import copy
 import importlib

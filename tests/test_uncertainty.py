@@ -1,4 +1,4 @@
-"""The parts of uncertainty against Monte Carlo and closed forms, and what tells inputs of another kind apart."""
+"""The parts of uncertainty against Monte Carlo and closed forms, and how well they separate inputs of another kind."""
 
 import byhand
 import numpy as np
@@ -27,7 +27,7 @@ def fit(likelihood, guide="normal", net=None, scale=0.5):
 
 
 def by_draw(posterior, x):
-    """A distribution of y a draw, each of batch shape [N]."""
+    """A distribution of y per draw, each of batch shape [N]."""
     thetas = posterior.draws(DRAWS)
     each = [{name: value[s] for name, value in thetas.items()} for s in range(DRAWS)]
     model = posterior.model

@@ -53,7 +53,7 @@ def test_the_kl_term_takes_the_place_of_both_densities():
     assert terms["weights"].item() == pytest.approx(LogUniformVector.kl(normal).item() / 6)
 
 
-def test_a_weight_of_exactly_nought_has_a_gradient():
+def test_a_weight_of_exactly_zero_has_a_gradient():
     mean, scale = torch.zeros(2, requires_grad=True), torch.full((2,), 0.1, requires_grad=True)
     slopes = torch.autograd.grad(LogUniformVector.kl(NormalDensity(mean, scale)), [mean, scale])
     assert all(slope.isfinite().all() for slope in slopes)
@@ -144,7 +144,7 @@ def fitted():
     return br.fit(built, (x, y), guide="variational_dropout", epochs=400, batch_size=200, lr=0.03, **QUIET)
 
 
-def test_irrelevant_weights_are_nought_in_parameters_draws_and_outputs(fitted):
+def test_irrelevant_weights_are_zero_in_parameters_draws_and_outputs(fitted):
     weight, guide = fitted.parameters()["weight"][0], fitted.inference
     (q,) = fitted.guide.normals().values()
     gone = (q.scale**2 / q.loc**2).log() > 3

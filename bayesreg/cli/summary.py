@@ -14,8 +14,7 @@ def sentence(record: dict[str, Any]) -> str:
 
 
 def metrics(outcome: dict[str, Any]) -> str:
-    """The final metrics beside the baselines, which baselines they do not beat, and the run's folder, for the
-    terminal."""
+    """The final metrics beside the baselines, those that they do not beat, and the run's folder, for the terminal."""
     test, baselines = outcome["metrics"]["test"], outcome["baselines"]
     columns = {"validation": outcome["metrics"]["validation"], "test": test} | baselines
     lines = [" " * 12 + "".join(f"  {column:>10}" for column in columns)]

@@ -58,8 +58,7 @@ def _pickled(path: Path, written: int) -> Comparison:
 
 
 def make_writable(*directories: Path) -> None:
-    """Make the directories. ValueError for one that cannot be written, before the first run rather than after the
-    last."""
+    """Make the directories. ValueError, before the first run, for one that cannot be written."""
     for directory in directories:
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -70,8 +70,7 @@ class Work:
                 wanted = self.left(wanted)
 
     def _measuring(self, wanted: Sequence[Run]) -> list[Run]:
-        """Those that are left, first one of each task that was not measured yet, so that something is known about
-        all."""
+        """Those that are left, first one of each task not measured yet, so that something is known about all."""
         left = self.left(wanted)
         first = {run.label: run for run in reversed(left) if not self.estimate.knows(run.label)}
         return sorted(left, key=lambda run: run is not first.get(run.label))
@@ -131,8 +130,7 @@ class Work:
         run.fail(in_words(error), self.asked.output)
 
     def _freed(self, elsewhere: list[Run]) -> tuple[list[Run], list[Run]]:
-        """The runs that another process has left or finished, and those that it is still working on; waits for the
-        first."""
+        """The runs that another process has left or finished, and those still under way there; waits for the first."""
         if elsewhere:
             log.info("another process is working on %d runs", len(elsewhere))
         while elsewhere:

@@ -1,5 +1,4 @@
-"""Levels [1 + 2m, ...]: a value, its m first and its m second derivatives in one tensor, for networks that run step by
-step.
+"""Levels [1 + 2m, ...]: a value, its m first and its m second derivatives in one tensor, for recurrent networks.
 
 The backward pass goes through functions of levels by the transpose of their derivative, which is triangular: with (b,
 b', b'') the gradients for the levels of the output, those for the input are

@@ -1,7 +1,7 @@
 """Data sets by name, each split, verified and in memory; and Dataset, for tensors and files of your own.
 
-A loader is a function of the data root that returns a Data. A new data set is one more file, and a line here; one
-that is read from public files has a second line, for what is to be downloaded.
+A loader is a function of the data root that returns a Data. A new data set is one more file, and a line here; one that
+is read from public files has a second line, for its downloads.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load(name: str, data_dir: str | Path | None = None, train_size: int | None =
 
     `train_size` keeps that many of the training examples (see Data.take_train).
 
-    Raises ValueError for an unknown name, a size out of range or a corrupt file, TypeError for a size that is no
+    Raises ValueError for an unknown name, a size out of range or a corrupt file, TypeError for a size that is not a
     whole number, and FileNotFoundError for a missing file.
     """
     if name not in DATASETS:
@@ -64,5 +64,5 @@ def load(name: str, data_dir: str | Path | None = None, train_size: int | None =
     try:
         data = DATASETS[name](data_dir)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}. This does it all: bayesreg data fetch {name}") from None
+        raise FileNotFoundError(f"{error}. This fetches all of it: bayesreg data fetch {name}") from None
     return data if train_size is None else data.take_train(train_size)

@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from .inputs import Inputs
     from .source import Rows, Source
 
-SPLIT_SEED = 0  # of the data set, never of a run: every run of every seed sees the same splits
-SMALL = 5_000  # rows: a fifth of more is a thousand, which measure an accuracy to 1.6 points without folds
+SPLIT_SEED = 0  # of the data set, not of a run: all runs of all seeds see the same splits
+SMALL = 5_000  # rows: with more, a fifth is over a thousand, which measure an accuracy to 1.6 points without folds
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Dataset:
     """n examples: inputs x [n, ...] and targets y [n, ...].
 
-    Tensors, arrays, lists and tables of pandas are taken alike. Floats become float32 (a float64 tensor stays
-    float64), integers and booleans int64, except uint8 of two or more dimensions, which are images and stay so; all
-    columns of a DataFrame become float32. x may be Windows too, or a tuple or a dict of all these, each [n, ...]: the
-    positional or keyword arguments of the network, of which booleans, such as masks, stay boolean. x is in memory, but
-    for an np.memmap, of which batches are read as `stream` does.
+    Tensors, arrays, lists and pandas tables are accepted. Floats become float32 (a float64 tensor stays float64),
+    integers and booleans int64, except uint8 of two or more dimensions, which are images and stay uint8; all columns of
+    a DataFrame become float32. x may be Windows too, or a tuple or a dict of all these, each [n, ...]: the positional
+    or keyword arguments of the network, of which booleans, such as masks, stay boolean. x is in memory, except an
+    np.memmap, which is read in batches as by `stream`.
 
     Raises ValueError if x and y are empty or of unequal length, or hold a NaN or an infinity; TypeError if they hold
     text, complex numbers or other objects.
     """
 
-    x: X  # a Tensor, or Windows or Streamed, which are indexed as one; or a tuple or a dict
+    x: X  # a Tensor, or Windows or Streamed, which are indexed like one; or a tuple or a dict
     y: Tensor
 
     def __init__(self, x: Any, y: Any) -> None:
@@ -60,16 +60,16 @@ class Dataset:
 
     @classmethod
     def stream(cls, items: Any, y: Any = None, workers: int = WORKERS) -> Dataset:
-        """Data that do not fit into memory: x is read a batch at a time, ahead of need, by `workers` processes.
+        """Data that do not fit into memory: x is read a batch at a time, in advance, by `workers` processes.
 
-        items: a map-style dataset of PyTorch's, of pairs (x, y), x an array, a tensor, or a tuple or a dict of them;
-        or arrays alone, np.memmap among them, as x of Dataset. y [n, ...] is kept in memory; None reads all items once
-        for it, which finds any that cannot be used. workers: 0 reads in the process that asks. Batches are those of
-        data in memory, bit for bit; PyTorch's random numbers in an item depend on the batch alone. Dataset(s.x[:], s.y)
-        has it all in memory.
+        items: a map-style dataset of PyTorch's, of pairs (x, y), x an array, a tensor, or a tuple or a dict of them; or
+        only arrays, np.memmap among them, as x of Dataset. y [n, ...] is kept in memory; None reads all items once for
+        it, which finds any that cannot be used. workers: 0 reads in the calling process. Batches are those of data in
+        memory, bit for bit; PyTorch's random numbers in an item depend only on the batch. Dataset(s.x[:], s.y) has it
+        all in memory.
 
-        Raises ValueError or TypeError, with the item, where one has another shape or type than the first: here, or at
-        its batch where y is given.
+        Raises ValueError or TypeError, with the item, where one has another shape or type than the first: here, or, if
+        y is given, at its batch.
         """
         return cls(*streamed(items, y, workers))
 
@@ -84,7 +84,7 @@ class Dataset:
         return structure.rows(self.x, rows), self.y[rows]
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[X, Tensor]]:
-        """(x, y) of all examples, `size` at a time, in that order [n]; None: as they stand."""
+        """(x, y) of all examples, `size` at a time, in that order [n]; None: in their own order."""
         if order is None:
             parts: Sequence[Any] = [slice(start, start + size) for start in range(0, len(self), size)]
         else:
@@ -102,13 +102,13 @@ class Dataset:
         return Dataset(structure.mapped(take, self.x), self.y[chosen])
 
     def to(self, device: torch.device | str) -> Dataset:
-        """The same examples on `device`; of those that are not in memory, the batches."""
+        """The same examples on `device`; for those that are not in memory, the batches."""
         return Dataset(structure.mapped(lambda leaf: leaf.to(device), self.x), self.y.to(device))
 
     def sha256(self) -> str:
-        """64 hexadecimal digits that stand for the content: x and y, of windows the table and the ends.
+        """64 hexadecimal digits, a hash of the content: x and y; for windows, the table and the ends.
 
-        Of x that is not in memory, 64 rows evenly spread: to read it all may take hours.
+        For x that is not in memory, 64 rows evenly spread: reading all of it may take hours.
         """
         x = self.x.some(64) if isinstance(self.x, Streamed) else self.x
         told: dict[str, Tensor] = {}
@@ -122,18 +122,19 @@ class Dataset:
 class Data:
     """A data set, split once and for all.
 
-    name        its key in DATASETS; of a table of one's own, the name of its file
+    name        its key in DATASETS; for a table of your own, the name of its file
     train       for inference; scalers are fitted on it alone
     validation  for every choice
     test        for the final report
     classes     the number of classes, y in 0 .. classes − 1; None for regression
     target      what y is, and its unit
     provenance  file -> who vouches for it: "published checksum", "SHA256SUMS" or "scikit-learn"; else "no published
-                checksum"; of a table of one's own, its SHA-256
-    labels      what the classes are called: label i for y = i; None for regression, and where nobody has said
-    inputs      what makes x of a table or of arrays of one's own, fitted on train alone; None for a registered data set
+                checksum"; for a table of your own, its SHA-256
+    labels      the names of the classes: label i for y = i; None for regression, and where they are not given
+    inputs      what makes x from a table or arrays of your own, fitted on train alone; None for a registered data set
     rows        which rows of the table or of the arrays train, validation and test are; None where the split is fixed
-    source      all rows and how they are made into this, so that `fold` splits them anew; None where the split is fixed
+    source      all rows and how this is made from them, so that `fold` can split them again; None where the split is
+                fixed
     fixed       why the split is fixed, where it is
     """
 
@@ -163,24 +164,24 @@ class Data:
         seed: int = 0,
         name: str | None = None,
     ) -> Data:
-        """A table of one's own, a DataFrame or the path of a CSV or Parquet file: read, split and made into numbers.
+        """A table of your own, a DataFrame or the path of a CSV or Parquet file: read, split and made into numbers.
 
-        target: the column that is to be predicted. Text, booleans, categories and whole numbers with few values
-        (at most 20, each five times on average) are classes, numbered in order, `labels` says which; other numbers are
-        regression. task: "classification" or "regression" says it instead. y stays in its own unit: `fit` trains in
-        any, and metrics are in it.
+        target: the column to predict. Text, booleans, categories and whole numbers with few values (at most 20, each
+        five times on average) are classes, numbered in order, with their names in `labels`; other numbers are
+        regression. task: "classification" or "regression" overrides this. y stays in its own unit: `fit` trains in any,
+        and metrics are in it.
 
-        Split 60 / 20 / 20 by `seed`, each class in proportion. group: a column; rows of one group stay in one part.
-        time: a column; train comes before validation, and that before test. Neither is part of x then.
+        Split 60 / 20 / 20 by `seed`, stratified by class. group: a column; rows of one group stay in one part. time: a
+        column; train comes before validation, and validation before test. Neither is then part of x.
 
-        x float32 [n, inputs]: numbers, the median in place of what is missing, with a column that says where it was,
-        all standardised; then a column of 0 and 1 for each category, what is missing being one. A category that train
-        has not is all zeros. What a column is follows from train, and `columns` shows it; kinds={"zip": "category"}
-        says it instead: "number", "category" or "left out". Left out by themselves are columns with nothing in them
-        or one value, identifiers (text or whole numbers, each in one row alone) and dates. All is fitted on train
-        alone; `transform` applies it to another table.
+        x float32 [n, inputs]: numbers, with the median in place of missing values and a column that says where they
+        were, all standardised; then a column of 0 and 1 for each category, of which missing is one. A category that is
+        not in train is all zeros. The kind of a column is inferred from train, and `columns` shows it; kinds={"zip":
+        "category"} overrides it: "number", "category" or "left out". Columns without values or with a single one,
+        identifiers (text or whole numbers, each in one row only) and dates are left out by default. Everything is
+        fitted on train alone; `transform` applies it to another table.
 
-        Raises ValueError, TypeError or FileNotFoundError, with what to do, for a table or a column that cannot be used.
+        Raises ValueError, TypeError or FileNotFoundError, with a remedy, for a table or a column that cannot be used.
         """
         from .own import from_table
 
@@ -200,16 +201,16 @@ class Data:
         seed: int = 0,
         name: str = "arrays",
     ) -> Data:
-        """Arrays or tensors x [n, ...] and y [n, ...] of one's own, split as from_table splits a table.
+        """Arrays or tensors x [n, ...] and y [n, ...] of your own, split as from_table splits a table.
 
-        x, which may be a DataFrame of numbers, or a tuple or a dict of several inputs, is taken as Dataset takes it:
-        what is prepared already needs no more, and images and tokens want none. With scale=True it becomes float32,
-        standardised by the training rows; of several inputs those in floating point are.
+        x, which may be a DataFrame of numbers, or a tuple or a dict of several inputs, is used as Dataset takes it:
+        prepared data need nothing more, and nor do images and tokens. With scale=True it becomes float32, standardised
+        by the training rows; of several inputs, those in floating point.
         y [n] (or [n, 1]) is classes or regression as in from_table, but floats are regression, as everywhere in
-        PyTorch; so is y of more dimensions. task says it instead. group, time: [n], one value per row. For `fold` x is
-        kept, and not copied.
+        PyTorch; so is y with more dimensions. task overrides this. group, time: [n], one value per row. x is kept for
+        `fold`, without a copy.
 
-        Raises ValueError or TypeError, with what to do, for what cannot be split.
+        Raises ValueError or TypeError, with a remedy, for what cannot be split.
         """
         from .own import from_arrays
 
@@ -217,13 +218,13 @@ class Data:
 
     @property
     def columns(self) -> pd.DataFrame:
-        """What each column of the table is, its number of columns in x, and why. ValueError where x is of no table."""
+        """What each column of the table is, its number of columns in x, and why. ValueError without a table."""
         return self._made().columns
 
     def transform(self, table: Any) -> X:
         """x of other rows, a DataFrame or a file with the columns of this one's x, by what was fitted on train.
 
-        Of arrays that were split, x, a tuple or a dict where that was one. Raises ValueError for a column that is
+        For split arrays, x as it was given then, also a tuple or a dict. Raises ValueError for a column that is
         missing, or is not what it was on train.
         """
         return self._made().transform(table)
@@ -243,7 +244,7 @@ class Data:
 
     @property
     def features(self) -> Any:
-        """The shape of one x; of several inputs a tuple or a dict of shapes."""
+        """The shape of one x; for several inputs a tuple or a dict of shapes."""
         one = self.train.batch(slice(1))[0]
         return structure.mapped(lambda leaf: tuple(leaf.shape[1:]), one)
 
@@ -264,12 +265,12 @@ class Data:
         return self.keep_train(order[:n], again=partial(Data.take_train, n=n, seed=seed))
 
     def keep_train(self, indices: Tensor, again: Callable[[Data], Data]) -> Data:
-        """The same data with the training examples `indices` [k] alone; `again` chooses those of a fold of it."""
+        """The same data with only the training examples `indices` [k]; `again` chooses those of a fold of it."""
         rows = self.rows and self.rows._replace(train=self.rows.train[indices.numpy()])
         return replace(self, train=self.train.take(indices), rows=rows).changed(again)
 
     def changed(self, again: Callable[[Data], Data]) -> Data:
-        """The same data, which a function has changed; `again` does the same to a fold of it, as fold calls it."""
+        """The same data, changed by the function `again`, which `fold` also applies to each fold."""
         return replace(self, source=self.source and self.source.then(again))
 
     @property
@@ -281,22 +282,22 @@ class Data:
     def default_folds(self) -> int:
         """5 where the rows may be split into folds and are at most 5,000, else 1: the one split there is.
 
-        One test part of a thousand rows measures an accuracy of 0.5 with a standard error of 1.6 points, and fewer
-        rows worse; folds test every row, for five times the cost.
+        One test part of a thousand rows measures an accuracy of 0.5 with a standard error of 1.6 points, fewer rows
+        with a larger one; folds test every row, at five times the cost.
         """
         return 5 if self.foldable and self.source is not None and self.source.size <= SMALL else 1
 
     def fold(self, number: int, of: int = 5, seed: int = 0) -> Data:
-        """Fold `number`, 0 .. of − 1, of a cross-validation: the same rows split anew and all fitted anew.
+        """Fold `number`, 0 .. of − 1, of a cross-validation: the same rows split again, with everything refitted.
 
-        `seed` parts the rows into `of` folds, each class in proportion, rows of one group together. Fold `number` is
-        test, the fold after it (after the last, the first) validation, and the others train; so each row is tested
-        once, validated once, and `rows` says which. Everything fitted (scalers, encoders, what is imputed, which
-        columns are left out, the scale of y) is fitted on that train alone: the number of inputs may differ by the
-        fold, see `features`, where a category is rare. A change by take_train is made to the fold's train.
+        `seed` divides the rows into `of` folds, stratified by class, rows of one group together. Fold `number` is test,
+        the fold after it (after the last, the first) validation, and the others train; so each row is tested once,
+        validated once, and `rows` says which. Everything fitted (scalers, encoders, imputation, which columns are left
+        out, the scale of y) is fitted on that train alone: where a category is rare, the number of inputs may differ
+        between folds, see `features`. take_train also applies to the fold's train.
 
-        Raises ValueError where the split is fixed or goes by time, for fewer than 3 folds, a number or seed out of
-        range, or too few rows, groups or rows of a class.
+        Raises ValueError where the split is fixed or by time, for fewer than 3 folds, a number or seed out of range, or
+        too few rows, groups or rows of a class.
         """
         if self.source is None:
             raise ValueError(f"{self.name} has no folds, since {self.fixed}: train and test on it as it is, folds=1")
@@ -306,7 +307,7 @@ class Data:
 def split(size: int, *held_out: float, labels: np.ndarray | None = None, seed: int = SPLIT_SEED) -> list[np.ndarray]:
     """Indices 0 .. size − 1 in disjoint parts: the rest first, then a part for each fraction held out.
 
-    The parts are the same on every call with the same seed. With labels [size], each part has each class in proportion.
+    The parts are the same on every call with the same seed. With labels [size], each part is stratified by class.
     """
     from sklearn.model_selection import train_test_split
 
@@ -323,7 +324,7 @@ def split(size: int, *held_out: float, labels: np.ndarray | None = None, seed: i
 
 
 def standardise(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """All of values [n, ...], less the mean and over the standard deviation of values[train], by column."""
+    """values [n, ...] minus the mean, divided by the standard deviation of values[train], by column."""
     from sklearn.preprocessing import StandardScaler
 
     columns = values.reshape(len(values), -1)

@@ -1,4 +1,4 @@
-"""The air of Beijing, hour by hour: the last day tells the fine dust of the next hour."""
+"""The air of Beijing, hour by hour: the last day predicts the fine dust of the next hour."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .windows import Windows
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1  # of the parsing: what another one has left in the cache is not read
+VERSION = 1  # of the parsing: cached arrays of another version are not read
 URL = "https://archive.ics.uci.edu/static/public/501/beijing+multi+site+air+quality+data.zip"
 SHA256 = "b04da438b2f331ac0ffd45aebdfec0d20d2367feb5f6948c4b1f7ce1191e33c4"
 FILE = "beijing/PRSA_Data_20130301-20170228/PRSA_Data_{}_20130301-20170228.csv"
-STATIONS = {  # sha256 of the file of each; UCI publishes none, these are of its files
+STATIONS = {  # sha256 of each file; UCI publishes none, these were computed from its files
     "Aotizhongxin": "a94fbcfc71708b6ffdc033360163d91efb7f675e496f6b5860929aa96b96351b",
     "Changping": "a2e21402a6d95fb7043f87959e6e3dcbecb957aac356a6f8028a85b047c772e7",
     "Dingling": "3d8dff81f18a80d9f455876a785642bffe1e9b9924ec1e6b7ce8cca790432eeb",
@@ -54,16 +54,16 @@ SPLITS = ["2015-03-01", "2016-03-01"]  # where validation and test begin, so tha
 def load(data_dir: str | Path | None = None) -> Data:
     """Beijing: x float32 [n, 24, 25], the last 24 hours at one of 12 stations; y [n], PM2.5 of the next hour.
 
-    The columns of an hour: MEASURED, standardised by the training split; the sine and cosine of the direction
-    of the wind, clockwise from north; and which station it is, one of 12. y stays in 100 µg/m³.
+    The columns of an hour: MEASURED, standardised by the training split; the sine and cosine of the wind direction,
+    clockwise from north; and the station, one of 12. y stays in 100 µg/m³.
 
-    Split by time: two years to train, the third to validate, the fourth to test. What is missing in an input
-    is the last value before it, else the training median; an hour whose PM2.5 is missing is never a target.
-    No window crosses a gap of the clock or the beginning of a split. x is Windows of one table.
+    Split by time: two years to train, the third to validate, the fourth to test. A missing input is replaced by the
+    last value before it, else by the training median; an hour without PM2.5 is never a target. No window crosses a gap
+    in time or the beginning of a split. x is Windows of one table.
 
     Source: Zhang et al., "Cautionary tales on air-quality improvement in Beijing", Proceedings of the Royal
     Society A, 2017 (UCI, Beijing Multi-Site Air Quality). Raises FileNotFoundError or ValueError where a file of
-    beijing is missing or corrupt, has not the columns, or has something else in one.
+    beijing is missing or corrupt, lacks a column, or holds something else in one.
     """
     root = data_root(data_dir)
     found = SOURCE.find(root)
@@ -103,7 +103,7 @@ def parse(paths: Sequence[Path]) -> Arrays:
 
 
 def windows(clock: np.ndarray, station: np.ndarray, part: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The last row of each window: 24 hours and the one to predict, without a break, and that one known."""
+    """The last row of each window: 24 hours and the one to predict, without a gap, and with that one known."""
     broken = (np.diff(clock) != np.timedelta64(1, "h")) | (np.diff(station) != 0) | (np.diff(part) != 0)
     stretch = np.concatenate([[0], np.cumsum(broken)])
     ends = np.arange(HOURS - 1, len(y) - 1)
@@ -112,7 +112,7 @@ def windows(clock: np.ndarray, station: np.ndarray, part: np.ndarray, y: np.ndar
 
 
 def impute(table: pd.DataFrame, station: np.ndarray, train: np.ndarray) -> pd.DataFrame:
-    """The last value of the station where one is missing; before its first, the median of the training rows."""
+    """Missing values replaced by the station's last value; before its first, by the median of the training rows."""
     return table.groupby(station).ffill().fillna(table[train].median())
 
 
@@ -125,7 +125,7 @@ def read(path: Path) -> pd.DataFrame:
 
     try:
         table = pd.read_csv(path, dtype=str)
-    except (ValueError, OSError) as error:  # a broken line, other bytes than text
+    except (ValueError, OSError) as error:  # a broken line, or bytes that are not text
         raise ValueError(f"{path} is not a table: {error}. Get it again from {URL}") from error
     if missing := [name for name in [*CLOCK, *MEASURED, "wd"] if name not in table]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What is slow to parse is parsed once: its arrays are kept below the data root, under the digest of what made them."""
+"""What is slow to parse is parsed once: its arrays are kept below the data root, named by a digest of their origin."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Arrays = dict[str, np.ndarray]
 def cached(root: Path, name: str, made_of: Iterable[Path], parse: Callable[[], Arrays], **options: Any) -> Arrays:
     """The arrays that `parse` returns, from root/cache/ where they are already.
 
-    The file is named after the content of the files `made_of` and after the options, among which the loader
-    gives its `version`: other content, options or code never meet old arrays. A damaged file is made again,
-    and where none can be written the arrays are parsed on every start; the log says so.
+    The file is named after the content of the files `made_of` and the options, which include the loader's `version`:
+    other content, options or code never get old arrays. A damaged file is made again, and where none can be written the
+    arrays are parsed on every start; the log says so.
     """
     made = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for path in made_of:

@@ -1,4 +1,4 @@
-"""What the columns of a table are: numbers, categories, or left out and why. Judged on the training rows alone."""
+"""What the columns of a table are: numbers, categories, or left out and why. Decided by the training rows alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBER, CATEGORY, LEFT_OUT = KINDS = ("number", "category", "left out")
-FEW, MANY = 10, 255  # categories: few need not come often, and more would be too many columns of x
-OFTEN = 5  # rows a category, on average
+FEW, MANY = 10, 255  # categories: up to FEW may be rare, and more than MANY would be too many columns of x
+OFTEN = 5  # rows per category, on average
 DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})(?!\d)")
 WRITTEN = re.compile(r"[-+]?[$€£¥]?\s?[-+]?(\d{1,3}([,.'\u00a0]\d{3})+|\d+)([.,]\d+)?\s?[%$€£¥]?")
 IDENTIFIER = re.compile(r"(?i:(^|[\W_])id)$|[a-z]I[dD]$")  # id, customer_id, PassengerId
-SHOWN = 5  # categories, in words
+SHOWN = 5  # categories that are named
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Column:
 
 
 class Unclear(ValueError):
-    """A column of which somebody has to say what it is."""
+    """A column whose kind the user has to state."""
 
 
 def judge(train: pd.DataFrame, kinds: dict[str, str], reserved: dict[str, str]) -> dict[str, Column]:
-    """What each column is, by its training rows; `kinds` says it for some columns, `reserved` why some are left out.
+    """What each column is, by its training rows; `kinds` states it for some, `reserved` why some are left out.
 
-    Raises ValueError that names every column which is neither numbers nor categories, with the remedy.
+    Raises ValueError naming every column that is neither numbers nor categories, with the remedy.
     """
     for name, kind in kinds.items():
         if name not in train:
-            raise ValueError(f"kinds= names the column {name!r}, which the table has not: {nearest(name, train)}")
+            raise ValueError(f"kinds= names the column {name!r}, which the table does not have: {nearest(name, train)}")
         if kind not in KINDS:
             raise ValueError(f"kinds={{{name!r}: {kind!r}}}: a column is {', '.join(map(repr, KINDS))}")
     found, unclear = {}, []
@@ -57,7 +57,7 @@ def judge(train: pd.DataFrame, kinds: dict[str, str], reserved: dict[str, str]) 
         raise ValueError("; ".join(unclear))
     if all(column.kind == LEFT_OUT for column in found.values()):
         why = "; ".join(f"{name!r}: {column.why}" for name, column in found.items())
-        raise ValueError(f"no column is left to learn from ({why or 'there is none beside the target'}): add some")
+        raise ValueError(f"no column is left to learn from ({why or 'there is none besides the target'}): add some")
     return found
 
 
@@ -104,7 +104,7 @@ def _text(name: str, present: pd.Series, distinct: int, missing: int) -> Column:
     if distinct > FEW and numbers.mean() > 0.5:
         raise Unclear(_numbers_as_text(name, present, words[~numbers], words[numbers & ~plain]))
     if distinct == len(present) > FEW:
-        return Column(LEFT_OUT, "an identifier: text, each in one row alone")
+        return Column(LEFT_OUT, "an identifier: text, each in one row only")
     if distinct > max(FEW, min(MANY, len(present) / OFTEN)):
         raise Unclear(
             f"is text but not a category, {distinct} values in {len(present)} rows, such as {words.iloc[0]!r}; "
@@ -115,17 +115,17 @@ def _text(name: str, present: pd.Series, distinct: int, missing: int) -> Column:
 
 
 def _numbers_as_text(name: str, present: pd.Series, strange: pd.Series, written: pd.Series) -> str:
-    """What to do about numbers that are text, of which some are `strange`, none, and some `written` with signs."""
+    """What to do about numbers that are text, where some are `strange`, not numbers, and some `written` with signs."""
     if not strange.empty:
         return (
-            f"holds numbers and text, as {strange.iloc[0]!r} in row {strange.index[0]}: correct it, or read it as "
+            f"holds numbers and text, such as {strange.iloc[0]!r} in row {strange.index[0]}: correct it, or read it as "
             f"missing, pandas.read_csv(..., na_values=[{strange.iloc[0]!r}])"
         )
     if not written.empty:
         return (
-            f"holds numbers written with signs, as {written.iloc[0]!r}: make plain ones of them "
-            "(pandas.read_csv(..., thousands=',', decimal='.') reads separators, Series.str.strip('$€%') takes units "
-            f"off), or leave it out, kinds={{{name!r}: 'left out'}}"
+            f"holds numbers written with signs, such as {written.iloc[0]!r}: make them plain numbers "
+            "(pandas.read_csv(..., thousands=',', decimal='.') reads separators, Series.str.strip('$€%') removes "
+            f"units), or leave it out, kinds={{{name!r}: 'left out'}}"
         )
     held = "text" if isinstance(present.iloc[0], str) else type(present.iloc[0]).__name__
     return f"holds numbers as {held}: say what it is, kinds={{{name!r}: 'number'}}, 'category' or 'left out'"
@@ -143,7 +143,7 @@ def _missing(count: int) -> str:
 
 
 def are_numbers(words: pd.Series) -> pd.Series:
-    """Where text is a number, be it written with signs, as $1,234.50, 3,7 or 20 %."""
+    """Where text is a number, even one written with signs, such as $1,234.50, 3,7 or 20 %."""
     return _are_plain(words) | words.map(lambda word: WRITTEN.fullmatch(word.strip()) is not None)
 
 

@@ -18,8 +18,8 @@ def load(data_dir: str | Path | None = None) -> Data:
     Inputs and target are both standardised by the training split: y is in its standard deviations.
     60 / 20 / 20. `data_dir` is not read.
 
-    Source: Efron, Hastie, Johnstone & Tibshirani, "Least angle regression", Annals of Statistics, 2004, as
-    scikit-learn brings it.
+    Source: Efron, Hastie, Johnstone & Tibshirani, "Least angle regression", Annals of Statistics, 2004, from
+    scikit-learn.
     """
     from sklearn.datasets import load_diabetes
 

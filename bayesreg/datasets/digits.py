@@ -17,8 +17,7 @@ def load(data_dir: str | Path | None = None) -> Data:
 
     Stratified 60 / 20 / 20. `data_dir` is not read.
 
-    Source: Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test set), as
-    scikit-learn brings it.
+    Source: Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test set), from scikit-learn.
     """
     from sklearn.datasets import load_digits
 

@@ -23,26 +23,26 @@ from .unpack import unpack
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 5  # to go on after a broken connection, before the user is asked to
+ATTEMPTS = 5  # to resume after a broken connection, before giving up
 PAUSE = 1.0  # seconds before the next of them
 LONGEST = 60.0  # seconds that a busy server may ask us to wait
-BUSY = {429, 502, 503, 504}  # answers of a server that may have the file later
+BUSY = {429, 502, 503, 504}  # responses of a server that may have the file later
 CHUNK = 2**18  # bytes read at a time
 TIMEOUT = 60.0  # seconds without a byte
 
 
 class Unwritable(OSError):
-    """What came cannot be stored: no other attempt would help."""
+    """What was received cannot be stored: no other attempt would help."""
 
 
 def fetch(source: Source, root: Path) -> None:
-    """Have the files of `source` below `root`, verified: what is missing or corrupt is downloaded and unpacked.
+    """Make sure that `root` has the files of `source`, verified: what is missing or corrupt is downloaded and unpacked.
 
-    Of several processes at once the first downloads, the others wait for it. Proxies are taken from the
-    environment (http_proxy, https_proxy, no_proxy).
+    Of several processes at once, the first downloads and the others wait for it. Proxies are taken from the environment
+    (http_proxy, https_proxy, no_proxy).
 
-    Raises OSError where the connection breaks for good or the disk is full: what came is kept in a .part file, from
-    which the same call goes on. Raises ValueError where the content is not what was published, or is larger.
+    Raises OSError where the connection breaks for good or the disk is full: what was received is kept in a .part file,
+    from which the same call resumes. Raises ValueError where the content is not what was published, or is larger.
     """
     if _whole(source, root):
         return
@@ -58,7 +58,7 @@ def fetch(source: Source, root: Path) -> None:
 
 
 def download(source: Source, path: Path) -> None:
-    """Have `source` in the file `path`, which appears when it is whole and its checksum is right.
+    """Download `source` to the file `path`, which appears when it is whole and its checksum is right.
 
     It grows in path.part, from where it was left. Raises OSError or ValueError, as `fetch` does.
     """
@@ -76,7 +76,7 @@ def download(source: Source, path: Path) -> None:
         came.unlink()
         if not (resumed and came == part):
             break
-        # what was left there may be the beginning of something else
+        # the partial file may be the beginning of something else
         log.warning("%s and what was added to it are not %s: it is downloaded from the beginning", part, path.name)
     raise ValueError(
         f"{source.url} is not what was published: got {algorithm_of(source.checksum)} {digest}, expected "
@@ -104,7 +104,7 @@ def _complete(source: Source, part: Path, again: Path) -> Path:
 
 
 def _pause(error: Exception, attempt: int) -> float | None:
-    """Seconds until the next attempt, for a busy server more each time and what it asks for; None: of no use."""
+    """Seconds until the next attempt, for a busy server more each time or what it asks for; None: no use."""
     if isinstance(error, Unwritable):
         return None
     if not isinstance(error, HTTPError):
@@ -116,20 +116,20 @@ def _pause(error: Exception, attempt: int) -> float | None:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds: the header gives them, or a date."""
+    """Seconds, given in the header directly or as a date."""
     if value is None or value.strip().isdigit():
         return float(value or 0)
     try:
         return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a time zone
+    except (ValueError, TypeError):  # not a date, or one without a time zone
         return 0.0
 
 
 def _append(source: Source, part: Path, again: Path) -> Path:
-    """One request for what `part` lacks. Returns the file that is whole then: `part`, or `again`.
+    """One request for what `part` lacks. Returns the file that is then whole: `part`, or `again`.
 
     A server that ignores ranges sends all of it again, or something else, such as the login page of a network: that
-    goes to `again`, and `part` stays until it is known to be right.
+    goes to `again`, and `part` stays until `again` is known to be right.
     """
     have = _size(part)
     try:
@@ -137,7 +137,7 @@ def _append(source: Source, part: Path, again: Path) -> Path:
     except HTTPError as error:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            return part  # there is no more; whether it is right the checksum tells
+            return part  # there is no more; the checksum tells whether it is right
         raise
     with response:
         if not have or response.status == http.client.PARTIAL_CONTENT:
@@ -152,9 +152,9 @@ def _append(source: Source, part: Path, again: Path) -> Path:
 
 
 def _store(response: Any, source: Source, path: Path, have: int) -> None:
-    """Add what comes to the `have` bytes of `path`. ConnectionError if the connection ends before the content does.
+    """Append what is received to the `have` bytes of `path`. ConnectionError if the connection ends before the content.
 
-    Raises ValueError, and adds nothing, where it is more than `source` may have.
+    Raises ValueError, and appends nothing, if it is more than `source` may have.
     """
     announced = response.headers["Content-Length"]
     total = have + int(announced) if announced else None
@@ -185,7 +185,7 @@ def _check_size(source: Source, size: int) -> None:
 def _write(file: FileIO, chunk: bytes) -> None:
     try:
         while chunk:
-            chunk = chunk[file.write(chunk) :]  # of a nearly full disk some of it is written
+            chunk = chunk[file.write(chunk) :]  # on a nearly full disk only part of it is written
     except OSError as error:
         raise Unwritable(f"there is no room at {file.name} ({error.strerror}): free some") from error
 
@@ -195,7 +195,7 @@ def _size(path: Path) -> int:
 
 
 def _whole(source: Source, root: Path) -> bool:
-    """Whether its files are there and someone vouches for each."""
+    """Whether its files are there and each is vouched for."""
     try:
         return all(file.provenance != UNPUBLISHED for file in source.find(root).values())
     except (FileNotFoundError, ValueError):

@@ -32,12 +32,12 @@ class Found(NamedTuple):
 class Source:
     """What is published at one URL: a file that is read as it is, or an archive of such files.
 
-    name      its place below the data root, with forward slashes; it is unpacked beside itself
+    name      its place below the data root, with forward slashes; it is unpacked next to it
     url       where it is published
-    checksum  of the published file, md5 or sha256, told by the length
+    checksum  of the published file, md5 or sha256, recognised by its length
     members   what it unpacks to, {place below the data root: published checksum or None}; {} is read as it is
-    packed    whether it is read packed; its members, where they alone are there, are then as good
-    limit     the most bytes that it may have, as it is published and unpacked: what has more is not it
+    packed    whether it is read packed; then its members will do where only they are there
+    limit     the most bytes that it may have, as published and unpacked: anything larger is not it
     """
 
     name: str
@@ -70,11 +70,11 @@ def data_root(data_dir: str | Path | None = None) -> Path:
 def find(root: Path, name: str, *, url: str, checksum: str | None = None, sums: Sums | None = None) -> Found:
     """The file `name` (with forward slashes) below `root`, published at `url` with that md5 or sha256, if any.
 
-    It is taken when its checksum is the published one, or when root/SHA256SUMS, in the format of sha256sum,
-    lists it with its own: so a re-packed copy of equal content can be used, and is recorded as such. Where none is
-    published and none is listed, it is taken as it is, and that is recorded. `sums` spares reading that list once more.
+    It is accepted when its checksum is the published one, or when root/SHA256SUMS, in the format of sha256sum, lists
+    its own: so a re-packed copy with the same content can be used, and is recorded as such. Where none is published and
+    none is listed, it is accepted as it is, and that is recorded. `sums` saves reading that list again.
 
-    Raises FileNotFoundError if there is no such file, ValueError if its checksum is another.
+    Raises FileNotFoundError if there is no such file, ValueError if its checksum is different.
     """
     algorithm, path = algorithm_of(checksum), root / name
     if not path.is_file():
@@ -99,7 +99,7 @@ def find(root: Path, name: str, *, url: str, checksum: str | None = None, sums: 
 
 
 def provenance(*found: Mapping[str, Found]) -> dict[str, str]:
-    """Who vouches for each file, by name; the many files of a folder are one line, "jpg (8189 files)"."""
+    """Who vouches for each file, by name; a folder of many files is one line, "jpg (8189 files)"."""
     vouched = {name: file.provenance for part in found for name, file in part.items()}
     folders = Counter((name.rpartition("/")[0], who) for name, who in vouched.items())
     lines: dict[str, str] = {}

@@ -13,7 +13,7 @@ from .base import Data, Dataset
 from .cache import Arrays, cached
 from .files import Source, data_root, provenance
 
-VERSION = 1  # of the parsing: what another one has left in the cache is not read
+VERSION = 1  # of the parsing: cached arrays of another version are not read
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
 SOURCES = (
     Source(
@@ -32,11 +32,11 @@ SPLITS = ("trnid", "valid", "tstid")  # train, validation and test
 def load(data_dir: str | Path | None = None, size: int = 64) -> Data:
     """Oxford 102 flowers: x uint8 [n, 3, size, size] (red, green, blue; 0 to 255), y int64 [n], of 102 classes.
 
-    The shorter side of each photograph is scaled to `size` pixels, and the centre cut out. The published
-    split: 1,020 train, 1,020 validation, 6,149 test.
+    The shorter side of each photograph is scaled to `size` pixels, and the centre is cropped. The published split:
+    1,020 train, 1,020 validation, 6,149 test.
 
     Source: Nilsback & Zisserman, "Automated flower classification over a large number of classes", ICVGIP, 2008.
-    Raises FileNotFoundError or ValueError where a file of flowers-102 is missing, corrupt, or no image.
+    Raises FileNotFoundError or ValueError where a file of flowers-102 is missing, corrupt, or not an image.
     """
     root = data_root(data_dir)
     found = [source.find(root) for source in SOURCES]

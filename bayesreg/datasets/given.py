@@ -1,4 +1,4 @@
-"""What somebody gives as data, as a Dataset: a pair, a Data, a DataLoader; and what to write for anything else."""
+"""Whatever is given as data, as a Dataset: a pair, a Data, a DataLoader; and what to write for anything else."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .base import Data, Dataset
 from .sources import Items, kind
 from .streamed import WORKERS
 
-ROOM = 0.25  # of the free memory: what takes less is read whole
+ROOM = 0.25  # of the free memory: anything smaller is read whole
 
 
 def as_dataset(value: Any, part: str = "train") -> Dataset:
-    """What somebody gives as data, as a Dataset.
+    """Whatever is given as data, as a Dataset.
 
     A Dataset is itself, a Data its split `part`, "train", "validation" or "test"; a pair (x, y) is Dataset(x, y). A
-    map-style dataset of PyTorch, of items (x, y), or the one that a DataLoader draws from, is read into memory whole
-    where it takes at most a quarter of what is free, by its length and first item: once and in its own order, so that
-    the loader's batches and shuffling have no effect, and a random transform is frozen (see `augment` of fit). A larger
-    one is read as it is needed: see Dataset.stream, which says so of any.
+    map-style dataset of PyTorch, of items (x, y), or the one that a DataLoader draws from, is read into memory whole if
+    it takes at most a quarter of what is free, judged by its length and first item: once and in its own order, so the
+    loader's batches and shuffling have no effect, and a random transform is frozen (see `augment` of fit). A larger one
+    is read as needed: see Dataset.stream, which does so for any.
 
     Raises TypeError or ValueError, with what to write, for anything else.
     """
@@ -42,7 +42,7 @@ def as_dataset(value: Any, part: str = "train") -> Dataset:
         return Dataset(*value)
     hint = f"; this one is datasets.load({value!r}).{part}" if isinstance(value, str) else ""
     if hasattr(value, "columns"):
-        hint = "; of a table say which column is y, as (table.drop(columns='price'), table['price'])"
+        hint = "; for a table say which column is y, as in (table.drop(columns='price'), table['price'])"
     raise TypeError(
         f"the {part} data are given as {kind(value)}: give a Dataset(x, y), a pair (x, y), a DataLoader of pairs or a "
         f"Data{hint}"
@@ -65,7 +65,7 @@ def free_memory() -> float:
     with suppress(OSError, StopIteration, ValueError):
         line = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
         free = int(line.split()[1]) * 1024
-    with suppress(OSError, ValueError):  # of a container, "max" where there is no limit
+    with suppress(OSError, ValueError):  # in a container, "max" where there is no limit
         limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
         free = min(free, limit - used)
     return free

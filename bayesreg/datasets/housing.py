@@ -15,15 +15,15 @@ MEMBER = "CaliforniaHousing/cal_housing.data"
 URL = "https://ndownloader.figshare.com/files/5976036"
 SHA256 = "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681"
 SOURCE = Source(NAME, URL, SHA256, limit=10**6)
-SKEWED = [2, 3, 4, 5]  # rooms, bedrooms, population, occupants: positive, with a tail of a power law
+SKEWED = [2, 3, 4, 5]  # rooms, bedrooms, population, occupants: positive, with a power-law tail
 
 
 def load(data_dir: str | Path | None = None) -> Data:
     """20,640 districts: x [8], standardised by the training split; y [n], the median house value.
 
-    The inputs, in order: median income, house age, the logarithms of rooms, bedrooms (both a household), population
-    and occupants (a household), then latitude, longitude. A few districts lie up to 227 standard deviations out in
-    these four, and a scaler alone would leave all the others in one place. y stays in 100,000 $, cut off at 5 in the
+    The inputs, in order: median income, house age, the logarithms of rooms, bedrooms (both per household), population
+    and occupants (per household), then latitude, longitude. A few districts lie up to 227 standard deviations out in
+    these four, and a scaler alone would squeeze all the others together. y stays in 100,000 $, capped at 5 in the
     survey. 60 / 20 / 20.
 
     Source: Pace & Barry, "Sparse spatial autoregressions", Statistics & Probability Letters, 1997.

@@ -1,4 +1,4 @@
-"""Classes of unequal size, made out of equal ones."""
+"""Classes of unequal size, made from equal ones."""
 
 from __future__ import annotations
 

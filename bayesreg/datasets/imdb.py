@@ -18,11 +18,11 @@ from .base import Data, Dataset, split
 from .cache import Arrays, cached
 from .files import Source, data_root, provenance
 
-VERSION = 1  # of the parsing: what another one has left in the cache is not read
+VERSION = 1  # of the parsing: cached arrays of another version are not read
 URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 SOURCE = Source("imdb/aclImdb_v1.tar.gz", URL, "7c2ac02c03563afcf9b574c7e56c153a", limit=10**8)
 REVIEW = re.compile(r"aclImdb/(train|test)/(neg|pos)/\d+_\d+\.txt")
-WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[!?]")  # don't is one word; ! and ? tell a mood
+WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[!?]")  # don't is one word; ! and ? express a mood
 BREAK = "<br />"
 PADDING, UNKNOWN = 0, 1
 
@@ -31,8 +31,8 @@ def load(data_dir: str | Path | None = None, words: int = 20_000, length: int = 
     """IMDB: x int64 [n, length], the tokens of a review, with 0 after its end; y int64 [n], 1 for a good one.
 
     Token 1 is a word out of the vocabulary, the others are the `words` − 2 most frequent words of the training
-    split, the most frequent first. Of a longer review the first `length` words are kept. An empty one is a
-    single 1. 22,500 train and 2,500 validation, stratified, out of the published 25,000; the published 25,000 test.
+    split, the most frequent first. The first `length` words of a longer review are kept. An empty one is a single 1.
+    22,500 train and 2,500 validation, stratified, out of the published 25,000; the published 25,000 test.
 
     Source: Maas et al., "Learning word vectors for sentiment analysis", ACL, 2011.
     Raises FileNotFoundError or ValueError where imdb/aclImdb_v1.tar.gz is missing, corrupt or without reviews.
@@ -96,13 +96,13 @@ def tokenise(text: str) -> list[str]:
 
 
 def count(reviews: Iterable[list[str]], words: int) -> dict[str, int]:
-    """{word: token} of the most frequent words, from 2 on; of two as frequent the alphabet decides."""
+    """{word: token} of the most frequent words, from 2; ties are in alphabetical order."""
     ranked = sorted(Counter(chain.from_iterable(reviews)).items(), key=lambda item: (-item[1], item[0]))
     return {word: token for token, (word, _) in enumerate(ranked[: words - 2], start=UNKNOWN + 1)}
 
 
 def encode(reviews: Iterable[list[str]], vocabulary: dict[str, int], length: int) -> np.ndarray:
-    """Tokens int32 [n, length]; an empty review has one unknown word, so that no sequence is without length."""
+    """Tokens int32 [n, length]; an empty review has one unknown word, so that no sequence has length 0."""
     rows = [[vocabulary.get(word, UNKNOWN) for word in review[:length]] or [UNKNOWN] for review in reviews]
     x = np.full((len(rows), length), PADDING, np.int32)
     for row, tokens in zip(x, rows, strict=True):

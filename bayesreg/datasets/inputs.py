@@ -1,4 +1,4 @@
-"""How x is made of a table or of arrays: fitted on the training rows alone, and kept for the rows to come."""
+"""How x is made from a table or from arrays: fitted on the training rows alone, and kept for later rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Inputs(ABC):
-    """What makes x [n, ...] of raw rows."""
+    """What makes x [n, ...] from raw rows."""
 
     @abstractmethod
     def transform(self, rows: Any) -> X:
@@ -51,7 +51,7 @@ class AsGiven(Inputs):
     def transform(self, rows: Any) -> X:
         given = parts(rows)
         if structure.form(given) != self.form:
-            raise ValueError(f"x has the inputs {structure.form(given)}, and those of train were {self.form}")
+            raise ValueError(f"x has the inputs {structure.form(given)}, but those of train were {self.form}")
         leaves = zip(self.names, structure.leaves(given), strict=True)
         return to_inputs(structure.build(self.form, [_columns(names, leaf) for names, leaf in leaves]))
 
@@ -60,9 +60,9 @@ class AsGiven(Inputs):
 
 
 class Scaled(AsGiven):
-    """x less the mean of the training rows, over their standard deviation, component by component.
+    """x minus the mean of the training rows, divided by their standard deviation, component by component.
 
-    Of several inputs those in floating point; the others are as given.
+    Of several inputs, only those in floating point; the others are as given.
     """
 
     def __init__(self, x: Any, train: np.ndarray) -> None:
@@ -72,9 +72,11 @@ class Scaled(AsGiven):
         given = structure.named(super().transform(x))
         scaled = {name: leaf for name, leaf in given.items() if self.form is None or leaf.is_floating_point()}
         if not scaled:
-            raise ValueError(f"scale=True standardises numbers in floating point, and none of {list(given)} is such")
+            raise ValueError(f"scale=True standardises numbers in floating point, and none of {list(given)} is in it")
         if other := [type(leaf).__name__ for leaf in scaled.values() if not isinstance(leaf, Tensor)]:
-            raise ValueError(f"scale=True standardises arrays and tensors in memory, no {other[0]}: standardise before")
+            raise ValueError(
+                f"scale=True standardises arrays and tensors in memory, not {other[0]}: standardise it before"
+            )
         self.shapes = {name: leaf.shape[1:] for name, leaf in scaled.items()}
         self.scalers = {name: StandardScaler().fit(_flat(leaf[train])) for name, leaf in scaled.items()}
 
@@ -87,7 +89,7 @@ class Scaled(AsGiven):
             return leaf
         shape = self.shapes[name]
         if leaf.shape[1:] != shape:
-            raise ValueError(f"{name} has rows of shape {list(leaf.shape[1:])}, and those of train have {list(shape)}")
+            raise ValueError(f"{name} has rows of shape {list(leaf.shape[1:])}, but those of train have {list(shape)}")
         return to_tensor(name, self.scalers[name].transform(_flat(leaf))).reshape(leaf.shape)
 
     def __repr__(self) -> str:
@@ -99,7 +101,7 @@ class Encoded(Inputs):
 
     def __init__(self, table: pd.DataFrame, train: np.ndarray, judged: dict[str, Column]) -> None:
         self.judged = judged
-        prepared = self._prepared(table)  # all rows, so that an error tells the row of the table
+        prepared = self._prepared(table)  # all rows, so that an error names the row of the table
         self.transformer = _transformer(self._named(NUMBER), self._named(CATEGORY)).fit(prepared.iloc[train])
 
     def transform(self, rows: Any) -> Tensor:
@@ -109,7 +111,7 @@ class Encoded(Inputs):
 
     @property
     def names(self) -> list[str]:
-        """What each component of x is: "age", "age is missing", "sex = female"."""
+        """The names of the components of x: "age", "age is missing", "sex = female"."""
         numbers = self._named(NUMBER)
         missing = [f"{name} is missing" for name in numbers if self._width(name) > 1]
         values = zip(self._named(CATEGORY), self._categories(), strict=True)
@@ -117,7 +119,7 @@ class Encoded(Inputs):
 
     @property
     def columns(self) -> pd.DataFrame:
-        """A row per column of the table: its kind, the number of components of x that it makes, and why."""
+        """One row per column of the table: its kind, the number of components of x that it makes, and why."""
         import pandas as pd
 
         rows = [(column.kind, self._width(name), column.why) for name, column in self.judged.items()]
@@ -167,7 +169,7 @@ def _transformer(numbers: list[str], categories: list[str]) -> Any:
 
 
 def _columns(names: list[str] | None, leaf: Any) -> Any:
-    """Those of a DataFrame that train had; what is none, as it is."""
+    """The columns of a DataFrame that train had; anything else as it is."""
     if names is None or not hasattr(leaf, "columns"):
         return leaf
     _refuse_missing(names, leaf)
@@ -176,7 +178,7 @@ def _columns(names: list[str] | None, leaf: Any) -> Any:
 
 def _refuse_missing(needed: list[str], table: pd.DataFrame) -> None:
     if missing := [name for name in needed if name not in table]:
-        raise ValueError(f"the table has no column {missing[0]!r}, of which x is made: {nearest(missing[0], table)}")
+        raise ValueError(f"the table has no column {missing[0]!r}, from which x is made: {nearest(missing[0], table)}")
 
 
 def _numbers(name: str, column: pd.Series) -> pd.Series:
@@ -185,14 +187,14 @@ def _numbers(name: str, column: pd.Series) -> pd.Series:
 
     if pd.api.types.is_any_real_numeric_dtype(column.dtype):
         values = pd.Series(column.to_numpy(float, na_value=np.nan), column.index)
-    else:  # as objects, since pandas would make numbers of dates
+    else:  # as objects, since pandas would turn dates into numbers
         values = pd.to_numeric(column.astype(object).where(column.notna(), None), errors="coerce").astype(float)
     refuse_infinite(name, values)
     bad = (values.isna() & column.notna()).to_numpy()
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"column {name!r} is numbers, but row {row} holds {column.iloc[row]!r}: correct it, leave it empty as what "
+            f"column {name!r} is numbers, but row {row} holds {column.iloc[row]!r}: correct it, leave it empty if it "
             f"is missing, or say what the column is, kinds={{{name!r}: 'category'}}"
         )
     return values

@@ -1,4 +1,4 @@
-"""Grey pictures of 28 × 28 pixels in 10 classes: handwritten digits, and clothes in their place."""
+"""Grey images of 28 × 28 pixels in 10 classes: handwritten digits, or clothes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FASHION = {
     "t10k-images-idx3-ubyte": ("bef4ecab320f06d8554ea6380940ec79", None),
     "t10k-labels-idx1-ubyte": ("bb300cfdad3c16e7a12a480ee83cd310", None),
 }
-SIZES = {  # bytes unpacked, of both
+SIZES = {  # bytes unpacked, for both
     "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
     "train-labels-idx1-ubyte": 8 + 60_000,
     "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
@@ -81,7 +81,7 @@ def load_fashion(data_dir: str | Path | None = None) -> Data:
 def read(path: Path) -> np.ndarray:
     """The bytes of an idx file in its own shape: two zeros, the type, the rank, the sizes, the numbers.
 
-    Raises ValueError if it is not one, is cut short, or holds more than it says.
+    Raises ValueError if it is not one, is truncated, or holds more than it says.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

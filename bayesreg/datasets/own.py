@@ -1,4 +1,4 @@
-"""Data of one's own, from a table or arrays to a Data: what is to be predicted, the split, and x fitted on train."""
+"""Data of the user's own, from a table or arrays to a Data: the target, the split, and x fitted on train."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def from_table(
         raise ValueError(f"kinds={kinds!r}: give a dict of columns, such as kinds={{{table.columns[0]!r}: 'category'}}")
     kinds = {str(name): kind for name, kind in kinds.items()}
     if target in (*goes_by.values(), *kinds):
-        raise ValueError(f"{target!r} is the target: it cannot be group= or time= too, nor stand in kinds=")
+        raise ValueError(f"{target!r} is the target: it cannot also be group= or time=, nor be in kinds=")
     refuse_few(len(table))
     found = as_target(table[target], task)
     reserved = {of: f"the split goes by it, {option}=" for option, of in goes_by.items()}
@@ -86,7 +86,7 @@ def _encoded(
 
 
 def _arrays(x: Any, found: Target, name: str, scale: bool, rows: Rows) -> Data:
-    """Data of arrays; x is what somebody gave, of which no copy is kept."""
+    """Data from arrays; x is as given, without a copy."""
     inputs = Scaled(x, rows.train) if scale else AsGiven(x)
     return _data(name, inputs.transform(x), found, rows, "y", {name: "your own"}, inputs)
 
@@ -96,7 +96,7 @@ def _source(make: Callable[[Rows], Data], found: Target, **by: Any) -> Source:
 
 
 def _column(y: Any) -> Any:
-    """y [n] as a Series of pandas; of more dimensions as an array."""
+    """y [n] as a pandas Series; with more dimensions as an array."""
     import pandas as pd
 
     y = y.detach().cpu() if isinstance(y, Tensor) else y
@@ -130,13 +130,13 @@ def _data(
 def _named(option: str, name: Any, table: pd.DataFrame, source: Any) -> str:
     if str(name) not in table:
         if hasattr(source, "index") and name in source.index.names and name is not None:
-            raise ValueError(f"{option}={name!r} is the index of the table, no column: give table.reset_index()")
+            raise ValueError(f"{option}={name!r} is the index of the table, not a column: give table.reset_index()")
         raise ValueError(f"{option}={name!r} is not a column of the table: {nearest(str(name), table)}")
     return str(name)
 
 
 def _origin(source: Any, name: str | None) -> tuple[str, dict[str, str]]:
-    """What the data are called, and whence they come."""
+    """The name of the data, and their provenance."""
     if not isinstance(source, str | PathLike):
         return name or "table", {"DataFrame": "your own"}
     path = Path(source)

@@ -1,4 +1,4 @@
-"""Which rows are for training, validation and test: 60 / 20 / 20, by chance, by group or by time; or fold by fold."""
+"""Which rows are for training, validation and test: 60 / 20 / 20, at random, by group or by time; or fold by fold."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDS = 5  # three of them to train, one to validate, one to test
-LEAST = 5  # rows of a class, so that each part has one
-ROWS = 10  # at least, of a table
+LEAST = 5  # rows per class, so that each part has one
+ROWS = 10  # at least, in a table
 
 
 class Rows(NamedTuple):
@@ -35,15 +35,15 @@ def partition(
 ) -> Rows:
     """The rows, of 0 .. size − 1, of train, validation and test.
 
-    By chance, with each class [size] in proportion; with a group [size], all rows of one group in the same part, with
-    classes as near to proportion as that allows; with a time [size], train before validation before test, rows of one
-    moment together. `seed` draws the chance; by time there is none.
+    At random, stratified by class [size]; with a group [size], all rows of one group in the same part, as near to
+    stratified as that allows; with a time [size], train before validation before test, rows of one moment together.
+    `seed` sets the random split; by time there is no chance.
 
     Raises ValueError for too few groups or moments, or where one has no value.
     """
     _refuse_outside("seed", seed, 0, 2**32 - 1)
     if group is not None and time is not None:
-        raise ValueError("group= and time= are both given: name one of them, which the split goes by")
+        raise ValueError("group= and time= are both given: name one of them, by which to split")
     if time is not None:
         return _by_time(time)
     if group is not None:
@@ -60,14 +60,14 @@ def fold(
     group: pd.Series | None = None,
     seed: int = 0,
 ) -> Rows:
-    """Of the folds that `seed` makes of the rows: test is fold `number`, validation the next, train the others.
+    """The rows of one of the folds made by `seed`: test is fold `number`, validation the next, train the others.
 
-    With classes [size], each fold has each class in proportion; with a group [size], rows of one group are in the same
-    fold. Over the numbers 0 .. of − 1 each row is once in test, once in validation.
+    With classes [size], folds are stratified; with a group [size], rows of one group are in the same fold. Over the
+    numbers 0 .. of − 1 each row is once in test, once in validation.
 
     Raises ValueError for numbers out of range, and for too few rows, groups, or rows of a class.
     """
-    _refuse_outside("of", of, 3, size // 2, ": a fold each to test and validate, two rows in each")
+    _refuse_outside("of", of, 3, size // 2, ": one fold each to test and validate, two rows in each")
     _refuse_outside("number", number, 0, of - 1)
     _refuse_outside("seed", seed, 0, 2**32 - 1)
     folds = _folds(size, int(of), classes, group, int(seed))
@@ -105,7 +105,7 @@ def _groups(group: pd.Series, of: int) -> np.ndarray:
 
 def _refuse_rare(classes: np.ndarray | None, of: int) -> None:
     if classes is not None and (least := int(np.unique(classes, return_counts=True)[1].min())) < of:
-        raise ValueError(f"a class has {least} rows, fewer than {of} folds: take {least} folds at most")
+        raise ValueError(f"a class has {least} rows, fewer than {of} folds: use at most {least} folds")
 
 
 def _refuse_outside(name: str, value: Any, low: int, high: int, why: str = "") -> None:
@@ -134,7 +134,7 @@ def _by_group(group: pd.Series, classes: np.ndarray | None, seed: int) -> Rows:
 def _by_time(time: pd.Series) -> Rows:
     moments = _moments(time)
     order = np.argsort(moments, kind="stable")
-    first = np.searchsorted(moments[order], moments[order])  # of the rows of the same moment
+    first = np.searchsorted(moments[order], moments[order])  # among the rows of the same moment
     cuts = [first[len(order) * tenths // 10] for tenths in (6, 8)]
     if not 0 < cuts[0] < cuts[1]:
         raise ValueError(
@@ -156,8 +156,8 @@ def _moments(time: pd.Series) -> np.ndarray:
     read = pd.to_datetime(time.astype(str), errors="coerce", format="ISO8601", utc=True)
     if (bad := read.isna()).any():
         raise ValueError(
-            f"time={time.name!r}, row {int(bad.argmax())}, is {time[bad].iloc[0]!r}, no date like 2024-01-31: convert "
-            "the column with pandas.to_datetime(column, format=...)"
+            f"time={time.name!r}, row {int(bad.argmax())}, is {time[bad].iloc[0]!r}, not a date like 2024-01-31: "
+            "convert the column with pandas.to_datetime(column, format=...)"
         )
     return read.to_numpy("datetime64[ns]")
 
@@ -171,7 +171,7 @@ def _refuse_missing(option: str, column: pd.Series) -> None:
 
 
 def column_of(option: str, value: Any, size: int) -> pd.Series | None:
-    """What is given as group= or time= beside arrays: one value per row."""
+    """What is given as group= or time= with arrays: one value per row."""
     import pandas as pd
 
     if value is None:

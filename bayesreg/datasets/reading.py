@@ -1,5 +1,4 @@
-"""A table of one's own, read whole: a DataFrame, or a file of CSV or Parquet. What is not a table is refused in
-words."""
+"""A table of the user's own, read whole: a DataFrame, or a CSV or Parquet file. Anything else is refused."""
 
 from __future__ import annotations
 
@@ -19,11 +18,18 @@ if TYPE_CHECKING:
 COMPRESSED = (".gz", ".bz2", ".zip", ".xz")
 TEXT, PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 SEPARATORS = ",;\t|"
-BROKEN = (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)  # pandas' own are ValueErrors
+BROKEN = (
+    ValueError,
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)  # those of pandas are ValueErrors
 
 
 def read(source: Any) -> pd.DataFrame:
-    """The rows of a table, numbered from 0, under column names that are text, no two alike. The index is not read.
+    """The rows of a table, numbered from 0, with distinct column names as text. The index is not read.
 
     source: a DataFrame, which stays as it is, or the path of a .csv (.tsv, .txt; separated by comma, semicolon, tab or
     bar; names in the first line), compressed or not (.gz, .bz2, .zip, .xz), or of a .parquet, which needs pyarrow.
@@ -45,11 +51,11 @@ def read(source: Any) -> pd.DataFrame:
     if not len(table):
         raise ValueError(f"the table has no rows, only the columns {', '.join(table)}: give one with data")
     arrow = {name: object for name, dtype in table.dtypes.items() if isinstance(dtype, pd.ArrowDtype)}
-    return table.astype(arrow).infer_objects() if arrow else table  # Arrow's own types lack arithmetic that we need
+    return table.astype(arrow).infer_objects() if arrow else table  # Arrow's types lack arithmetic that we need
 
 
 def nearest(name: str, names: Any) -> str:
-    """What somebody may have meant, and what there is: "did you mean 'class'? There are 'class', 'age'"."""
+    """What may have been meant, and what there is: "did you mean 'class'? There are 'class', 'age'"."""
     names = [str(each) for each in names]
     lowered = {each.strip().lower(): each for each in reversed(names)}
     near = get_close_matches(name.strip().lower(), lowered, n=1)
@@ -69,7 +75,7 @@ def refuse_infinite(name: str, column: pd.Series) -> None:
 
 
 def _hint(source: Any) -> str:
-    """How to make a DataFrame of it, or where it belongs."""
+    """How to make it a DataFrame, or where it belongs."""
     hints = {"iloc": "; for one row, table.iloc[[0]]", "to_pandas": ", as in table.to_pandas()"}
     hints["__array__"] = "; arrays and tensors go into Data.split(x, y)"
     return next((hint for attribute, hint in hints.items() if hasattr(source, attribute)), "")
@@ -81,7 +87,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     kind = path.suffix.lower()
     if kind not in TEXT + PARQUET + COMPRESSED or not path.is_file():
         raise ValueError(
-            f"{path} is no .csv, .tsv, .txt or .parquet, nor one of these as .gz, .bz2, .zip or .xz: read it with "
+            f"{path} is not a .csv, .tsv, .txt or .parquet, nor one of these as .gz, .bz2, .zip or .xz: read it with "
             "pandas, as pandas.read_excel does, and give the DataFrame"
         )
     try:
@@ -103,7 +109,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    names = list(pd.read_csv(path, nrows=0).columns)  # by commas
+    names = list(pd.read_csv(path, nrows=0).columns)  # separated by commas
     separator = "," if len(names) > 1 else max(SEPARATORS, key=names[0].count)
     options: dict[str, Any] = {"sep": "\t" if ".tsv" in path.suffixes else separator}
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]

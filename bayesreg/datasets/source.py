@@ -1,4 +1,4 @@
-"""All rows of a data set before they are split, so that they can be split again, and all that is fitted be refitted."""
+"""All rows of a data set before the split, so that they can be split again, and everything be refitted."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Rows", "Source"]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The rows 0 .. size − 1 and what a Data is made of them by.
+    """The rows 0 .. size − 1 and how a Data is made from them.
 
-    make     of the rows of each part a Data, with everything fitted on those of train alone
+    make     the rows of each part → a Data, with everything fitted on those of train alone
     classes  [size], kept in proportion; None for regression
     group    [size], whose rows stay together
     time     [size], in whose order the parts are
-    changes  what was done to the Data since, as Data.take_train, and is done to each fold
+    changes  what was done to the Data since, such as Data.take_train, to be done to each fold
     """
 
     make: Callable[[Rows], Data]
@@ -49,7 +49,7 @@ class Source:
         return self._made(fold(self.size, number, of, classes=self.classes, group=self.group, seed=seed))
 
     def then(self, change: Callable[[Data], Data]) -> Source:
-        """The same, with one more change to what is made."""
+        """The same, with one more change."""
         return replace(self, changes=(*self.changes, change))
 
     def _made(self, rows: Rows) -> Data:

@@ -21,7 +21,7 @@ REMEDIES = {"shape": "pad or cut them to one", "type": "convert them to one"}
 
 
 class Arrays:
-    """x of arrays of which one or more are an np.memmap, which stays on the disk; the others are in memory."""
+    """x from arrays, at least one of which is an np.memmap, which stays on disk; the others are in memory."""
 
     def __init__(self, x: Any) -> None:
         leaves = structure.named(parts(x)).items()
@@ -31,7 +31,7 @@ class Arrays:
         }
         if len(self) == 0:
             raise ValueError("x is empty: give at least one example")
-        self.one = self.read(torch.zeros(1, dtype=torch.int64))  # what holds no numbers is refused here
+        self.one = self.read(torch.zeros(1, dtype=torch.int64))  # anything without numbers is refused here
 
     def __len__(self) -> int:
         sizes = {name: len(leaf) for name, leaf in self.leaves.items()}
@@ -51,7 +51,7 @@ class Arrays:
 
 
 class OnDisk:
-    """An np.memmap that a process which is given it opens again, where NumPy would hand over all its numbers."""
+    """An np.memmap that another process opens again, where NumPy would send it all the numbers."""
 
     def __init__(self, array: np.memmap) -> None:
         self.array = array
@@ -76,7 +76,8 @@ def _opened(path: str, dtype: str, shape: tuple[int, ...], strides: tuple[int, .
 class Items:
     """A map-style dataset of PyTorch's, of items (x, y), x an array, a tensor, or a tuple or a dict of them.
 
-    All items are of one shape and type, that of the first. Raises TypeError or ValueError, with the item, where not.
+    All items must have the shape and type of the first. Raises TypeError or ValueError, with the item, where one does
+    not.
     """
 
     def __init__(self, items: Any) -> None:
@@ -102,7 +103,7 @@ class Items:
         return self.pairs(rows)[1]
 
     def pairs(self, rows: Tensor, say: str = "") -> tuple[X, Tensor]:
-        """(x, y) of the items at [k]; say: what a bar shows meanwhile."""
+        """(x, y) of the items at [k]; say: what the progress bar shows."""
         numbers = rows.tolist()
         with _random_numbers_of(rows):
             every = [self._leaves(number) for number in bar(numbers, desc=say, show=bool(say))]
@@ -113,7 +114,7 @@ class Items:
         return structure.build(self.form, leaves), to_tensor("y", list(y), numbers)
 
     def _leaves(self, number: int) -> list[Any]:
-        """Those of x, and y, of one item, which are like those of the first."""
+        """The leaves of x, and y, of one item, checked to be like those of the first."""
         form, leaves = _taken_apart(self._pair(number))
         if form != self.form:
             ours, theirs = (", ".join(named).removesuffix(", y") for named in (leaves, self.first))
@@ -137,7 +138,7 @@ class Items:
 
 
 def kind(value: Any) -> str:
-    """In words: None, a DataFrame, a list of 3."""
+    """A description: None, a DataFrame, a list of 3."""
     size = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
     return "None" if value is None else f"a {type(value).__name__}{size}"
 
@@ -149,14 +150,14 @@ def _taken_apart(pair: tuple[Any, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _like(value: Any) -> tuple[list[int], str]:
-    """Shape and type. Python's numbers are of one type."""
+    """Shape and type. All of Python's numbers count as one type."""
     array = value if hasattr(value, "shape") else np.asanyarray(value)
     return list(array.shape), str(array.dtype).removeprefix("torch.") if array is value else "number"
 
 
 @contextmanager
 def _random_numbers_of(rows: Tensor) -> Iterator[None]:
-    """PyTorch's depend on the rows alone, whichever process reads them; outside nothing has been drawn."""
+    """PyTorch's random numbers depend only on the rows, whichever process reads them; outside, none have been drawn."""
     generator = torch.default_generator
     before = generator.get_state()
     generator.manual_seed(seed_of(rows))

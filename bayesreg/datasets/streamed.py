@@ -1,4 +1,4 @@
-"""Inputs that do not fit into memory: read when they are asked for, ahead of need and by processes of their own."""
+"""Inputs that do not fit into memory: read in batches, in advance and by separate processes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ To = torch.device | torch.dtype | str
 
 
 class Streamed:
-    """Inputs [n, ...] that stay where they are: the `rows` [n] of a source, all of them where None.
+    """Inputs [n, ...] that stay where they are: the `rows` [n] of a source; None: all of them.
 
-    Indexed, or split, it is what a network takes, tensors in memory: a batch of them is read then. `take` chooses rows
-    and reads none. workers: how many processes read ahead where batches are asked for one after the other.
+    Indexed or split, it gives what a network takes, tensors in memory: a batch of them is read then. `take` chooses
+    rows without reading any. workers: how many processes read in advance when batches are requested in sequence.
     """
 
     def __init__(self, source: Source, workers: int = WORKERS, rows: Tensor | None = None, to: tuple[To, ...] = ()):
@@ -42,7 +42,7 @@ class Streamed:
         return len(self.rows)
 
     def __getitem__(self, index: int | slice | Tensor) -> X:
-        """The examples at an index [k], or in a slice, in memory; of a number that one."""
+        """The examples at an index [k], or in a slice, in memory; for a single number, that one."""
         rows = self._at(index)
         x = self._placed(self.source.read(rows.reshape(-1)))
         return x if rows.dim() else structure.rows(x, 0)
@@ -72,11 +72,11 @@ class Streamed:
         return Streamed(self.source, self.workers, rows, self.places)
 
     def to(self, to: To) -> Streamed:
-        """The same, whose batches come on a device, or in floating point of a type."""
+        """The same with batches on a device, or in a floating-point type."""
         return self if to in self.places else Streamed(self.source, self.workers, self.rows, (*self.places, to))
 
     def is_floating_point(self) -> bool:
-        """Of some of it: which, its batches tell."""
+        """Whether some of it is; its batches say which."""
         return True
 
     def _at(self, index: int | slice | Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def to_inputs(value: Any) -> X:
 
 
 def streamed(items: Any, y: Any, workers: int) -> tuple[Streamed, Any]:
-    """x and y of a map-style dataset, or a list of pairs; of arrays where y is given beside them."""
+    """x and y from a map-style dataset, or a list of pairs; from arrays if y is given too."""
     if y is not None and not isinstance(items, torch_data.Dataset):
         return Streamed(Arrays(items), workers), y
     source = Items(items)
@@ -121,7 +121,7 @@ def _targets(items: Items, workers: int, size: int = 64) -> Tensor:
 
 
 class _Reading(torch_data.Dataset):
-    """What a worker does with the rows of a batch. An error of the data is handed over as it is, in one line."""
+    """What a worker does with the rows of a batch. An error in the data is passed on as it is, in one line."""
 
     def __init__(self, read: Callable[[Tensor], Any]) -> None:
         self.read = read
@@ -134,7 +134,7 @@ class _Reading(torch_data.Dataset):
 
 
 def in_turn(read: Callable[[Tensor], Any], rows: Sequence[Tensor], workers: int, pinned: bool = False) -> Iterator[Any]:
-    """read(rows) of each of the rows, ahead of need, by processes that end with the last, or when nobody asks more."""
+    """read(rows) of each of the rows, in advance, by processes that end with the last, or when nobody asks for more."""
     if workers == 0 or len(rows) < 2:
         yield from map(read, rows)
         return
@@ -146,12 +146,12 @@ def in_turn(read: Callable[[Tensor], Any], rows: Sequence[Tensor], workers: int,
         collate_fn=_as_it_is,
         pin_memory=pinned,
         worker_init_fn=_begin,
-        generator=torch.Generator().manual_seed(seed_of(rows[0])),  # or it draws from PyTorch's random state
+        generator=torch.Generator().manual_seed(seed_of(rows[0])),  # else it would draw from PyTorch's random state
     )
     batches: Any = None
     try:
         with interrupts.later(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads beside a fork, whose workers use none
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads and forks; the workers use no threads
             batches = iter(loader)
         for batch in batches:
             if isinstance(batch, Exception):
@@ -159,7 +159,7 @@ def in_turn(read: Callable[[Tensor], Any], rows: Sequence[Tensor], workers: int,
             yield batch
     finally:
         if batches is not None:
-            batches._shutdown_workers()  # now: an error's traceback would keep them for as long as it is held
+            batches._shutdown_workers()  # now: an error's traceback would keep them alive as long as it is held
 
 
 def _as_it_is(batch: Any) -> Any:

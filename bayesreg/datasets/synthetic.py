@@ -8,9 +8,9 @@ from .base import Data, Dataset, split, standardise
 
 
 def load(data_dir: str | Path | None = None) -> Data:
-    """10,000 points x [20] in 100 classes, one Gaussian cluster a class; made, so `data_dir` is not read.
+    """10,000 points x [20] in 100 classes, one Gaussian cluster per class; generated, so `data_dir` is not read.
 
-    15 coordinates inform, 5 are linear combinations of them, standardised; 1 % of the labels are drawn anew.
+    15 coordinates are informative, 5 are linear combinations of them, standardised; 1 % of the labels are redrawn.
     Stratified 60 / 20 / 20.
 
     Source: scikit-learn's make_classification, after Guyon, "Design of experiments for the NIPS 2003 variable

@@ -1,4 +1,4 @@
-"""What is to be predicted: classes, or numbers."""
+"""What is to be predicted: classes or numbers."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Target(NamedTuple):
 
 
 def as_target(column: pd.Series, task: str | None = None) -> Target:
-    """Classes of text, booleans, categories and whole numbers with few values; of other numbers, regression.
+    """Classes for text, booleans, categories and whole numbers with few values; regression for other numbers.
 
-    Raises ValueError, with the place and what to do, where a value is missing or infinite, where there is one value
-    alone, where a class has too few rows, and for what is neither numbers nor classes.
+    Raises ValueError, with the place and a remedy, where a value is missing or infinite, where there is only one value,
+    where a class has too few rows, and for what is neither numbers nor classes.
     """
     name = column.name
     if task not in (None, *TASKS):
-        raise ValueError(f"task={task!r}: 'classification' or 'regression', or None for what follows from the target")
+        raise ValueError(f"task={task!r}: 'classification' or 'regression', or None to infer it from the target")
     if (bad := column.isna().to_numpy()).any():
         raise ValueError(
             f"the target {name!r} is missing in {int(bad.sum())} of {len(bad)} rows, first in row {int(bad.argmax())}: "
@@ -45,21 +45,23 @@ def as_target(column: pd.Series, task: str | None = None) -> Target:
         return _classes(column)
     if not _is_number(column):
         shown = str(column.iloc[0])
-        raise ValueError(f"the target {name!r} holds {shown!r}, no number: take task='classification', or give numbers")
+        raise ValueError(
+            f"the target {name!r} holds {shown!r}, not a number: use task='classification', or give numbers"
+        )
     if distinct == 1:
         raise ValueError(f"the target {name!r} has one value, {column.iloc[0]!r}, so there is nothing to learn")
     return Target(column.to_numpy(np.float32), None)
 
 
 def refuse_untrained(target: Target, parts: Rows, name: str) -> None:
-    """ValueError where a class has no rows in train, as may happen where the split goes by group or time."""
+    """ValueError where a class has no rows in train, as may happen in a split by group or time."""
     if target.labels is None:
         return
     counts = np.bincount(target.y[parts[0]], minlength=len(target.labels))
     if not counts.all():
         label = target.labels[int(counts.argmin())]
         raise ValueError(
-            f"class {label!r} of {name!r} is in no row of train by this split: drop it, or split otherwise"
+            f"class {label!r} of {name!r} has no row in train in this split: drop it, or split differently"
         )
 
 
@@ -98,7 +100,7 @@ def _classes(column: pd.Series) -> Target:
 
 
 def _sorted(column: pd.Series) -> tuple[Any, np.ndarray]:
-    """The distinct values in order, of text where they have none, and where each row's is among them."""
+    """The distinct values in order (as text if they have no order), and the position of each row's value among them."""
     try:
         return np.unique(column.to_numpy(), return_inverse=True)
     except TypeError:
@@ -106,7 +108,7 @@ def _sorted(column: pd.Series) -> tuple[Any, np.ndarray]:
 
 
 def _plain(label: Any) -> Any:
-    """A label as Python's own: 1.0 as 1."""
+    """A label as a plain Python value: 1.0 as 1."""
     label = label.item() if isinstance(label, np.generic) else label
     return int(label) if isinstance(label, float) and label.is_integer() else label
 

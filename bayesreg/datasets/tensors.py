@@ -1,4 +1,4 @@
-"""What is given as x or y, as tensors: arrays, lists, tables of pandas. What holds no numbers is refused in words."""
+"""What is given as x or y, as tensors: arrays, lists, pandas tables. Anything that is not numbers is refused."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ENCODE = "number the classes: classes, y = np.unique(y, return_inverse=True)"
 
 
 def parts(value: Any) -> X:
-    """What is given as x, with the inputs of a network that takes several in a tuple or a dict, as they are.
+    """What is given as x; several inputs of a network as a tuple or a dict, unchanged.
 
-    A tuple of arrays or tensors, or a mapping, holds them; any other tuple is rows, as a list is. Raises TypeError or
-    ValueError where there is none, or where keys are no names.
+    A tuple of arrays or tensors, or a mapping, holds them; any other tuple is rows, like a list. Raises TypeError or
+    ValueError where there is none, or where keys are not names.
     """
     if isinstance(value, Mapping):
         if not value or not all(isinstance(key, str) and key.isidentifier() for key in value):
@@ -35,21 +35,21 @@ def parts(value: Any) -> X:
 
 
 def to_leaf(name: str, value: Any, rows: Sequence[int] | None = None) -> Any:
-    """One of several inputs, as `to_tensor` makes it; but booleans stay so: they are masks."""
+    """One of several inputs, as `to_tensor` makes it, but booleans stay boolean: they are masks."""
     tensor = to_tensor(name, value, rows)
     one = value[0] if isinstance(value, list) else value
     return tensor.bool() if str(getattr(one, "dtype", "")) in ("bool", "torch.bool") else tensor
 
 
 def to_tensor(name: str, value: Any, rows: Sequence[int] | None = None) -> Any:
-    """The values of `name`, x or y, as a tensor [n, ...] of a type that a network takes; Windows stay Windows.
+    """The values of `name`, x or y, as a tensor [n, ...] in a type that a network takes; Windows stay Windows.
 
     Floats become float32 (a float64 tensor stays float64), integers and booleans int64, except uint8 of two or more
-    dimensions, which are images and stay so. All columns of a DataFrame become float32; one column as y is y [n].
-    rows: what the rows are called in an error, where they are not 0, 1, ...
+    dimensions, which are images and stay uint8. All columns of a DataFrame become float32; one column as y is y [n].
+    rows: the numbers of the rows in an error message, if not 0, 1, ...
 
-    Raises TypeError for what are no real numbers, ValueError where there is none, where rows are of unequal length,
-    or where one is missing, not finite or too large.
+    Raises TypeError for what is not real numbers, ValueError where there is none, where rows are of unequal length, or
+    where one is missing, not finite or too large.
     """
     if isinstance(value, Windows):
         return Windows(to_tensor(f"{name}.rows", value.rows), value.ends, value.length)
@@ -89,7 +89,7 @@ def _from_array(name: str, value: Any) -> Tensor:
     if array.dtype.kind not in "biufc":
         _refuse(name, array)
     kind = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
-    with np.errstate(over="ignore"):  # an infinity is told with its place
+    with np.errstate(over="ignore"):  # an infinity is reported with its place
         return torch.as_tensor(np.require(array, kind, ["C", "W"]))  # torch can't share reversed or read-only memory
 
 
@@ -101,7 +101,7 @@ def _stack(name: str, stack: Any, rows: Any) -> Any:
 
 
 def _from_series(series: Any) -> np.ndarray:
-    """A column; of the types that pandas adds with NaN for what is missing."""
+    """A column; for the types that pandas adds, with NaN for missing values."""
     numbers = getattr(series.dtype, "numpy_dtype", None)
     if numbers is None or numbers.kind not in "biuf":
         return np.asarray(series)
@@ -132,10 +132,10 @@ def _is_number(value: Any) -> bool:
 
 def _to_int64(name: str, tensor: Tensor) -> Tensor:
     whole = tensor.long()
-    if tensor.dtype == torch.uint64 and (whole < 0).any():  # what lies beyond 2⁶³ − 1 has wrapped around
+    if tensor.dtype == torch.uint64 and (whole < 0).any():  # values beyond 2⁶³ − 1 have wrapped around
         place = (whole < 0).nonzero()[0].tolist()
         value = int(whole[tuple(place)]) % 2**64
-        raise ValueError(f"{name}{place} is {value}, beyond the largest int64, {2**63 - 1}: number the values anew")
+        raise ValueError(f"{name}{place} is {value}, beyond the largest int64, {2**63 - 1}: renumber the values")
     return whole
 
 

@@ -1,4 +1,4 @@
-"""Archives, unpacked: nothing is written outside of their folder, and no file is ever half there."""
+"""Archives, unpacked: nothing is written outside their folder, and no file is ever partly there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .files import SUMS, Source, digest_of
 def unpack(source: Source, root: Path) -> None:
     """Move the members of the verified archive into their places; SHA256SUMS vouches for those without a checksum.
 
-    Each appears there whole. Raises ValueError where the archive does not hold them, or says that it unpacks to more
-    than the source may have, OSError where there is no room for it: the archive stays.
+    Each appears there whole. Raises ValueError where the archive does not hold them, or declares more bytes than the
+    source may have, OSError where there is no room for it: the archive stays.
     """
     archive = root / source.name
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.name}.") as folder:
@@ -33,7 +33,7 @@ def unpack(source: Source, root: Path) -> None:
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, FileNotFoundError) as error:
             raise ValueError(f"{archive} does not hold what it should: {error}") from error
         except OSError as error:
-            raise OSError(f"{archive} cannot be unpacked beside itself: {error}. The same command resumes") from error
+            raise OSError(f"{archive} cannot be unpacked next to it: {error}. The same command resumes") from error
     _vouch(root, [name for name, checksum in source.members.items() if checksum is None])
 
 
@@ -44,7 +44,9 @@ def _extract(archive: Path, folder: Path, limit: int) -> None:
             left = limit - _declared(archive, (member.file_size for member in outer.infolist()), limit)
             outer.extractall(folder, bar(outer.namelist(), desc=f"unpacking {archive.name}"))
         for inner in folder.glob("*.zip"):
-            _extract(inner.rename(inner.with_suffix(".unpacked")), folder, left)  # renamed, it is not found again
+            _extract(
+                inner.rename(inner.with_suffix(".unpacked")), folder, left
+            )  # renamed, so that it is not found again
     else:
         with tarfile.open(archive) as tar:
             _declared(archive, (member.size for member in tar), limit)
@@ -52,7 +54,7 @@ def _extract(archive: Path, folder: Path, limit: int) -> None:
 
 
 def _declared(archive: Path, sizes: Iterable[int], limit: int) -> int:
-    """The sum of what an archive says its members have, read only until it is too much."""
+    """The total size that an archive declares for its members, read only until it is too large."""
     total = 0
     for size in sizes:
         total += size
@@ -62,7 +64,7 @@ def _declared(archive: Path, sizes: Iterable[int], limit: int) -> int:
 
 
 def _vouch(root: Path, names: list[str]) -> None:
-    """List the files in root/SHA256SUMS, in the place of what it says of them."""
+    """List the files in root/SHA256SUMS, replacing what it says about them."""
     if not names:
         return
     sums = root / SUMS

@@ -12,7 +12,7 @@ import numpy as np
 def read_pickle(path: Path) -> Any:
     """What a pickle of plain containers and arrays of numbers holds; the strings of Python 2 come as bytes.
 
-    Raises ValueError if it is broken, or asks for anything else: a pickle can name any function to be called.
+    Raises ValueError if it is broken, or asks for anything else: a pickle can have any function called.
     """
     with path.open("rb") as file:
         try:
@@ -22,7 +22,7 @@ def read_pickle(path: Path) -> Any:
 
 
 class _Dtype:
-    """A type of numbers. NumPy's own would take fields and objects from a pickle unchecked, and then crash."""
+    """A type of numbers. NumPy's own would accept fields and objects from a pickle unchecked, and then crash."""
 
     def __init__(self, name: str | bytes, *_: object) -> None:
         self.dtype = np.dtype(_text(name))

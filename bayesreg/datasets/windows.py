@@ -1,4 +1,4 @@
-"""Windows of a long table of measurements, cut out when they are asked for."""
+"""Windows of a long table of measurements, cut out on demand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 class Windows:
     """Inputs [n, length, F] that are windows of one table: rows [R, F], the last row of each window, ends [n].
 
-    Indexed, it is the tensor of the windows asked for, as a batch of them is; whole, it takes the memory of
-    the table and not `length` times that. `take` chooses windows and leaves them uncut.
+    Indexed, it gives the tensor of those windows; as a whole it takes the memory of the table, not `length` times that.
+    `take` chooses windows without cutting them.
 
     Raises ValueError if there is none, or if one would begin before the first row or end after the last.
     """
@@ -27,7 +27,7 @@ class Windows:
             raise ValueError(
                 f"windows of {length} rows cannot end at rows {first} to {last} of {len(rows)}: give ends from {limits}"
             )
-        self._every = rows.unfold(0, length, 1).movedim(-1, 1)  # each window that there could be: a view, no copy
+        self._every = rows.unfold(0, length, 1).movedim(-1, 1)  # every possible window: a view, not a copy
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -62,7 +62,7 @@ class Windows:
         return self.rows.is_floating_point()
 
     def split(self, size: int) -> Any:
-        """The windows in order, `size` at a time: tensors [size, length, F], each cut when it is asked for."""
+        """The windows in order, `size` at a time: tensors [size, length, F], each cut on demand."""
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def take(self, indices: Any) -> Windows:

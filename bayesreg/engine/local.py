@@ -65,8 +65,7 @@ class Local(Engine):
 
     @property
     def _most(self) -> int:
-        """Jobs at a time, by the number of cores: another number would change the threads, and with them the last
-        digits."""
+        """Jobs at a time, by the cores: another number would change the threads, and with them the last digits."""
         most = self.workers or joblib.cpu_count()
         return most if self.expected is None else max(1, min(most, self.expected))
 

@@ -1,5 +1,4 @@
-"""Jobs that processes on several machines share through a folder: whoever makes <job>.taken does it, and leaves
-<job>.done."""
+"""Jobs that machines share through a folder: the process that makes <job>.taken does it, and leaves <job>.done."""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}
 def foldable(
     graph: fx.Graph, fixed: Collection[fx.Node], given: Collection[fx.Node]
 ) -> tuple[set[fx.Node], set[fx.Node]]:
-    """The nodes that are the same on every call, and those among them that are constant whatever is written to the
-    inputs.
+    """The nodes that are the same on every call, and those of them that are constant whatever is written to the inputs.
 
     fixed: inputs that are written to between calls. given: nodes whose values do not change once they are given.
     ValueError for a graph that writes to a tensor which is not an input.

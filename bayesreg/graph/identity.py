@@ -20,30 +20,30 @@ from bayesreg.graph.number import Number
 LARGE = 2**20  # numbers in a tensor that is not an input: reading more would take longer than capturing
 
 
-def identity(function: Any, inputs: Sequence[Tensor], unheeded: Iterable[Any] = ()) -> str:
+def identity(function: Any, inputs: Sequence[Tensor], ignored: Iterable[Any] = ()) -> str:
     """A digest of all that an object is made of, including code and closures, and of the values of its tensors.
 
-    Of the `inputs` among them only place, shape, type and layout count, and of a `Number` nothing. unheeded: parts that
+    Of the `inputs` among them only place, shape, type and layout count, and of a `Number` nothing. ignored: parts that
     are ignored. It is valid only within one process. What cannot be pickled raises whatever pickle raises.
     """
     stream = io.BytesIO()
-    _Reader(stream, inputs, unheeded).dump(function)
+    _Reader(stream, inputs, ignored).dump(function)
     return hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 class _Reader(cloudpickle.Pickler):
     """A pickler whose output is never read, so that it may leave out what distinguishes nothing."""
 
-    def __init__(self, stream: io.BytesIO, inputs: Sequence[Tensor], unheeded: Iterable[Any]) -> None:
+    def __init__(self, stream: io.BytesIO, inputs: Sequence[Tensor], ignored: Iterable[Any]) -> None:
         super().__init__(stream)
         self._places = {id(tensor): place for place, tensor in enumerate(inputs)}
-        self._unheeded = {id(part) for part in unheeded}
+        self._ignored = {id(part) for part in ignored}
 
     def persistent_id(self, value: Any) -> Any:
         if type(value) is str:
             return sys.intern(value)  # else it would matter whether equal texts are one object
-        if id(value) in self._unheeded:
-            return ("unheeded",)
+        if id(value) in self._ignored:
+            return ("ignored",)
         if isinstance(value, Tensor):
             return self._tensor(value)
         return ("number",) if isinstance(value, Number) else None

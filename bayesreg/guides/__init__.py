@@ -35,8 +35,7 @@ def known() -> dict[str, type[Guide]]:
 
 
 def as_guide(value: Any) -> Guide:
-    """The guide from a name in GUIDES or an alias, with options as in "normal:init_scale=0.1", an object or a Pyro
-    guide.
+    """A guide from a name in GUIDES or an alias, with options as "normal:init_scale=0.1", an object or a Pyro guide.
 
     ValueError for an unknown name, with the nearest known, and for what is not a guide.
     """

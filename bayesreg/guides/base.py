@@ -51,8 +51,7 @@ class Guide:
 
     @classmethod
     def parse(cls, options: str) -> Self:
-        """The guide from its options as text, "init_scale=0.1". ValueError for an unknown option or an invalid
-        value."""
+        """The guide from its options as text, "init_scale=0.1". ValueError for an unknown or invalid one."""
         known: dict[str, Any] = {field.name: type(field.default) for field in fields(cls)}
         given = dict(part.strip().partition("=")[::2] for part in options.split(","))
         try:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def reestimate(posterior: Posterior, train: Dataset) -> None:
-    """Estimate the running statistics of every BatchNorm layer again, in place; without such a layer nothing is
-    drawn."""
+    """Estimate the running statistics of every BatchNorm layer again, in place; without one nothing is drawn."""
     model = posterior.model
     layers = [layer for layer in model.net.modules() if isinstance(layer, _BatchNorm) and _is_running(layer)]
     if not layers:

@@ -1,5 +1,4 @@
-"""Methods: what is compared. Priors with a guide, and techniques that are not priors, by text:
-"l2:1e-4+dropout@normal".
+"""Methods: what is compared, priors with a guide, and techniques, by text: "l2:1e-4+dropout@normal".
 
 "l2" is tuned over its own grid, "l2:1e-4" is not. `as_methods` also knows the groups "priors", "techniques" and "all",
 both of them, with a guide after them where wanted, as in "priors@normal".

@@ -16,8 +16,7 @@ from bayesreg.priors import Look
 
 @dataclass(frozen=True)
 class LabelSmoothing(Tuned):
-    """In training y is its label with probability 1 − ε, ε = `strength`, else any of the C classes with equal
-    probability.
+    """In training y is its label with probability 1 − ε, ε = `strength`, else uniform over the C classes.
 
     loss = (1 − ε) NLL + ε mean_c(−log p_c). Predictions and metrics are those of p itself.
 

@@ -1,5 +1,4 @@
-"""What is compared: a method, which is priors and techniques with a guide, such as "l2", "ard@normal",
-"dropout+l2:1e-4"."""
+"""What is compared: a method, priors and techniques with a guide, such as "l2", "ard@normal", "dropout+l2:1e-4"."""
 
 from __future__ import annotations
 
@@ -52,8 +51,7 @@ class Method:
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """The method of a text: terms joined by "+", each tuned or with its strength after ":", then "@" and a
-        guide."""
+        """The method of a text: terms joined by "+", tuned or with a strength after ":", then "@" and a guide."""
         if not isinstance(text, str):
             raise ValueError(f"{text!r} is not a method: write it as 'l2+dropout:0.1@normal'")
         terms, at, guide = text.partition("@")

@@ -55,8 +55,7 @@ def on_data_set(owner: str, strength: Any, size: int) -> float:
 
 
 def shortest(near: float, gives: Callable[[float], bool]) -> float:
-    """Of the numbers equal to `near` up to rounding for which `gives` holds, the one with the fewest digits; else
-    `near`.
+    """The number with the fewest digits that equals `near` up to rounding and for which `gives` holds; else `near`.
 
     A density keeps of a strength only what it needs, such as σ = (N·strength)^−½, and 1/(N σ²) is the strength but for
     its last digits. So the strength is stated as a number that gives exactly this σ: 1e-4 comes back as 1e-4, and any
@@ -118,8 +117,7 @@ class Prior(ABC):
         return cls(**options)
 
     def per_datum(self, size: int) -> float | None:
-        """The strength for which `from_strength` gives exactly this prior, if there is one. None: it has no
-        strength."""
+        """The strength for which `from_strength` gives exactly this prior, if there is one; None: no strength."""
         return None
 
     @property
@@ -268,8 +266,7 @@ class WeightPrior(Prior):
         return None
 
     def constant(self, size: int) -> float:
-        """The part of log p(θ) that is the same for every θ, in nats, for n = size parameters: not part of the
-        penalty."""
+        """The part of log p(θ), in nats, that is the same for every θ, for n = size: not part of the penalty."""
         return 0.0
 
     def claims(self, name: str, parameter: Tensor) -> bool:

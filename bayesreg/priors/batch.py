@@ -53,8 +53,7 @@ class Batch:
         return self._curvature
 
     def evaluate(self, factors: Mapping[str, Factor], outputs: Tensor | None = None) -> dict[str, Value]:
-        """The factors at this batch, by name. outputs: f where it is not `network(x)`, but taken at latents of each
-        example.
+        """The factors at this batch, by name. outputs: f where it is not `network(x)`, but at latents of each example.
 
         ValueError for one that is not a scalar.
         """

@@ -78,8 +78,7 @@ class ElasticNetVector(Vector):
 
 
 class _One(dist.TorchDistribution):
-    """The density of each number. A draw is exact, by rejection sampling: of two proposals more than one is
-    accepted."""
+    """The density of each number. Draws are exact, by rejection: of two proposals more than one is accepted."""
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     support = dist.constraints.real

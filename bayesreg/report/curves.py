@@ -75,8 +75,7 @@ def _cut(ax: Any, rows: pd.DataFrame) -> None:
 
 
 def by_method(histories: pd.DataFrame) -> Picture | None:
-    """A panel per method, a line per task: its validation score minus that of none, more is better, by share of
-    epochs."""
+    """A panel per method, a line per task: validation score minus that of none, above 0 better, by share of epochs."""
     if histories.empty or "none" not in set(histories["method"]):
         return None
     score = statistics.score(histories, "validation") * histories["metric"].map(statistics.sense)

@@ -74,8 +74,7 @@ def tinted(scores: Table, tints: Mapping[tuple[str, str], float]) -> Table:
 
 @verbatim
 def heatmap(table: Table) -> Figure:
-    """The tinted table as a picture: rows of tasks, columns of methods; a dashed frame where the baseline is not
-    beaten."""
+    """The tinted table as a picture: rows are tasks, columns methods; dashed frames where no baseline is beaten."""
     columns, rows = table.header[2:], table.rows
     width, height = len(columns), len(rows)
     size = (1.75 + 0.98 * width, 0.5 + 0.62 * height)

@@ -125,8 +125,7 @@ def of(kind: type[Prior]) -> Found:
 
 
 def path(kind: type[Prior]) -> list[float | None]:
-    """The strengths of a prior's grid, weakest first, with some in between; its default strength where it has no
-    grid."""
+    """The strengths of a prior's grid, weakest first, with some in between; without a grid its default."""
     grid = sorted(strength for strength in kind.grid if strength is not None)
     if not grid:
         return [kind.default_strength]

@@ -26,8 +26,7 @@ class Problem(NamedTuple):
 
 
 def load(root: str | Path, tasks: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """One row per complete run below `root`: what identifies it, options, `status`, metrics, seconds, baselines,
-    `path`.
+    """One row per complete run below `root`: its identity, options, `status`, metrics, seconds, baselines, `path`.
 
     tasks: {name: its options in config.json}; runs of other tasks are left out. None: all, with names that are
     made from the options in which they differ. The options are `task.<name>` and so on, metrics `validation_<metric>`

@@ -1,5 +1,4 @@
-"""The answer in words, made from the numbers: which method came first, and whether by more than the spread over
-seeds."""
+"""The answer in words, made from the numbers: what came first, and whether by more than the spread over seeds."""
 
 import pandas as pd
 

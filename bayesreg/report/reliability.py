@@ -22,8 +22,7 @@ LEAST = 10  # examples in a bin that is drawn
 
 
 def reliability(selected: pd.DataFrame) -> tuple[Picture | None, list[str]]:
-    """A panel per classification task, a line per method, over all test examples of its runs; and the tasks without a
-    record of confidence."""
+    """A panel per classification task, a line per method, over all test examples; and the tasks without a record."""
     groups, unknown = [], []
     for task, rows in selected[selected["metric"].isin(["accuracy", "macro_f1"])].groupby("task"):
         known = {m: table for m in statistics.ordered(rows["method"]) if len(table := _kept(rows[rows["method"] == m]))}

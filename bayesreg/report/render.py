@@ -12,8 +12,7 @@ HERE = Path(__file__).parent
 
 
 def render(template: str, context: Mapping[str, Any], folder: Path = HERE) -> bytes:
-    """The page that a template in `folder` makes, which may extend base.html; a name missing from the context is an
-    error."""
+    """The page of a template in `folder`, which may extend base.html; a name missing from the context is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, HERE]),
         autoescape=True,

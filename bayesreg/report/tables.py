@@ -13,8 +13,7 @@ DAGGER = "†"  # marks a score that does not beat the baseline
 
 
 class Cell(NamedTuple):
-    """The text of a cell, whether it stands out (the best, or larger than its sd), and whether it fails to beat a
-    baseline.
+    """The text of a cell, whether it stands out (best, or larger than its sd), and whether it is below a baseline.
 
     tint: of a heatmap, from −1, clearly worse than none, to 1, clearly better.
     """

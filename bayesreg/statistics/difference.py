@@ -136,8 +136,7 @@ class Difference:
 
 
 def difference(a: Any, b: Any, rope: float = 0.0, confidence: float = 0.95) -> Difference:
-    """The difference between two methods from their scores by test example, a and b [seeds, examples]; higher is
-    better.
+    """The difference between two methods from their scores by example, a and b [seeds, examples]; higher is better.
 
     A row of both has the same seed, a column the same example. ValueError, with the place, for tables of other shapes
     and for scores that are missing, NaN or infinite.

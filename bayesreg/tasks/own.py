@@ -62,8 +62,8 @@ def factory(net: Any, data: datasets.Data) -> Factory:
         fitting(data)  # refused now or never
         return fitting
     if isinstance(net, nn.Module):
-        anew(net)
-        return lambda data: anew(net)
+        reinitialised(net)
+        return lambda data: reinitialised(net)
     if not callable(net):
         raise TypeError(f"net={net!r} is a {type(net).__name__}: give a function that returns a new nn.Module")
     try:
@@ -86,7 +86,7 @@ def fitting(data: datasets.Data) -> nn.Module:
     return nets.mlp(x[0].numel(), data.classes or y[0].numel(), hidden=width)
 
 
-def anew(net: nn.Module) -> nn.Module:
+def reinitialised(net: nn.Module) -> nn.Module:
     """A copy of a module with its layers initialised again; frozen ones stay as they are.
 
     ValueError where a layer with parameters of its own has no `reset_parameters`.

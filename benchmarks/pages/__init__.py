@@ -1,1 +1,1 @@
-"""The pages of what was measured, made from its tables alone: an answer, a picture, and then all the numbers."""
+"""The pages of what was measured, made only from its tables: an answer, a picture, and then all the numbers."""

@@ -28,7 +28,7 @@ class Pages:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write, and print where to. Exit status 2 for what is not there."""
+    """Write the pages, and print where. Exit status 2 for an unknown one."""
     asked = tyro.cli(Pages, prog="python -m benchmarks.pages", args=arguments)
     with refused((ValueError, OSError)):
         unknown = [name for name in asked.names if name not in PAGES]

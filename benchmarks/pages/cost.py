@@ -1,4 +1,4 @@
-"""The first picture: what a step costs by network and prior, beside the step that is written by hand in PyTorch."""
+"""The first picture: what a step costs by network and prior, relative to a step written by hand in PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.contestants import BAYESREG, HAND
 
 LOOKS = {BAYESREG: Look(seen(TASKS[0], LIGHT), "o", ""), HAND: Look(LIGHT["ink"], "s", "")}
 LEGEND = {"bayesreg": LOOKS[BAYESREG], "the same prior by hand": LOOKS[HAND]}
-ROW, ROOM = 26, 60  # pixels of a line, and of what stands above and below them
+ROW, ROOM = 26, 60  # pixels of a line, and of the space above and below all lines
 
 
 def relative(steps: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def _title(case: str, width: int, batch: int) -> str:
 def _panel(own: pd.DataFrame, edges: tuple[float, float]) -> Panel:
     ratios = own.pivot(index="prior", columns="contestant", values="ratio")
     said = (f"{prior} {row.get(BAYESREG):.2f}, by hand {row.get(HAND):.2f}" for prior, row in ratios.iterrows())
-    alt = f"Time a step over that of the hand-written step without a prior: {'; '.join(said)}."
+    alt = f"Time per step over that of the hand-written step without a prior: {'; '.join(said)}."
     return Panel(partial(_draw, own=own, edges=edges), alt, ROW * len(ratios) + ROOM, left=64, right=44, bottom=44)
 
 

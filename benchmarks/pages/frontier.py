@@ -1,4 +1,4 @@
-"""What the smoothness prior's estimate costs beside how exact it is: what pays lies low and left."""
+"""What the smoothness prior's estimate costs against its accuracy: what pays lies low and left."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ TICKS = (1, 1.5, 2, 3, 5, 10, 20, 50)
 
 
 def frontier(costs: pd.DataFrame, default: str) -> Picture | None:
-    """A panel per network at its own width, a point per setting; the default by its name. None where nothing was
-    drawn."""
+    """A panel per network at its own width, a point per setting; the default is named. None where nothing was drawn."""
     known = costs[(costs["width"] == 1) & costs["deviation"].notna()] if "deviation" in costs else costs[:0]
     groups = [Group(CASES[str(case)].title, [_panel(own, default)]) for case, own in known.groupby("case", sort=False)]
     return Picture(groups, LOOKS) if groups else None

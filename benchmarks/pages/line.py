@@ -13,7 +13,7 @@ from bayesreg.report.style import LIGHT, TASKS, seen
 
 
 def line(curves: pd.DataFrame) -> Picture:
-    """A panel a strength: the data, where the strength is NaN, and the fitted curve; its mean d in the title."""
+    """A panel per strength: the data, where the strength is NaN, and the fitted curve; its mean d in the title."""
     data = curves[curves["strength"].isna()]
     fitted = curves.dropna().groupby("strength")
     return Picture([_group(float(strength), own, data) for strength, own in fitted])

@@ -1,4 +1,4 @@
-"""What the pages have in common: tables of text, ranges in words, and the files that a page is."""
+"""What the pages have in common: tables of text, ranges as text, and the files of a page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(folder: Path, name: str, pictures: Mapping[str, Picture | None], conte
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """What was measured where and when, as it was written down then."""
+    """What was measured where and when, as recorded then."""
     return json.loads((folder / "machine.json").read_text(encoding="utf-8"))
 
 
@@ -48,6 +48,6 @@ def _text(value: Any) -> str:
 
 
 def from_to(values: pd.Series, form: str = ".2f", unit: str = "") -> str:
-    """The least and the largest in words."""
+    """The smallest and the largest value, as text."""
     low, high = f"{values.min():{form}}{unit}", f"{values.max():{form}}{unit}"
     return low if low == high else f"{low} to {high}"

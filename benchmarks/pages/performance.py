@@ -58,7 +58,7 @@ def write(folder: Path) -> Path:
 
 
 def answer(steps: pd.DataFrame, ratios: pd.DataFrame) -> list[str]:
-    """What a step of MAP takes beside one by hand, over all networks at their own width; not compiled."""
+    """What a MAP step takes relative to one by hand, over all networks at their own width; not compiled."""
     known = relative(steps[(steps["width"] == 1) & (steps["contestant"].isin([BAYESREG, HAND]))])
     ours = known[known["contestant"] == BAYESREG]
     same = _named(ratios[ratios["width"] == 1], *BESIDE)["ratio"]
@@ -77,7 +77,7 @@ def answer(steps: pd.DataFrame, ratios: pd.DataFrame) -> list[str]:
 
 
 def smoothness(folder: Path) -> str:
-    """What the smoothness prior takes, where it was measured, beside a step without a prior; else nothing."""
+    """What the smoothness prior takes relative to a step without a prior, if it was measured; else ""."""
     if not (folder / "cost.csv").exists():
         return ""
     default = at(pd.read_csv(folder / "cost.csv"), text(DEFAULT))
@@ -85,7 +85,7 @@ def smoothness(folder: Path) -> str:
 
 
 def missed(ratios: pd.DataFrame) -> list[str]:
-    """A line a promise that does not hold: where, how far, and what was promised."""
+    """One line per promise that does not hold: where, how far, and what was promised."""
     rows = ratios[ratios["verdict"] == "missed"]
     rows = rows.assign(kind=[bar.partition(" (")[0] for bar in rows["bar"]])
     lines = []
@@ -96,7 +96,7 @@ def missed(ratios: pd.DataFrame) -> list[str]:
 
 
 def promises(ratios: pd.DataFrame) -> pd.DataFrame:
-    """Those ratios that have a limit; what was missed comes first."""
+    """The ratios that have a limit; missed ones come first."""
     held = ratios[ratios["verdict"].isin(["met", "missed"])]
     rows = held.sort_values("verdict", key=lambda verdict: verdict != "missed", kind="stable")
     known = [f"{low:.3f}–{high:.3f}" * (low < high) for low, high in zip(rows["q25"], rows["q75"], strict=True)]
@@ -120,12 +120,12 @@ def _named(ratios: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
 
 
 def by_contestant(steps: pd.DataFrame, cells: list[str]) -> Table:
-    """A row a case, width, prior and guide; a column a contestant."""
+    """One row per case, width, prior and guide; one column per contestant."""
     return _wide(steps.assign(cell=cells), KEY[:-1], "contestant")
 
 
 def profile(rows: pd.DataFrame) -> Table:
-    """A row a case and contestant; the operations in the order of their time."""
+    """One row per case and contestant; the operations in the order of their time."""
     where = ["case", "batch", "contestant"]
     places = rows.groupby(where, sort=False).cumcount() + 1
     cells = _cells("{}\n{:.3g} ms, {:.0%}", rows[["operation", "ms", "share"]])

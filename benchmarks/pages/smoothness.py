@@ -47,7 +47,7 @@ def answer(costs: pd.DataFrame) -> str:
 
 
 def exactness(costs: pd.DataFrame, fits: pd.DataFrame) -> str:
-    """How far the default's estimate strays, and what that does to a fit."""
+    """How far the default's estimate deviates, and what that does to a fit."""
     strays = at(costs, text(DEFAULT)).set_index("case")["deviation"].sort_values()
     ends = f"{100 * strays.iloc[0]:.0f} % ({strays.index[0]})"
     if len(strays) > 1:

@@ -1,4 +1,4 @@
-"""The step as the work grows: its time by its operations, and what the machine's own matrix product would take."""
+"""The step as the work grows: its time by its operations, and the time of the machine's matrix product."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ DASHES = ((0, (1, 1)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 
 
 def widths(rows: pd.DataFrame, rates: Mapping[int, float]) -> Picture | None:
-    """A panel per network. rates: {threads: FLOP/s of a matrix product}. None where nothing without a prior is
-    there."""
+    """A panel per network. rates: {threads: FLOP/s of a matrix product}. None without a run without a prior."""
     none = rows[rows["prior"] == "none"]
     roofs = {
         f"matrix product, {threads} thread{'s' * (threads > 1)}": (rate, Look(LIGHT["soft"], "", DASHES[i % 3]))

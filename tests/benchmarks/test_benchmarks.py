@@ -1,4 +1,4 @@
-"""The benchmark compares like with like, and leaves everything behind that it says."""
+"""The benchmark compares like with like, and writes everything that it claims to."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def omitted(problem, prior, guide, weights, learned):
 
 @pytest.fixture
 def double():
-    """Adam divides by √v, which turns the rounding of float32 into steps of their own where a gradient is near 0."""
+    """Adam divides by √v, which turns float32 rounding into whole steps where a gradient is near 0."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -73,7 +73,7 @@ def test_the_hand_written_step_optimises_what_bayesreg_does(monkeypatch, double,
 
 
 def sorted_sums(parameters):
-    """All numbers in order of size: bayesreg has them in other vectors than the network."""
+    """All numbers sorted by size: bayesreg has them in different vectors from the network."""
     return torch.cat([p.detach().reshape(-1) for p in parameters]).sort().values
 
 
@@ -102,7 +102,7 @@ def test_weight_decay_takes_the_same_steps(double):
 
 
 class Fake:
-    """Contestants whose steps take the time they say, by a clock of their own, which slows down for a while."""
+    """Contestants whose steps take a known time on a fake clock, which slows down for a while."""
 
     def __init__(self, **seconds):
         self.now, self.seconds, self.log, self.slow = 0.0, seconds, [], lambda turn: 1.0

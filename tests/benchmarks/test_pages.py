@@ -1,4 +1,4 @@
-"""The pages of what was measured: made from their tables alone, with an answer that the tables give, for any screen."""
+"""The pages of measurements: made only from their tables, with an answer that the tables give, for any screen."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The calibration of the comparison: that its grids are what they say, and that it writes its page."""
+"""The calibration of the comparison: its grids are what they claim to be, and it writes its page."""
 
 from types import SimpleNamespace
 
@@ -15,13 +15,13 @@ SHAPE = simulated.Shape("small", 3, 40, (0.1, 0.5, 0.6))
 
 
 def study(scores):
-    """A study of which the scores by example are known."""
+    """A study whose scores by example are known."""
     return SimpleNamespace(scores=scores)
 
 
 @pytest.mark.parametrize("tail", simulated.TAILS)
 def test_the_tails_have_mean_0_and_variance_1(tail):
-    """Of 10⁶ draws; the variance of a t of 3 degrees of freedom is known but roughly, it has no fourth moment."""
+    """Of 10⁶ draws; the variance of a t of 3 degrees of freedom is known roughly: it has no fourth moment."""
     drawn = simulated.TAILS[tail](np.random.default_rng(0))(1000, 1000)
     assert drawn.mean() == pytest.approx(0, abs=0.01)
     assert drawn.var() == pytest.approx(1, rel=0.1)

@@ -1,4 +1,4 @@
-"""A small comparison by the command line, in processes of their own, and what it leaves behind."""
+"""A small comparison from the command line, in separate processes, and what it leaves behind."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def children(process):
 
 
 def is_there(process):
-    """Whether it runs; one that has ended, and that nobody has asked about, does not."""
+    """Whether it runs; a zombie does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -109,7 +109,7 @@ def workers(process):
 
 
 def ended(processes, within=10.0):
-    """Wait until none of these is left; those that are after so many seconds."""
+    """Wait until none of these is left; returns those that are after so many seconds."""
     deadline = time.monotonic() + within
     while (left := [process for process in processes if is_there(process)]) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -125,7 +125,7 @@ def kill(process, group=False):
 
 
 def contents(folder):
-    """{path: what it holds} of a folder of runs, but what differs from one time to the next, as seconds."""
+    """{path: content} of a folder of runs, without what differs between repetitions, such as seconds."""
     return {
         str(path.relative_to(folder)): _content(path)
         for path in sorted(Path(folder).rglob("*"))

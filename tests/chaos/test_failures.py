@@ -1,4 +1,4 @@
-"""Runs that raise, diverge, hang or ask for all memory, and a disk that is full: they cost themselves alone."""
+"""Runs that raise, diverge, hang or ask for all memory, and a full disk: no other run is affected."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Array jobs of SLURM, handed in by submitit to commands that stand in for SLURM's: processes of this machine."""
+"""Array jobs of SLURM, submitted by submitit to commands that stand in for SLURM's: processes on this machine."""
 
 import functools
 import os

@@ -62,7 +62,7 @@ def here(monkeypatch):
 
 @pytest.fixture
 def outcomes(monkeypatch):
-    """In place of workers: the runs of every stage meet these errors, by number."""
+    """In place of workers: the runs of every stage raise these errors, by number."""
     met = {}
 
     @dataclass

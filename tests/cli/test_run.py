@@ -1,4 +1,4 @@
-"""bayesreg run: what it runs, what it leaves, and what it says to bad input (exit status 2, no traceback)."""
+"""bayesreg run: what it runs, what it writes, and how it refuses bad input (exit status 2, no traceback)."""
 
 import errno
 import json

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-LONG = 60  # seconds, for what must come at once on a quiet machine
+LONG = 60  # seconds, for what is immediate on an idle machine
 
 
 def start(code, folder, *arguments):

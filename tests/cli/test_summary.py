@@ -1,4 +1,4 @@
-"""What a run says in the end: its metrics beside the baselines, and where it does not beat one."""
+"""What a run prints at the end: its metrics beside the baselines, and which it does not beat."""
 
 from bayesreg.cli import summary
 

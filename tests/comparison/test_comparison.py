@@ -1,4 +1,4 @@
-"""The two stages of a comparison, with made results in place of training: what is tried, chosen, tested, refused."""
+"""The two stages of a comparison, with invented results, not training: what is tried, chosen, tested, refused."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What runs take, against queues that are worked off second by second."""
+"""How long runs take, against queues that are simulated second by second."""
 
 import math
 

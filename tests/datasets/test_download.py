@@ -434,7 +434,7 @@ def test_a_bomb_is_refused_by_what_it_says_of_itself(
 
 def test_a_disk_that_is_full_while_unpacking(server: Server, tmp_path: Path) -> None:
     source = archive(server, "all.zip", pack(LARGE), dict.fromkeys(TEXTS))
-    with room(10_000), pytest.raises(OSError, match=r"all.zip cannot be unpacked beside itself: .*File too large"):
+    with room(10_000), pytest.raises(OSError, match=r"all.zip cannot be unpacked next to it: .*File too large"):
         fetch(source, tmp_path)
     assert visible(tmp_path) == {"all.zip"}
     fetch(source, tmp_path)

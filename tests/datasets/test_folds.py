@@ -1,4 +1,4 @@
-"""Folds: every row tested once, classes in proportion, groups together, and all that is fitted fitted inside."""
+"""Folds: every row tested once, stratified, groups together, and everything fitted inside the fold."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_registered_data_sets_are_refitted_on_the_train_of_the_fold(name: str) -
 
 
 def test_a_table_is_encoded_anew_in_each_fold() -> None:
-    raw = table().assign(colour=lambda t: t.colour.where(t.index != 7, "pink"))  # in one row alone
+    raw = table().assign(colour=lambda t: t.colour.where(t.index != 7, "pink"))  # in one row only
     data = br.Data.from_table(raw, "price", group="owner")
     widths = set()
     for part in folds_of(data, 5):
@@ -160,11 +160,11 @@ def test_small_data_have_five_folds_and_others_one() -> None:
         ({"number": 5}, r"number=5: give a whole number, 0 to 4"),
         ({"number": -1}, "number=-1"),
         ({"number": True}, "number=True"),
-        ({"number": 0, "of": 2}, r"of=2: give a whole number, 3 to 30: a fold each to test and validate"),
+        ({"number": 0, "of": 2}, r"of=2: give a whole number, 3 to 30: one fold each to test and validate"),
         ({"number": 0, "of": 31}, "of=31: give a whole number, 3 to 30"),
         ({"number": 0, "of": 5.0}, r"of=5\.0"),
         ({"number": 0, "seed": -1}, "seed=-1"),
-        ({"number": 0, "of": 21}, "a class has 20 rows, fewer than 21 folds: take 20 folds at most"),
+        ({"number": 0, "of": 21}, "a class has 20 rows, fewer than 21 folds: use at most 20 folds"),
     ],
 )
 def test_refuses_what_is_no_fold(options: dict[str, Any], said: str) -> None:
@@ -190,7 +190,7 @@ def test_refuses_data_that_cannot_be_folded() -> None:
 def test_refuses_a_class_that_the_train_of_a_fold_has_not() -> None:
     source = br.Data.split(np.zeros((60, 1)), np.repeat([0, 1], [48, 12]), group=np.repeat(np.arange(5), 12)).source
     assert isinstance(source, Source)
-    with pytest.raises(ValueError, match=r"class 1 of 'y' is in no row of train by this split"):
+    with pytest.raises(ValueError, match=r"class 1 of 'y' has no row in train in this split"):
         [source.fold(number, 5, 0) for number in range(5)]
 
 

@@ -1,4 +1,4 @@
-"""as_dataset: what somebody gives as data."""
+"""as_dataset: whatever is given as data."""
 
 from __future__ import annotations
 

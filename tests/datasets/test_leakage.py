@@ -1,4 +1,4 @@
-"""Leakage: whatever is done to rows of validation and test changes nothing that was fitted on train."""
+"""Leakage: no change to rows of validation or test changes anything that was fitted on train."""
 
 from __future__ import annotations
 

@@ -55,10 +55,10 @@ def dull(y: Any) -> dict[str, Any]:
             r"target 'y' is missing in 20 of 60 rows, first in row 2: .*dropna\(subset=\['y'\]",
         ),
         (dull([np.inf, 1.5] * 30), {}, r"column 'y', row 0, is inf \(30 such values\): correct it"),
-        (dull([1j] * N), {}, r"the target 'y' holds '1j', no number"),
+        (dull([1j] * N), {}, r"the target 'y' holds '1j', not a number"),
         (dull([[1]] * N), {}, r"the target 'y' holds objects, list: give numbers or labels"),
-        (dull(pd.date_range("2000", periods=N)), {}, r"the target 'y' holds '2000-01-01 00:00:00', no number"),
-        (dull(["a", "b"] * 30), {"task": "regression"}, r"the target 'y' holds 'a', no number"),
+        (dull(pd.date_range("2000", periods=N)), {}, r"the target 'y' holds '2000-01-01 00:00:00', not a number"),
+        (dull(["a", "b"] * 30), {"task": "regression"}, r"the target 'y' holds 'a', not a number"),
         (dull(np.linspace(0, 1, N)), {"task": "classification"}, r"has 1 row, .* 60 of its 60 .* task='regression'"),
         ({}, {"task": "classify"}, r"task='classify': 'classification' or 'regression'"),
         ({"bad": [1.0, -np.inf] * 30}, {}, r"column 'bad', row 1, is -inf \(30 such values\): correct it, or make it"),
@@ -68,20 +68,20 @@ def dull(y: Any) -> dict[str, Any]:
         (
             {"bad": ["?", "?", *map(str, range(10))] * 5},
             {},
-            r"column 'bad' holds numbers and text, as '\?' in row \d+: ",
+            r"column 'bad' holds numbers and text, such as '\?' in row \d+: ",
         ),
         (
             {"bad": [f"{i * 37:,}" for i in range(N)]},
             {},
-            r"column 'bad' holds numbers written with signs, as '1,\d\d\d':",
+            r"column 'bad' holds numbers written with signs, such as '1,\d\d\d':",
         ),
         ({"bad": [f"{i / 7:.3f}".replace(".", ",") for i in range(N)]}, {}, r"'bad' holds numbers written with signs"),
         (
             {"bad": [f"$ {i}.50" for i in range(N)]},
             {},
-            r"holds numbers written with signs, as '\$ .*str\.strip\('\$€%'\)",
+            r"holds numbers written with signs, such as '\$ .*str\.strip\('\$€%'\)",
         ),
-        ({"bad": [f"{i}%" for i in range(N)]}, {}, r"holds numbers written with signs, as '\d+%'"),
+        ({"bad": [f"{i}%" for i in range(N)]}, {}, r"holds numbers written with signs, such as '\d+%'"),
         ({"bad": [Decimal(i) / 7 for i in range(N)]}, {}, r"column 'bad' holds numbers as Decimal: say what it is"),
         (
             dull([f"${i:,}.50" for i in range(N)]),
@@ -104,7 +104,7 @@ def dull(y: Any) -> dict[str, Any]:
             r"column 'day' is numbers, but row 0",
         ),
         ({}, {"kinds": {"sex": "number"}}, r"column 'sex' is numbers, but row 0 holds 'f': correct it"),
-        ({}, {"kinds": {"y": "number"}}, r"'y' is the target: it cannot be group= or time= too, nor"),
+        ({}, {"kinds": {"y": "number"}}, r"'y' is the target: it cannot also be group= or time=, nor"),
         ({}, {"group": "sax"}, r"group='sax' is not a column of the table: did you mean 'sex'\?"),
         ({}, {"group": "sex"}, r"group='sex' has 2 groups: give at least 5"),
         (
@@ -116,8 +116,8 @@ def dull(y: Any) -> dict[str, Any]:
         ({}, {"group": "sex", "time": "age"}, r"group= and time= are both given: name one"),
         ({"day": [None] + [1] * 59}, {"time": "day"}, r"time='day' has no value in 1 of 60 rows, first in row 0"),
         ({"day": 1}, {"time": "day"}, r"time='day' has 1 moments, too unequal to split"),
-        ({"day": ["1/2/2024"] * N}, {"time": "day"}, r"time='day', row 0, is '1/2/2024', no date like 2024-01-31"),
-        ({"y": [0] * 50 + [1] * 10, "day": range(N)}, {"time": "day"}, r"class 1 of 'y' is in no row of train"),
+        ({"day": ["1/2/2024"] * N}, {"time": "day"}, r"time='day', row 0, is '1/2/2024', not a date like 2024-01-31"),
+        ({"y": [0] * 50 + [1] * 10, "day": range(N)}, {"time": "day"}, r"class 1 of 'y' has no row in train"),
         ({}, {"seed": -1}, r"seed=-1: give a whole number, 0 to"),
         ({}, {"seed": 0.5}, r"seed=0.5: give a whole number, 0 to"),
     ],
@@ -140,7 +140,7 @@ def test_says_what_is_wrong_with_a_table(columns: dict[str, Any], options: dict[
         (
             table().set_index("y"),
             ValueError,
-            r"target='y' is the index of the table, no column: give table\.reset_index",
+            r"target='y' is the index of the table, not a column: give table\.reset_index",
         ),
         (table().y, TypeError, r"a Series: give a DataFrame .*; for one row, table.iloc\[\[0\]\]"),
         (
@@ -170,7 +170,7 @@ def test_says_what_is_no_table(source: Any, error: type[Exception], said: str) -
         ("a.csv.xz", b"a,y\n1,2\n", "a.csv.xz cannot be read as a table"),
         ("a.csv.zip", b"a,y\n1,2\n", "a.csv.zip cannot be read as a table: File is not a zip file"),
         ("a.csv", b"a,y\n", "the table has no rows, only the columns a, y"),
-        ("a.xlsx", b"", "a.xlsx is no .csv, .tsv, .txt or .parquet.*pandas.read_excel"),
+        ("a.xlsx", b"", "a.xlsx is not a .csv, .tsv, .txt or .parquet.*pandas.read_excel"),
     ],
     ids=["empty", "binary", "twice", "no names", "uneven", "gz", "xz", "zip", "head", "excel"],
 )
@@ -183,13 +183,13 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path, name: str, content: byte
 def test_says_which_file_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=re.escape(f"there is no file {tmp_path}{os.sep}wine.csv")):
         br.Data.from_table(tmp_path / "wine.csv", target="y")
-    with pytest.raises(ValueError, match=r"is no \.csv"):
+    with pytest.raises(ValueError, match=r"is not a \.csv"):
         br.Data.from_table(tmp_path, target="y")
 
 
 def test_transform_says_what_is_wrong_with_other_rows() -> None:
     data = br.Data.from_table(table(), target="y")
-    with pytest.raises(ValueError, match="the table has no column 'age', of which x is made: did you mean 'Age'"):
+    with pytest.raises(ValueError, match="the table has no column 'age', from which x is made: did you mean 'Age'"):
         data.transform(table().rename(columns={"age": "Age"}))
     with pytest.raises(ValueError, match="column 'fare' is numbers, but row 2 holds 'n/a'"):
         data.transform(table(fare=[1.0, 2.0, "n/a"] * 20))
@@ -310,7 +310,7 @@ def test_arrays_keep_images_windows_and_the_names_of_columns() -> None:
     assert br.Data.split(images, images.float()).classes is None
     windows = br.datasets.Windows(torch.randn(N + 2, 3), torch.arange(2, N + 2), 3)
     assert len(br.Data.split(windows, torch.randn(N)).train) == 36
-    with pytest.raises(ValueError, match="no Windows"):
+    with pytest.raises(ValueError, match="not Windows"):
         br.Data.split(windows, torch.randn(N), scale=True)
     frame = pd.DataFrame({"a": np.arange(float(N)), "b": -np.arange(float(N))})
     for scale in (False, True):
@@ -360,7 +360,7 @@ def test_says_what_is_wrong_with_arrays(x: Any, y: Any, options: dict[str, Any],
 
 def test_other_shapes_are_not_scaled_by_these_rows() -> None:
     data = br.Data.split(np.random.default_rng(0).normal(size=(N, 2)), np.arange(N), scale=True)
-    with pytest.raises(ValueError, match=r"x has rows of shape \[3\], and those of train have \[2\]"):
+    with pytest.raises(ValueError, match=r"x has rows of shape \[3\], but those of train have \[2\]"):
         data.transform(np.zeros((4, 3)))
     with pytest.raises(ValueError, match="x was given as an array"):
         print(data.columns)

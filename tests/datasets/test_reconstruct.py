@@ -22,7 +22,7 @@ def test_the_image_is_the_target(mnist_root: Path) -> None:
 
 
 def test_what_is_no_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="diabetes has no images of uint8"):
+    with pytest.raises(ValueError, match="diabetes has no uint8 images"):
         reconstruct(load("diabetes"))
 
 

@@ -383,15 +383,15 @@ REFUSED = {
         lambda: br.Data.split(
             (Windows(torch.ones(20, 1), torch.arange(2, 18), 3), np.ones(16)), np.arange(16.0), scale=True
         ),
-        "scale=True standardises arrays and tensors in memory, no Windows",
+        "scale=True standardises arrays and tensors in memory, not Windows",
     ),
     "scaled categories": (
         lambda: br.Data.split({"k": np.arange(40)}, np.arange(40.0), scale=True),
-        r"none of \[\"x\['k'\]\"\] is such",
+        r"none of \[\"x\['k'\]\"\] is in it",
     ),
     "other inputs than train's": (
         lambda: br.Data.split({"k": np.arange(40.0)}, np.arange(40.0)).transform({"a": np.ones(3)}),
-        r"x has the inputs \('a',\), and those of train were \('k',\)",
+        r"x has the inputs \('a',\), but those of train were \('k',\)",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What Dataset takes as x and y, and what it says of anything else."""
+"""What Dataset accepts as x and y, and how it refuses anything else."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_dtypes(given: Any, kept: torch.dtype) -> None:
         (pd.DataFrame({"y": [1, 0]}), torch.int64),  # as y alone
     ],
 )
-def test_what_is_taken_for_one_and_nought(given: Any, kept: torch.dtype) -> None:
+def test_what_is_taken_for_one_and_zero(given: Any, kept: torch.dtype) -> None:
     y = Dataset([5.0, 6.0], given).y
     assert y.dtype == kept
     assert y.tolist() == [1, 0]

@@ -1,4 +1,4 @@
-"""Worker processes: every job's outcome, whatever becomes of the others and of the workers."""
+"""Worker processes: every job's outcome, whatever happens to the others and to the workers."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""python -m experiments.lenet on pictures that are made up: its table against the posteriors of its runs."""
+"""python -m experiments.lenet on invented images: its table against the posteriors of its runs."""
 
 import pandas as pd
 import pytest

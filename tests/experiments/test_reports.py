@@ -1,4 +1,4 @@
-"""The committed reports: made by one command, and known as stale when the code has moved on."""
+"""The committed reports: made by one command, and recognised as stale when the code has changed."""
 
 import json
 from dataclasses import replace

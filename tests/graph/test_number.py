@@ -1,4 +1,4 @@
-"""Numbers as inputs of a graph: one captured with some gives, with others, the bits that a capture with those gives."""
+"""Numbers as inputs of a graph: captured with some, it gives for others exactly what a capture with those would."""
 
 import math
 from contextlib import suppress

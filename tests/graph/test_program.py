@@ -1,4 +1,4 @@
-"""A program is bound as often as one likes, and nothing that it is bound to has to do with anything else."""
+"""A program can be bound any number of times, and its bindings are independent of each other."""
 
 import torch
 

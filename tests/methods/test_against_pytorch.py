@@ -44,7 +44,7 @@ def fitted(text, train=None, net=None, likelihood=None, capture=False, **options
 
 
 def loop(net, loss, optimiser, train=None, after=None, epochs=EPOCHS):
-    """A loop of training as anybody would write it, with the batches of `fit`."""
+    """A training loop as anyone would write it, with the batches of `fit`."""
     train = train or data()
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * math.ceil(len(train) / BATCH))
     torch.manual_seed(0)
@@ -149,7 +149,7 @@ def test_adamw_in_the_unit_of_y_is_adamw_of_standardised_targets():
 
 
 def test_early_stopping():
-    """The loop keeps a copy of the best, as everybody writes it; later epochs overfit."""
+    """The loop keeps a copy of the best, as usual; later epochs overfit."""
     net, validation, best = network(), data(seed=1), {}
 
     def keep(net):

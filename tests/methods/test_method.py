@@ -1,4 +1,4 @@
-"""A method: its text, its candidates, and how they go on."""
+"""A method: its text, its candidates, and how they are extended."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Every technique, with every guide: it is refused with a reason, or all of it works. A new one is covered as it is."""
+"""Every technique, with every guide: it is refused with a reason, or all of it works. New ones are covered too."""
 
 import importlib
 import pickle
@@ -370,7 +370,7 @@ def test_where_the_last_epoch_is_best_nothing_was_stopped():
 
 
 class Shifted(Technique):
-    """A technique that does all that it can."""
+    """A technique that uses every hook."""
 
     def network(self, net):
         return nn.Sequential(net, nn.Identity())

@@ -11,7 +11,7 @@ def parameters(net):
 
 
 def expected(inputs, outputs, hidden, layers):
-    """Four gates a unit, each with a weight an input, a weight a unit and two biases; a linear layer at the end."""
+    """Four gates per unit, each with a weight per input, a weight per unit and two biases; a linear layer last."""
     below = [inputs, *[hidden] * (layers - 1)]
     return sum(4 * hidden * (n + hidden + 2) for n in below) + outputs * (hidden + 1)
 

@@ -12,7 +12,7 @@ def parameters(net):
 
 
 def expected(classes, width, channels):
-    """Convolutions without bias, two parameters a channel of BatchNorm, a linear layer at the end."""
+    """Convolutions without bias, two parameters per BatchNorm channel, a linear layer at the end."""
     count = 9 * channels * width + 2 * width
     before = width
     for after in (width, 2 * width, 4 * width, 8 * width):

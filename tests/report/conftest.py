@@ -115,7 +115,7 @@ TASKS = [*(f"t{t}" for t in range(7)), "<b>$x_1$</b>", "=1+1", "日" * 40]
 
 
 def write_tasks(root, make, tasks, seeds=2, rows=30):
-    """A study in which l2 is better on every task, l1 is not told from none, dropout is worse; see TROUBLES."""
+    """A study in which l2 is better on every task, l1 cannot be told from none, dropout is worse; see TROUBLES."""
     rng = np.random.default_rng(0)
     for t, task in enumerate(tasks):
         easy, level = rng.normal(0, 0.3, rows), 0.5 + 0.1 * t

@@ -1,4 +1,4 @@
-"""The command beside a cell: it is read again as the very task, method and seeds that the cell is of."""
+"""The command for a cell: it is parsed to exactly the task, method and seeds of the cell."""
 
 import shlex
 

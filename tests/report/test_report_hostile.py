@@ -19,7 +19,7 @@ DEEP = "[" * 100_000
 ODD = {
     "a list for a name": ("config.json", ("task", "dataset"), ["digits"]),
     "a number for strengths": ("config.json", ("candidate", "strengths"), 1),
-    "a strength of nought": ("config.json", ("candidate", "strengths"), [0.0]),
+    "a strength of zero": ("config.json", ("candidate", "strengths"), [0.0]),
     "a text for a strength": ("config.json", ("candidate", "strengths"), ["0.1"]),
     "another stage": ("config.json", ("replicate", "stage"), ["tune"]),
     "a fold without a number of folds": ("config.json", ("replicate", "fold"), 0),

@@ -1,4 +1,4 @@
-"""What tells runs apart stands in their labels, and nothing else does."""
+"""What distinguishes runs is in their labels, and nothing else is."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What is read from run directories, and what a broken one costs."""
+"""What is read from run directories, and the effect of a broken one."""
 
 import json
 import logging

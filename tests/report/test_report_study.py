@@ -20,7 +20,7 @@ GAINS = {"none": 0.0, "l2": 0.2, "dropout": 0.0}  # in NLL on test
 
 
 def write_study(root, make, seeds=SEEDS, gains=GAINS):
-    """Three methods on one task, 4 seeds × 2 folds: l2 is ahead of none, dropout is not told from it."""
+    """Three methods on one task, 4 seeds × 2 folds: l2 is ahead of none, dropout cannot be told from it."""
     noise = np.random.default_rng(0).normal(size=(3, seeds, ROWS))
     for m, (method, gain) in enumerate(gains.items()):
         strengths = [] if method == "none" else [0.01, 0.1]

@@ -1,4 +1,4 @@
-"""What holds over tasks: tables whose answer is known, and the stated rules for what is missing."""
+"""What holds over tasks: tables with a known answer, and the stated rules for missing results."""
 
 import math
 

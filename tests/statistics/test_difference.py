@@ -29,7 +29,7 @@ several = settings(max_examples=40, deadline=None)
 
 
 def test_a_table_worked_out_by_hand():
-    """Rows of means 2 and 4, columns of 2, 2 and 5; what they leave is ±1 four times and 0 twice."""
+    """Rows with means 2 and 4, columns with 2, 2 and 5; the residuals are ±1 four times and 0 twice."""
     found = of(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 7.0]]))
     assert (found.mean, found.squares, found.seeds, found.examples) == (3.0, Squares(6.0, 6.0, 2.0), 2, 3)
     assert found.se == pytest.approx(math.sqrt((6 + 6 - 2) / 6))

@@ -76,7 +76,7 @@ def test_a_difference_says_what_its_seeds_and_examples_could_show():
 
 @pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.spread])
 def test_before_any_run_the_typical_spread_tells(metric):
-    """The least difference is found by the number of seeds that it is said to take, and not by half of them."""
+    """The smallest difference is found with the stated number of seeds, and not with half of them."""
     least, _ = foresee(8, 1000, methods=5, metric=metric)
     rope, known = METRICS[metric].rope, expected(metric)
     assert seeds_needed(least * (1 + 1e-9), 1000, known, rope=rope, confidence=0.99) == 8

@@ -1,4 +1,4 @@
-"""A task of one's own: what it takes, what it makes of it, and what it refuses before training."""
+"""A task of the user's own: what it accepts, what it makes of it, and what it refuses before training."""
 
 import copy
 

@@ -122,8 +122,7 @@ def _is_singular(S: Tensor) -> bool:
 
 
 def _best(eigenvalues: Tensor, square: float) -> float:
-    """The δ at which the log evidence is largest: γ/‖θ̂‖² with γ = Σ λ/(λ + δ) ≤ n, the number that the data
-    determine."""
+    """The δ with the largest log evidence: γ/‖θ̂‖² with γ = Σ λ/(λ + δ) ≤ n, the number that the data determine."""
     n = len(eigenvalues)
     most = math.log(n / max(square, 1e-12))
 
