@@ -146,9 +146,10 @@ def _fit(
     compile: str,
     progress: bool,
     checkpoint: str | Path | None,
+    stays: bool = False,
     **decides: Any,
 ) -> Posterior:
-    """One fit by gradient, of what has been checked."""
+    """One fit by gradient, of what has been checked. stays: its checkpoint, complete, where others follow."""
     epochs, batch_size, lr, seed = (decides[name] for name in ("epochs", "batch_size", "lr", "seed"))
     early_stopping, update = decides["early_stopping"], decides["update"]
     target = choose_device(device)
@@ -158,7 +159,7 @@ def _fit(
     named = decides | {"guide": guide.name, "update": repr(update)}
     if guide.record():
         named["options of the guide"] = told_apart(tuple(sorted(guide.record().items())))
-    kept = Checkpoint(checkpoint, model, train, validation, augment, **named)
+    kept = Checkpoint(checkpoint, model, train, validation, augment, stays, **named)
     with surroundings(target, seed, threads or choose_threads(work)), kept:
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
@@ -181,7 +182,7 @@ def _fit(
             run.history.append(row)
             shown_now = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
             shown.set_postfix(shown_now, refresh=False)  # a refresh would not wait the two seconds
-            run.save(kept)
+            run.save(kept, at_once=stays and epoch + 1 == epochs)
         posterior.warmup_seconds = run.step.prepare_seconds
         if run.best and run.best["epoch"] < epochs:
             run.back_to_best()
@@ -278,9 +279,10 @@ class _Run:
             named = dict(zip(self.step.names, terms[step].tolist(), strict=True))
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, at_once: bool = False) -> None:
         """Write the checkpoint, unless the last one is young."""
-        if checkpoint.path is None or time.monotonic() - self._saved_at < SAVED_EVERY:
+        young = time.monotonic() - self._saved_at < SAVED_EVERY and not at_once
+        if checkpoint.path is None or young:
             return
         state = {
             "step": self.step.state(),

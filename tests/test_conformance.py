@@ -1,6 +1,7 @@
 """Every registered prior × guide × likelihood × network: it is refused with a reason, or all of it works.
 
-The registries PRIORS, GUIDES, LIKELIHOODS and NETS are read here: a new entry is covered without another word,
+The whole product under MAP and mean field; every other guide, which differs from them in q alone, with every prior,
+likelihood and network once. The registries PRIORS, GUIDES, LIKELIHOODS and NETS are read here: a new entry is covered without another word,
 except that a network needs a tiny one of itself in TINY_NETS of bayesreg/testing.py, and a likelihood its TARGETS.
 """
 
@@ -42,10 +43,14 @@ def test_every_likelihood_has_targets(name):
     assert LIKELIHOODS[name] in covered, f"add targets for {name!r} to TARGETS in bayesreg/testing.py"
 
 
+FULL = {"delta": "delta", "normal": "normal"}  # by guide, as text
+FEW = {"ensemble": "ensemble:members=2"}
+
+
 every_combination = [
     pytest.mark.parametrize("likelihood", TARGETS),
     pytest.mark.parametrize("prior", [*br.priors.PRIORS, *SUMS]),
-    pytest.mark.parametrize("guide", br.guides.GUIDES),
+    pytest.mark.parametrize("guide", FULL),
     pytest.mark.parametrize("net", [name for name in NETS if name in TINY_NETS]),
 ]
 
@@ -81,7 +86,7 @@ TO_CAPTURE += [("l2", likelihood) for likelihood in TARGETS if likelihood != "ga
 
 
 @pytest.mark.parametrize(("prior", "likelihood"), TO_CAPTURE)
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", FULL)
 @pytest.mark.parametrize(
     ("net", "dtype", "tolerance"),
     [(net, torch.float64, 1e-12) for net in NETS if net in TINY_NETS]
@@ -95,3 +100,25 @@ def test_captured_equals_plain(net, dtype, tolerance, guide, prior, likelihood):
 @pytest.mark.parametrize("net", [name for name in NETS if name in TINY_NETS])
 def test_first_loss_of_map_is_minus_the_log_joint(net, prior):
     testing.check_first_loss(*build(net, prior, "categorical"))
+
+
+def once_each():
+    """(net, prior, likelihood): every one of each, in turn, and none that is refused."""
+    nets, priors, targets = list(TINY_NETS), [*br.priors.PRIORS, *SUMS], list(TARGETS)
+    number = max(len(nets), len(priors), len(targets))
+    rows = [(nets[i % len(nets)], priors[i % len(priors)], targets[-i % len(targets)]) for i in range(number)]
+    return [row for row in rows if not refused(*row[1:])]
+
+
+def test_once_each_is_every_one():
+    for found, known in zip(zip(*once_each(), strict=True), (TINY_NETS, br.priors.PRIORS, TARGETS), strict=True):
+        assert set(found) >= set(known)
+
+
+@pytest.mark.parametrize(("net", "prior", "likelihood"), once_each())
+@pytest.mark.parametrize("guide", [name for name in br.guides.GUIDES if name not in FULL])
+def test_every_other_guide_with_each_once(guide, net, prior, likelihood, tmp_path):
+    guide = FEW.get(guide, guide)
+    testing.check_fit(*build(net, prior, likelihood, torch.float32), guide, tmp_path)
+    testing.check_objective(*build(net, prior, likelihood), guide)
+    testing.check_capture(*build(net, prior, likelihood), guide)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -106,8 +106,16 @@ class Guide:
         """In which share of training the weight of the KL term rises from 0 to 1; 0: it is 1 from the start."""
         return 0.0
 
-    def train(self, once: Callable[..., Posterior]) -> Posterior:
-        """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own."""
+    @property
+    def moves_a_point(self) -> bool:
+        """Whether training moves a single θ, so that an `Update` can change it."""
+        return self.point
+
+    def train(self, once: partial[Posterior]) -> Posterior:
+        """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own.
+
+        once.keywords: what it was given. Of a fit with stays=True the checkpoint, complete, is left at its end.
+        """
         return once()
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
