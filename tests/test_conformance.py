@@ -14,7 +14,7 @@ import bayesreg as br
 from bayesreg import testing
 from bayesreg.likelihoods import LIKELIHOODS
 from bayesreg.nets import NETS
-from bayesreg.testing import TARGETS, TINY_NETS, N
+from bayesreg.testing import FAMILIES, TARGETS, TINY_NETS, N
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
 # Strengths at which a factor's sum over the data matters beside the likelihood's; the others take the default.
@@ -43,14 +43,13 @@ def test_every_likelihood_has_targets(name):
     assert LIKELIHOODS[name] in covered, f"add targets for {name!r} to TARGETS in bayesreg/testing.py"
 
 
-FULL = {"delta": "delta", "normal": "normal"}  # by guide, as text
-FEW = {"ensemble": "ensemble:members=2"}
+FEW = {"ensemble": "ensemble:members=3"}  # as many as are drawn
 
 
 every_combination = [
     pytest.mark.parametrize("likelihood", TARGETS),
     pytest.mark.parametrize("prior", [*br.priors.PRIORS, *SUMS]),
-    pytest.mark.parametrize("guide", FULL),
+    pytest.mark.parametrize("guide", FAMILIES),
     pytest.mark.parametrize("net", [name for name in NETS if name in TINY_NETS]),
 ]
 
@@ -86,7 +85,7 @@ TO_CAPTURE += [("l2", likelihood) for likelihood in TARGETS if likelihood != "ga
 
 
 @pytest.mark.parametrize(("prior", "likelihood"), TO_CAPTURE)
-@pytest.mark.parametrize("guide", FULL)
+@pytest.mark.parametrize("guide", FAMILIES)
 @pytest.mark.parametrize(
     ("net", "dtype", "tolerance"),
     [(net, torch.float64, 1e-12) for net in NETS if net in TINY_NETS]
@@ -116,7 +115,7 @@ def test_once_each_is_every_one():
 
 
 @pytest.mark.parametrize(("net", "prior", "likelihood"), once_each())
-@pytest.mark.parametrize("guide", [name for name in br.guides.GUIDES if name not in FULL])
+@pytest.mark.parametrize("guide", [name for name in br.guides.GUIDES if name not in FAMILIES])
 def test_every_other_guide_with_each_once(guide, net, prior, likelihood, tmp_path):
     guide = FEW.get(guide, guide)
     testing.check_fit(*build(net, prior, likelihood, torch.float32), guide, tmp_path)

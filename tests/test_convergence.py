@@ -28,7 +28,7 @@ def model(train, net=None, prior=None):
     return br.Model(net or br.nets.mlp(5, 3, hidden=16), prior or br.L2(scale=0.3), br.Categorical(), size=len(train))
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 def test_short_fits_have_not_converged_and_long_ones_have(guide, caplog):
     train = classes()
     short = br.fit(model(train), train, guide=guide, epochs=3, batch_size=32, lr=1e-3, **QUIET)

@@ -17,7 +17,7 @@ from bayesreg.objective import Gradient, Objective
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
 N, D, K, NOISE = 24, 4, 2, 0.5
-EVERY_GUIDE = pytest.mark.parametrize("guide", br.guides.GUIDES)
+EVERY_GUIDE = pytest.mark.parametrize("guide", ["delta", "normal"])
 
 
 @pytest.fixture(autouse=True)

@@ -85,7 +85,7 @@ def test_conforms(prior, tmp_path):
     check_prior(prior, tmp_path)
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 def test_a_guide_conforms(guide, tmp_path):
     check_guide(guide, tmp_path, priors=["l2"])
 
@@ -180,7 +180,7 @@ def test_nuts_finds_the_posterior_of_the_scale():
     assert found.std().item() == pytest.approx(sd, rel=0.25)
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 def test_predictive_of_pyro_takes_scalar_latents(guide):
     x, _ = line()
     model = linear(SharedScale())

@@ -173,7 +173,7 @@ def test_bytes_are_images_in_the_unit_interval():
 # --- Parameters and draws ---
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 def test_names_and_shapes(guide):
     posterior, _ = fit("gaussian_learned", guide, br.ARD() + br.Entropic(0.1))
     shapes = {name: tuple(p.shape) for name, p in byhand.network(1).named_parameters()}
@@ -207,7 +207,7 @@ def test_parameters_are_a_copy():
     assert not (posterior.parameters()["0.weight"] == 7.0).any()
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 def test_network_is_a_plain_module_with_the_same_predictions(guide):
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, 4))
     x, y = LIKELIHOODS["categorical"].data(N, torch.float32)
@@ -259,7 +259,7 @@ def same(one, other, new):
     assert density[0] == density[1]
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 @pytest.mark.parametrize("prior", SAVED)
 def test_round_trip(prior, guide, tmp_path):
     posterior, new = fit("gaussian_learned", guide, SAVED[prior])
@@ -299,7 +299,7 @@ def test_batch_norm_and_frozen_layers_come_back(tmp_path):
         same(posterior, br.Posterior.load(path, again), br.Dataset(x, y))
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 def test_evaluates_in_parts_as_in_one(guide, monkeypatch):
     for likelihood in LIKELIHOODS:
         posterior, new = fit(likelihood, guide)
@@ -309,7 +309,7 @@ def test_evaluates_in_parts_as_in_one(guide, monkeypatch):
             assert posterior.evaluate(new, draws=3) == pytest.approx(whole, rel=1e-12)
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_means_of_the_scores_are_what_evaluate_says(likelihood, guide, monkeypatch):
     """In float32 the nll loses nothing on its way."""
@@ -439,7 +439,7 @@ OWN = {
 OTHERS = {"scale": Cauchy(0.4), "class": br.L2(), "sum": Cauchy(0.3) + Homemade(), "note": Cauchy(0.3, note=repr)}
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 @pytest.mark.parametrize("prior", OWN)
 def test_a_prior_of_ones_own_is_given_at_load(prior, guide, tmp_path):
     posterior, new = fit(prior=OWN[prior], guide=guide)

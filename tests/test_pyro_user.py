@@ -58,7 +58,7 @@ def elbo(model, guide, x, y, kind=Trace_ELBO):
 
 
 @pytest.mark.parametrize("batch", [N, 4])
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 @pytest.mark.parametrize("prior", PRIORS)
 def test_objective_equals_the_elbo_of_pyro(prior, guide, batch):
     """Loss, gradient and BatchNorm's buffers, plain and captured, with dropout, from the same random state."""

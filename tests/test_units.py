@@ -25,7 +25,7 @@ def fitted(train, net=None, likelihood=None, guide="delta", prior=None, outputs=
     return br.fit(model, train, guide=guide, **(SHORT | options))
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 @pytest.mark.parametrize(("shift", "scale"), [(50.0, 20.0), (0.0, 1e-6), (3e5, 1e5), (1e6, 1e6)])
 def test_the_unit_of_y_changes_nothing_but_the_unit(shift, scale, guide):
     plain, other = fitted(table(), guide=guide), fitted(table(shift=shift, scale=scale), guide=guide)
@@ -103,7 +103,7 @@ def test_what_computes_its_weight_from_another_is_fitted_as_it_is():
         assert posterior.predict(table().x).mean.isfinite().all()
 
 
-@pytest.mark.parametrize("guide", br.guides.GUIDES)
+@pytest.mark.parametrize("guide", ["delta", "normal"])
 @pytest.mark.parametrize(("of_y", "of_net"), [("float64", "float32"), ("float32", "float64"), ("int64", "float32")])
 def test_y_of_another_precision_than_the_network(of_y, of_net, guide):
     train = table(shift=50.0, scale=20.0)

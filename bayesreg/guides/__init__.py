@@ -13,15 +13,17 @@ from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal
 from bayesreg.guides.base import Guide
 from bayesreg.guides.delta import Delta
 from bayesreg.guides.ensemble import Ensemble
+from bayesreg.guides.lowrank import LowRank
 from bayesreg.guides.normal import Normal
 from bayesreg.guides.own import Own
 from bayesreg.guides.start import at_own_weights
+from bayesreg.guides.swag import Swag
 from bayesreg.model import Model
 
-__all__ = ["DEFAULT", "GUIDES", "Delta", "Ensemble", "Guide", "Normal", "Own", "as_guide", "at_own_weights", "create"]
+__all__ = ["DEFAULT", "GUIDES", "Delta", "Ensemble", "Guide", "LowRank", "Normal", "Own", "Swag", "as_guide", "at_own_weights", "create"]
 __all__ += ["delta", "normal"]
 
-GUIDES: dict[str, type[Guide]] = {"delta": Delta, "normal": Normal, "ensemble": Ensemble}
+GUIDES: dict[str, type[Guide]] = {"delta": Delta, "normal": Normal, "ensemble": Ensemble, "swag": Swag, "lowrank": LowRank}
 DEFAULT: Guide = Delta()
 
 
