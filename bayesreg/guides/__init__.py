@@ -20,10 +20,29 @@ from bayesreg.guides.start import at_own_weights
 from bayesreg.guides.swag import Swag
 from bayesreg.model import Model
 
-__all__ = ["DEFAULT", "GUIDES", "Delta", "Ensemble", "Guide", "LowRank", "Normal", "Own", "Swag", "as_guide", "at_own_weights", "create"]
+__all__ = [
+    "DEFAULT",
+    "GUIDES",
+    "Delta",
+    "Ensemble",
+    "Guide",
+    "LowRank",
+    "Normal",
+    "Own",
+    "Swag",
+    "as_guide",
+    "at_own_weights",
+    "create",
+]
 __all__ += ["delta", "normal"]
 
-GUIDES: dict[str, type[Guide]] = {"delta": Delta, "normal": Normal, "ensemble": Ensemble, "swag": Swag, "lowrank": LowRank}
+GUIDES: dict[str, type[Guide]] = {
+    "delta": Delta,
+    "normal": Normal,
+    "ensemble": Ensemble,
+    "swag": Swag,
+    "lowrank": LowRank,
+}
 DEFAULT: Guide = Delta()
 
 
