@@ -36,7 +36,7 @@ def test_it_finds_a_correlated_gaussian():
     mean, covariance = closed_form()
     correlation = covariance / covariance.diagonal().sqrt().outer(covariance.diagonal().sqrt())
     assert (correlation - torch.eye(INPUTS)).abs().max() > 0.25
-    options = {"epochs": 1500, "batch_size": N, "lr": 0.02}
+    options = {"epochs": 2000, "batch_size": N, "lr": 0.05}
     posterior = br.fit(model(), data(), guide=LowRank(init_scale=0.1, rank=1), **options, **QUIET)
     sd = covariance.diagonal().sqrt()
     assert ((posterior.parameters()["weight"][0] - mean) / sd).abs().max() < 0.15

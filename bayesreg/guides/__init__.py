@@ -20,29 +20,10 @@ from bayesreg.guides.start import at_own_weights
 from bayesreg.guides.swag import Swag
 from bayesreg.model import Model
 
-__all__ = [
-    "DEFAULT",
-    "GUIDES",
-    "Delta",
-    "Ensemble",
-    "Guide",
-    "LowRank",
-    "Normal",
-    "Own",
-    "Swag",
-    "as_guide",
-    "at_own_weights",
-    "create",
-]
-__all__ += ["delta", "normal"]
+__all__ = ["DEFAULT", "GUIDES", "Delta", "Ensemble", "Guide", "LowRank", "Normal", "Own", "Swag", "as_guide"]
+__all__ += ["at_own_weights", "create", "delta", "normal"]
 
-GUIDES: dict[str, type[Guide]] = {
-    "delta": Delta,
-    "normal": Normal,
-    "ensemble": Ensemble,
-    "swag": Swag,
-    "lowrank": LowRank,
-}
+GUIDES: dict[str, type[Guide]] = {kind.name: kind for kind in (Delta, Normal, Ensemble, Swag, LowRank)}
 DEFAULT: Guide = Delta()
 
 
