@@ -99,9 +99,10 @@ class Swag(Guide):
 
     Maddox et al. (2019), with Adam: three quarters of training are MAP, by a half cosine that ends at `constant` times
     the first learning rate; the rest goes on at that rate, around the mode, and the mean, the variance and the last
-    `rank` deviations of θ are collected, one an epoch. m is the mode, nearly; how far and in which directions θ strays
-    is a matter of that rate and of the noise of the minibatches: on a linear model q is much narrower than the posterior.
-    A positive latent is Normal in its logarithm. With fewer than two epochs in the last quarter q has no width, which the log says.
+    `rank` deviations of θ are collected, one an epoch. m is the mode, nearly. How far and in which directions θ strays
+    is a matter of that rate and of the noise of the minibatches: on a linear model q was much narrower than the
+    posterior. A positive latent is Normal in its logarithm. With fewer than two epochs in the last quarter q has no
+    width, which the log says.
     """
 
     name: ClassVar[str] = "swag"
