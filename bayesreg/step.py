@@ -35,7 +35,8 @@ class Step:
     times `pace` of the steps done and of all `steps`, which falls to 0 along a half cosine. rates: by name of a
     parameter of the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves
     p / rate. update: what is done to the weights beside it. warm_up: the share of the steps in which the weight of the
-    KL term in the gradient, of all terms but the likelihood's, rises linearly from 0 to 1; the terms are those of the ELBO throughout.
+    KL term in the gradient, of all terms but the likelihood's, rises linearly from 0 to 1; the terms are those of the
+    ELBO throughout.
     """
 
     def __init__(
