@@ -12,11 +12,14 @@ from .datasets import Dataset as Dataset
 from .diagnostics import to_arviz as to_arviz
 from .fit import Diverged as Diverged
 from .fit import fit as fit
+from .leave_one_out import Loo as Loo
+from .leave_one_out import loo as loo
 from .likelihoods import Bernoulli as Bernoulli
 from .likelihoods import Categorical as Categorical
 from .likelihoods import Gaussian as Gaussian
 from .likelihoods import Heteroscedastic as Heteroscedastic
 from .likelihoods import Likelihood as Likelihood
+from .mcmc import nuts as nuts
 from .methods import Method as Method
 from .methods import Technique as Technique
 from .model import Model as Model
@@ -30,11 +33,14 @@ from .priors import Entropic as Entropic
 from .priors import Flat as Flat
 from .priors import FunctionPrior as FunctionPrior
 from .priors import Latent as Latent
+from .priors import LogUniform as LogUniform
 from .priors import Prior as Prior
 from .priors import Smoothness as Smoothness
 from .priors import WeightPrior as WeightPrior
 from .study import Study as Study
 from .study import compare as compare
 from .tasks import Task as Task
+from .uncertainty import Uncertainty as Uncertainty
+from .uncertainty import ood as ood
 
 __version__: str

@@ -74,6 +74,11 @@ def check(
             f"fit(early_stopping={early_stopping!r}) keeps the parameters of the epoch that is best on validation: "
             "write early_stopping=True and validation=data.validation"
         )
+    if early_stopping and not guides.as_guide(guide).rewinds:
+        raise ValueError(
+            f"the guide {guide} is made of the parameters at the end of training, and early stopping goes back to an "
+            "earlier epoch: take one of the two, or the guide delta"
+        )
     if update is not None:
         _check_update(update, model, guides.as_guide(guide), lr)
     if model.size != len(train):

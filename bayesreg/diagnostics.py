@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bayesreg import inference_data
 from bayesreg.files import write_atomically
+from bayesreg.inference_data import arviz, from_dict, quiet
 
 if TYPE_CHECKING:
     from bayesreg.posterior import Posterior
@@ -24,17 +23,23 @@ BINS = 80
 MOST_SHOWN = 200_000  # values in a histogram: more look the same
 
 
-def to_arviz(posteriors: Sequence[Posterior], draws: int = 200) -> Any:
+def to_arviz(posteriors: Sequence[Posterior], draws: int | None = None, data: Any = None) -> Any:
     """The draws of θ by name, each [chain, draw, ...], in the group "posterior": a chain a posterior, its seed.
 
     An InferenceData on ArviZ 0.x, a DataTree on 1.x; `.to_netcdf(path)` and `arviz.from_netcdf(path)` write
-    and read either. A delta guide has one draw a chain, its mode: show points, no intervals. All draws are in
-    memory together, so take fewer of a large network: 200 of a ResNet18 under the normal guide are 9 GB.
-    ValueError where the posteriors are not of one model.
+    and read either. Dimensions are named by layer and axis, "fc1.unit" and "fc1.input". A delta guide has one draw a
+    chain, its mode: show points, no intervals. Draws of a guide are independent, so that r̂ within a fit is 1 however
+    good it is; of NUTS the chains are Markov chains, and r̂ and ess mean what they say. All draws are in memory
+    together, so take fewer of a large network: 200 of a ResNet18 under the normal guide are 9 GB.
+
+    draws: of each chain; None takes 200, of a Markov chain all. data: a Dataset, or what `datasets.as_dataset` makes
+    one of, adds the groups "posterior_predictive", a y for every x and draw, "log_likelihood", log p(y_i | x_i, θ), and
+    "observed_data": for ArviZ's pictures of them, and of the data trained on for `loo`.
+
+    ValueError where the posteriors are not of one model, or the data do not fit it.
     """
     _check(posteriors, draws)
-    every = [posterior.draws(draws, seed=chain) for chain, posterior in enumerate(posteriors)]
-    return _from_dict({name: np.stack([one[name].cpu().numpy() for one in every]) for name in every[0]})
+    return inference_data.groups(posteriors, draws, data)
 
 
 def quantiles(posteriors: Sequence[Posterior], draws: int = 50) -> pd.DataFrame:
@@ -58,8 +63,18 @@ def draw(posteriors: Sequence[Posterior], directory: str | Path, draws: int = 50
     ]
 
 
-def _check(posteriors: Sequence[Posterior], draws: int) -> None:
-    if not posteriors or draws < 1:
+def draw_rows(values: np.ndarray, names: list[str], path: Path, what: str, how: str, label: str) -> Path:
+    """Write points, with intervals where there are draws, of [seed, draw, row] as a PNG picture: a row a name."""
+    seeds, draws, rows = values.shape
+    axes = _axes(1.2 + rows * (0.2 + 0.07 * seeds))
+    _forest(axes, values, names, COLOURS[1], interval=draws > 1)
+    axes.set_yticks(axes.get_yticks(), names[::-1])
+    axes.set_xlabel(label)
+    return _save(_finish(axes, what, how), path)
+
+
+def _check(posteriors: Sequence[Posterior], draws: int | None) -> None:
+    if not posteriors or (draws is not None and draws < 1):
         raise ValueError(f"{len(posteriors)} posteriors, draws={draws}: give at least one of each")
     first, *others = map(_model, posteriors)
     for what, other in ((what, other) for other in others for what in first if other[what] != first[what]):
@@ -170,42 +185,18 @@ def _save(figure: Any, path: Path) -> Path:
     return write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=150, bbox_inches="tight"))
 
 
-# --- ArviZ 0.x and 1.x differ; everything that knows about it is below. ---
+# --- ArviZ 0.x and 1.x differ; what knows about it is below, and at the end of `inference_data`. ---
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without ArviZ's own troubles, of which a user can make nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # 0.23 announces 1.0 at every import
-        warnings.simplefilter("ignore", DeprecationWarning)  # and asks Matplotlib 3.11 in an old way
-        warnings.filterwarnings("ignore", "More chains|Found chain")  # three seeds of MAP: three chains of one draw
-        yield
-
-
-@_quiet()
-def _arviz() -> tuple[ModuleType, bool]:
-    """ArviZ, and whether it is 1.x or later. Imported late, since it takes seconds."""
-    import arviz
-
-    return arviz, int(arviz.__version__.partition(".")[0]) >= 1
-
-
-@_quiet()
-def _from_dict(values: dict[str, np.ndarray], **labels: Any) -> Any:
-    arviz, modern = _arviz()
-    return arviz.from_dict({"posterior": values}, **labels) if modern else arviz.from_dict(values, **labels)
-
-
-@_quiet()
+@quiet()
 def _forest(axes: Any, values: np.ndarray, layers: list[str], colour: str, interval: bool) -> None:
     """Median and interval over the draws of [seed, draw, layer], a row a seed, the first on top."""
-    arviz, modern = _arviz()
+    module, modern = arviz()
     values = values if modern else values[::-1]
-    data = _from_dict({"x": values}, coords={"layer": layers}, dims={"x": ["layer"]})
+    data = from_dict({"posterior": {"x": values}}, coords={"layer": layers}, dims={"x": ["layer"]})
     if not modern:
         line = {"linewidth": 0.75 * interval, "markersize": 5, "colors": colour, "quartiles": False}
-        arviz.plot_forest(data, ax=axes, combined=False, hdi_prob=INTERVAL, **line)
+        module.plot_forest(data, ax=axes, combined=False, hdi_prob=INTERVAL, **line)
         for drawn in axes.lines:
             drawn.set_markerfacecolor(drawn.get_color())
         return
@@ -216,23 +207,23 @@ def _forest(axes: Any, values: np.ndarray, layers: list[str], colour: str, inter
         "point_estimate": {"color": colour, "facecolor": colour, "size": 16},
     }
     over_draws = {"point_estimate": "median", "ci_kind": "hdi", "ci_probs": (0.5, INTERVAL)}
-    arviz.plot_forest(data, plot_collection=where, combined=False, labels=[], visuals=visuals, **over_draws)
+    module.plot_forest(data, plot_collection=where, combined=False, labels=[], visuals=visuals, **over_draws)
     axes.set(yticks=np.arange(len(layers)) + 0.5, ylim=(0, len(layers)))
 
 
-@_quiet()
+@quiet()
 def _bars(axes: Any, values: np.ndarray) -> None:
-    arviz, modern = _arviz()
+    module, modern = arviz()
     if not modern:
         ticks = axes.xaxis.get_major_locator()
-        arviz.plot_dist(values, kind="hist", ax=axes, color=COLOURS[1], hist_kwargs={"bins": BINS, "rwidth": 1})
+        module.plot_dist(values, kind="hist", ax=axes, color=COLOURS[1], hist_kwargs={"bins": BINS, "rwidth": 1})
         axes.xaxis.set_major_locator(ticks)  # ArviZ wants one a bin
         return
-    data = _from_dict({"x": values[None]})
+    data = from_dict({"posterior": {"x": values[None]}})
     off = ["dist", "credible_interval", "point_estimate", "point_estimate_text", "title", "remove_axis"]
     visuals = dict.fromkeys(off, False) | {"face": {"color": COLOURS[1], "alpha": 1}}
     where, stats = _collection(data, axes.figure, axes), {"dist": {"bins": BINS}}
-    arviz.plot_dist(data, kind="hist", plot_collection=where, stats=stats, visuals=visuals)
+    module.plot_dist(data, kind="hist", plot_collection=where, stats=stats, visuals=visuals)
 
 
 def _collection(data: Any, figure: Any, plot: Any, **aesthetics: Any) -> Any:
@@ -240,4 +231,4 @@ def _collection(data: Any, figure: Any, plot: Any, **aesthetics: Any) -> Any:
     from xarray import Dataset, DataTree
 
     ours = DataTree(Dataset({"figure": figure, "plot": plot}, coords={"column": ["labels", "forest"]}))
-    return _arviz()[0].PlotCollection(data.posterior.dataset, ours, backend="matplotlib", **aesthetics)
+    return arviz()[0].PlotCollection(data.posterior.dataset, ours, backend="matplotlib", **aesthetics)

@@ -183,7 +183,8 @@ def _fit(
             run.history.append(row)
             shown_now = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
             shown.set_postfix(shown_now, refresh=False)  # a refresh would not wait the two seconds
-            run.save(kept, at_once=stays and epoch + 1 == epochs)
+            if guide.rewinds or epoch + 1 < epochs:  # else it would lack what `finish` has added to q
+                run.save(kept, at_once=stays and epoch + 1 == epochs)
         posterior.warmup_seconds = run.step.prepare_seconds
         if run.best and run.best["epoch"] < epochs:
             run.back_to_best()

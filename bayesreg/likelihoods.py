@@ -70,6 +70,10 @@ class Likelihood(ABC):
         """What the metrics compare with y: the mean, for classes their probabilities."""
         return predictive.mean
 
+    def spread(self, predictive: Distribution) -> Tensor:
+        """How uncertain each output is, in the shape of y: its variance; of classes the entropy, in nats."""
+        return predictive.variance
+
     def pit(self, predictive: Distribution, y: Tensor) -> Tensor | None:
         """The probability integral transform F(y_i | x_i) of each output, [n, ...]; None where y is discrete."""
         return None
@@ -149,6 +153,9 @@ class Categorical(_Classes):
     def point(self, predictive: Distribution) -> Tensor:
         return predictive.probs
 
+    def spread(self, predictive: Distribution) -> Tensor:
+        return torch.special.entr(predictive.probs).sum(-1)
+
     def log_mean(self, predictive: Distribution) -> Tensor:
         return predictive.logits.mean(-1)
 
@@ -200,6 +207,10 @@ class Bernoulli(_Classes):
     def metrics(self, y: Tensor) -> tuple[str, ...]:
         labels = y[0].numel() == 1 and bool(((y == 0) | (y == 1)).all())
         return CLASSIFICATION if labels else ("mse", "nll")
+
+    def spread(self, predictive: Distribution) -> Tensor:
+        p = predictive.mean
+        return torch.special.entr(p) + torch.special.entr(1 - p)
 
     def log_mean(self, predictive: Distribution) -> Tensor:
         return predictive.log_prob(torch.full_like(predictive.mean, 0.5))

@@ -6,8 +6,8 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch.func import functional_call
 
 from bayesreg import structure
 from bayesreg.graph import Numbers, Program, Programs, attributes, distance, identity, reason, simplify, some, trace
+from bayesreg.guides.local_reparameterisation import outputs_drawn
 from bayesreg.memory import give_back, only_new_garbage
 from bayesreg.model import Model
 from bayesreg.priors.batch import Factor
@@ -40,7 +41,8 @@ class Objective(nn.Module):
 
     For a Delta guide log q is 0 and this is the negative log joint per datum, the MAP objective. Latents z of each
     example are drawn too, from q(z | x, θ); their terms are scaled by N/B as the likelihood is. The same numbers as
-    Pyro's `Trace_ELBO`, divided by N.
+    Pyro's `Trace_ELBO`, divided by N. Where the density p of a site knows KL(q ‖ p) of a Normal q in closed form, as
+    its `kl`, that is the site's term, and log q has none. A guide with `by_layer` draws the outputs of layers.
 
     warms_up: `kl_weight`, a tensor that is written to, weights all terms but the likelihood's in the gradient; the
     terms themselves are those of the ELBO, whatever it is.
@@ -72,11 +74,15 @@ class Objective(nn.Module):
     def forward(self, x: X, y: Tensor) -> dict[str, Tensor]:
         """{term: nats per datum}, whose sum is the loss: "likelihood", the prior's sites, and "guide"."""
         guide = poutine.trace(self.guide).get_trace(x, y)
-        model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace(x, y, self.factors)
-        model.compute_log_prob(site_filter=lambda name, site: name not in ("flat", "data"))
+        normals = _normals(guide)
+        by_layer = getattr(self.guide, "by_layer", False)
+        with outputs_drawn(self.model, normals) if by_layer else nullcontext():
+            model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace(x, y, self.factors)
+        kl = {site: -p.kl(normals[site]) for site, p in _closed(model, normals)}
+        model.compute_log_prob(site_filter=lambda name, site: name not in ("flat", "data", *kl))
         terms = {name: site["log_prob_sum"] for name, site in model.nodes.items() if "log_prob_sum" in site}
-        terms = {"likelihood": terms.pop("y")} | terms
-        densities = [*_global(guide), *_local(guide)]
+        terms = {"likelihood": terms.pop("y")} | kl | terms
+        densities = [*_global(guide, kl), *_local(guide)]
         if densities:
             terms["guide"] = -sum(densities)
         return {name: term * (-1 / self.model.size) for name, term in terms.items()}
@@ -88,12 +94,25 @@ def _weighted(terms: dict[str, Tensor], kl_weight: Tensor) -> Tensor:
     return likelihood + kl_weight * sum(others)
 
 
-def _global(guide: poutine.Trace) -> list[Tensor]:
-    """log q(θ) at the draw, by site. A Delta's is its log density, with no need to compare the draw to itself.
+def _normals(guide: poutine.Trace) -> dict[str, Normal]:
+    """The q of the vectors that are drawn as independent Normals, by site."""
+    nodes = {site: node["fn"] for site, node in guide.nodes.items() if node["type"] == "sample"}
+    bases = {site: q.base_dist for site, q in nodes.items() if isinstance(q, Independent)}
+    return {site: base for site, base in bases.items() if isinstance(base, Normal)}
+
+
+def _closed(model: poutine.Trace, normals: Mapping[str, Normal]) -> list[tuple[str, Any]]:
+    """The sites, and their densities, whose KL term has a closed form; of a density to a power it has none."""
+    nodes = {site: model.nodes[site] for site in normals if site in model.nodes}
+    return [(site, node["fn"]) for site, node in nodes.items() if hasattr(node["fn"], "kl") and node["scale"] == 1]
+
+
+def _global(guide: poutine.Trace, done: Collection[str] = ()) -> list[Tensor]:
+    """log q(θ) at the draw, by site, but for those that are done. A Delta's is its log density: no need to compare.
 
     None of a q that draws nothing, which is a point: its log density is 0.
     """
-    sites = [site for name, site in guide.nodes.items() if site["type"] == "sample" and name != "data"]
+    sites = [site for name, site in guide.nodes.items() if site["type"] == "sample" and name not in ("data", *done)]
     sites = [site for site in sites if not site["cond_indep_stack"]]
     if all(isinstance(site["fn"], Delta) for site in sites):
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from bayesreg import diagnostics, guides, network, prediction, priors, structure
 from bayesreg.checks import check_seed
 from bayesreg.convergence import Convergence
-from bayesreg.datasets import as_dataset, to_inputs
+from bayesreg.datasets import Dataset, as_dataset, to_inputs
 from bayesreg.datasets.inputs import Inputs, is_table
 from bayesreg.files import Unusable, load_tensors, save_tensors
 from bayesreg.guides.start import local_parameters
@@ -31,6 +31,7 @@ from bayesreg.priors.base import whole
 from bayesreg.progress import bar
 from bayesreg.randomness import random_state_kept, random_stream
 from bayesreg.structure import X
+from bayesreg.uncertainty import Uncertainty
 
 Done = Callable[[int], Any]  # told how many examples have been predicted
 SHOWN = ("epoch", "loss", "nll", "penalty", "validation_nll")
@@ -109,11 +110,27 @@ class Posterior:
         of each example, f is its `forward`, that of an autoencoder at the mean of q(z | x, θ). progress: a bar from two
         seconds on. ValueError where the network does not take x; FloatingPointError where outputs are NaN or infinite.
         """
-        x = self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_inputs(x)
-        thetas = self._passes(draws, seed)
+        x, thetas = self._inputs(x), self._passes(draws, seed)
         total = _number(thetas) * structure.size(x)
         with bar(total=total, desc="predict", show=progress, **BAR) as shown, random_stream(self.device, seed):
             return prediction.of(self._predictive(thetas, x, shown.update))
+
+    @torch.no_grad()
+    def uncertainty(self, x: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> Uncertainty:
+        """The mean of y for inputs x [n, ...], its total uncertainty, and the aleatoric and epistemic parts of that.
+
+        Variances of numbers, entropies of classes in nats: see `Uncertainty`. Of a guide that is a point the epistemic
+        part is 0, unless the network itself draws: one θ agrees with itself. Arguments and errors as of `predict`.
+        """
+        x, thetas = self._inputs(x), self._passes(draws, seed)
+        number, some = _number(thetas), max(1, JUDGED // (_number(thetas) * _numel(x)))
+        total, likelihood = number * structure.size(x), self.model.likelihood
+        with bar(total=total, desc="uncertainty", show=progress, **BAR) as shown, random_stream(self.device, seed):
+            parts = (self._finite(thetas, part, shown.update) for part in structure.split(x, some))
+            return Uncertainty.joined(Uncertainty.of(likelihood, f, thetas) for f in parts)
+
+    def _inputs(self, x: Any) -> X:
+        return self.inputs.transform(x) if self.inputs is not None and is_table(x) else to_inputs(x)
 
     def _passes(self, number: int, seed: int) -> Parameters:
         """θ of each pass through the network: a draw, or the one point for each draw of the network's own."""
@@ -124,14 +141,18 @@ class Posterior:
 
     def _predictive(self, thetas: Parameters, x: X, done: Done, y: Tensor | None = None) -> Distribution:
         number, likelihood = _number(thetas), self.model.likelihood
-        outputs = self._outputs(thetas, x, done)
-        if not bool(outputs.isfinite().all()):
-            raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
+        outputs = self._finite(thetas, x, done)
         if y is not None:
             likelihood.check(outputs[0], y)
         if number == 1:
             return likelihood(outputs[0], {k: v[0] for k, v in thetas.items()})
         return likelihood.mixture(outputs, thetas)
+
+    def _finite(self, thetas: Parameters, x: X, done: Done = lambda examples: None) -> Tensor:
+        outputs = self._outputs(thetas, x, done)
+        if not bool(outputs.isfinite().all()):
+            raise FloatingPointError("the network's outputs are NaN or infinite: train it with a lower learning rate")
+        return outputs
 
     def evaluate(self, dataset: Any, draws: int = 16, seed: int = 0, progress: bool = True) -> dict[str, float]:
         """The metrics of the predictions, {"accuracy": …, "nll": …, …} or {"mse": …, "r2": …, …}.
@@ -181,9 +202,23 @@ class Posterior:
         net.load_state_dict({k: v for k, v in self.parameters().items() if k in own}, strict=False)
         return net
 
-    def to_arviz(self, *others: Posterior, draws: int = 200) -> Any:
-        """The draws for ArviZ, chain = seed: this posterior and others of the same model, trained apart."""
-        return diagnostics.to_arviz([self, *others], draws=draws)
+    def to_arviz(self, *others: Posterior, draws: int | None = None, data: Any = None) -> Any:
+        """The draws for ArviZ, chain = seed: this posterior and others of the same model, trained apart.
+
+        With data, also what they predict of them: see `diagnostics.to_arviz`.
+        """
+        return diagnostics.to_arviz([self, *others], draws, data)
+
+    def by_draw(self, thetas: Parameters, dataset: Dataset, seed: int = 0) -> Iterator[tuple[Distribution, Tensor]]:
+        """p(y | x, θ_s), of batch shape [n, S], and y [n, ...] beside it, of some examples after the other."""
+        likelihood, first = self.model.likelihood, {name: value[0] for name, value in thetas.items()}
+        some = max(1, JUDGED // (_number(thetas) * _numel(dataset.x)))
+        with random_stream(self.device, seed):
+            for x, y in dataset.batches(some):
+                f = self._finite(thetas, x)
+                likelihood.check(f[0], y)
+                target = likelihood.target(y.to(self.device), likelihood(f[0], first))
+                yield likelihood(f.transpose(0, 1), thetas, batch_dims=2), target
 
     def save(self, path: str | Path) -> Path:
         """Write the posterior to one file, atomically; `load` needs the network again, not the data."""
@@ -282,12 +317,12 @@ class Posterior:
 def _inference(path: str | Path, state: dict[str, Any], given: Any) -> guides.Guide:
     """The guide that the posterior was saved with, or the one that is given for it."""
     name, options = state["guide"], state.get("options of the guide", {})
-    if given is None and name not in guides.GUIDES:
+    if given is None and name not in guides.known():
         raise ValueError(
             f"{path} has the guide {name!r}, which is not registered: pass guide=..., the one that it was saved with, "
             "or add it to GUIDES"
         )
-    inference = guides.GUIDES[name](**options) if given is None else guides.as_guide(given)
+    inference = guides.known()[name](**options) if given is None else guides.as_guide(given)
     _refuse_another(path, "guide", (name, options), (inference.name, inference.options()))
     return inference
 

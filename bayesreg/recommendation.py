@@ -9,8 +9,8 @@ from typing import Any
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
+from bayesreg.report.phrases import several
 from bayesreg.report.tables import number, shape
-from bayesreg.report.words import several
 from bayesreg.statistics import Difference, Tables
 
 NONE, CONSTANT = "none", "constant"

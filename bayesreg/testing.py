@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bayesreg import nets
+from bayesreg import nets, priors
 from bayesreg.datasets import Dataset
 from bayesreg.fit import fit, order
-from bayesreg.guides import DEFAULT, GUIDES, as_guide, create
+from bayesreg.guides import DEFAULT, GUIDES, as_guide, create, known
 from bayesreg.likelihoods import Bernoulli, Categorical, Gaussian, Heteroscedastic, Likelihood
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
 from bayesreg.posterior import Posterior
-from bayesreg.priors import PRIORS, Prior
+from bayesreg.priors import Prior
 
 N, BATCH, OUTPUTS = 6, 4, 3
 FAMILIES = ("delta", "normal")  # a point and draws: all else differs from them in q alone
@@ -133,9 +133,9 @@ def check_fit(model: Model, data: Dataset, guide: Any, directory: Path) -> None:
     assert {"nll"} < set(scores)
     assert all(math.isfinite(value) for value in scores.values()), scores
 
-    registered = all(PRIORS.get(term.name) is type(term) for term in model.prior.terms)
+    registered = all(priors.known().get(term.name) is type(term) for term in model.prior.terms)
     path = posterior.save(directory / "posterior.pt")
-    theirs = None if posterior.guide_name in GUIDES else guide
+    theirs = None if posterior.guide_name in known() else guide
     again = Posterior.load(path, model.net, prior=None if registered else model.prior, guide=theirs)
     assert again.evaluate(data, draws=3) == scores
     thetas, loaded = posterior.parameters(), again.parameters()

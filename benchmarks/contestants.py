@@ -13,8 +13,8 @@ from bayesreg import guides
 from bayesreg.priors import parse
 from bayesreg.step import Step
 from benchmarks import naive
+from benchmarks.by_hand import HandWritten, MeanField
 from benchmarks.cases import Problem
-from benchmarks.rivals import HandWritten, MeanField
 
 BAYESREG, HAND, NAIVE = "bayesreg", "hand-written", "naive Pyro"
 BAYESREG_COMPILED, HAND_COMPILED = "bayesreg compiled", "hand-written compiled"

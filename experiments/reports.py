@@ -114,15 +114,15 @@ def make(name: str, output: Path, runs: Path) -> int:
 
 @command
 def main() -> None:
-    """Say what is older than the code, make it or what is asked for, and say what still is."""
+    """Make what is asked for, or what is older than the code; then say what still is."""
     asked = read(Reports, "python -m experiments.reports")
+    status = 0
     with refused((ValueError,)):
-        old = older(asked.output)
-        if asked.check:
-            sys.exit(1 if old else 0)
-        status = max([make(name, asked.output, asked.runs) for name in asked.names or old], default=0)
-    older(asked.output)
-    sys.exit(status)
+        if not asked.check:
+            names = asked.names or older(asked.output)
+            status = max([make(name, asked.output, asked.runs) for name in names], default=0)
+    old = older(asked.output)
+    sys.exit(1 if asked.check and old else status)
 
 
 if __name__ == "__main__":

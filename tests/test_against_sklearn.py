@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import ARDRegression, Lasso, LinearRegression, LogisticRegression, Ridge
 from torch import nn
 
 import bayesreg as br
@@ -135,3 +135,24 @@ def test_bernoulli_and_l2_is_logistic_regression_too(data):
     theta = fitted(x, labels, br.L2(scale=0.5), br.Bernoulli(), epochs=2500)
     np.testing.assert_allclose(theta["weight"], peer.coef_, atol=1e-4)
     np.testing.assert_allclose(theta["bias"], peer.intercept_, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sparse_ard_selects_the_relevant_inputs(seed):
+    """5 of 50, by α at the normal guide's defaults: a gap of ten times, and scikit-learn's five. a = b = 1 has none."""
+    rng = np.random.default_rng(seed)
+    x, true = rng.normal(size=(100, 50)), rng.permutation([1.5, -1.0, 0.8, -0.6, 1.2, *[0.0] * 45])
+    y = x @ true + 0.3 * rng.normal(size=100)
+    alpha = {}
+    for prior in ("ard:sparse", "ard") if seed == 0 else ("ard:sparse",):
+        torch.manual_seed(seed)
+        model = br.Model(nn.Linear(50, 1).double(), prior, br.Gaussian(), size=100)
+        options = {"guide": "normal", "epochs": 500, "batch_size": 100, "seed": seed}
+        posterior = br.fit(model, (x, y), **options, device="cpu", progress=False)
+        alpha[prior] = posterior.parameters()["precision.weight"].ravel().numpy()
+    relevant, ours = true != 0, alpha["ard:sparse"]
+    assert ours[~relevant].min() > 10 * ours[relevant].max()
+    peer = ARDRegression().fit(x, y)
+    assert set(np.argsort(peer.lambda_)[:5]) == set(np.argsort(ours)[:5]) == set(np.flatnonzero(relevant))
+    if seed == 0:
+        assert alpha["ard"].max() < 2

@@ -34,11 +34,11 @@ def closed_form(data):
     return np.linalg.solve(precision, X.T @ data.y.numpy()) / NOISE**2, precision
 
 
-def model(likelihood=None, prior=None):
+def model():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Linear(3, 1).double()
-    return br.Model(net, prior or br.L2(scale=SCALE), likelihood or br.Gaussian(scale=NOISE), size=N)
+    return br.Model(net, br.L2(scale=SCALE), br.Gaussian(scale=NOISE), size=N)
 
 
 def vector(named):
@@ -100,11 +100,11 @@ def test_loss_of_the_normal_guide_is_the_elbo(variational, data, closed_form):
     assert losses.mean() == pytest.approx(likelihood + prior - entropy, abs=5 * error)
 
 
-def nuts(model, data, seed=0, warmup=200):
+def nuts(model, data, seed=0, warmup=200, draws=DRAWS):
     pyro.clear_param_store()
     with torch.random.fork_rng():
         pyro.set_rng_seed(seed)
-        mcmc = MCMC(NUTS(model), num_samples=DRAWS, warmup_steps=warmup, disable_progbar=True)
+        mcmc = MCMC(NUTS(model), num_samples=draws, warmup_steps=warmup, disable_progbar=True)
         mcmc.run(data.x, data.y)
     return mcmc
 
@@ -127,21 +127,8 @@ def test_nuts_has_the_posterior(data, closed_form):
     np.testing.assert_allclose(found, np.eye(4), atol=5 * (2 / sizes.min()) ** 0.5)
 
 
-def test_nuts_of_a_learned_noise_scale(data):
-    """With flat densities on θ and on σ > 0, 1/σ² ~ Gamma((N − p − 1)/2, RSS/2)."""
-    X, y = np.column_stack([data.x.numpy(), np.ones(N)]), data.y.numpy()
-    squares = np.linalg.lstsq(X, y, rcond=None)[1][0]
-    shape = (N - 4 - 1) / 2
-    mcmc = nuts(model(br.Gaussian(), br.Flat()), data)
-    draws = mcmc.get_samples()["noise.scale"].numpy() ** -2.0
-    size = min(DRAWS, mcmc.diagnostics()["noise.scale"]["n_eff"].item())
-    assert size > 50
-    assert draws.mean() == pytest.approx(shape / (squares / 2), rel=5 / (shape * size) ** 0.5)
-    assert draws.var() == pytest.approx(shape / (squares / 2) ** 2, rel=5 * (2 / size) ** 0.5)
-
-
 def test_nuts_leaves_the_model_as_it_is(data):
     built = model()
     before = {name: value.clone() for name, value in built.state_dict().items()}
-    nuts(built, data, warmup=5)
+    nuts(built, data, warmup=5, draws=5)
     assert all(torch.equal(value, before[name]) for name, value in built.state_dict().items())

@@ -143,3 +143,12 @@ def test_the_makefile_has_the_commands_of_the_documents():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     said = {name for path in DOCUMENTS for name in re.findall(r"^    make (\w+)", path.read_text(), re.MULTILINE)}
     assert said <= targets
+
+
+def test_the_citation_is_of_this_version():
+    import bayesreg
+
+    cited = dict(re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert cited["version"] == bayesreg.__version__
+    assert cited["license"] == "MIT"
+    assert cited["cff-version"] == "1.2.0"

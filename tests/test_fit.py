@@ -105,7 +105,7 @@ def test_captured_equals_plain(prior, guide, monkeypatch, caplog):
         torch.testing.assert_close(value, states[1][name], rtol=1e-5, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("guide", ["delta", "normal"])
+@pytest.mark.parametrize("guide", ["delta", "normal:warm_up=0.5"])
 def test_captured_equals_plain_bit_for_bit(guide, monkeypatch):
     states = []
     for steps in (0, math.inf):
@@ -212,7 +212,8 @@ def test_leaves_everything_as_it_is(guide, capturing):
     assert np.random.get_state()[1].tolist() == states[1]  # noqa: NPY002
     assert random.getstate() == states[2]
     assert len(pyro.get_param_store()) == 0
-    assert posterior.model.net.state_dict()["1.num_batches_tracked"] == 3  # its own copy has been trained
+    batches = 3 if posterior.inference.point else 1  # of all 22: its statistics are estimated anew
+    assert posterior.model.net.state_dict()["1.num_batches_tracked"] == batches  # its own copy has been trained
     assert torch.equal(posterior.parameters()["4.weight"], net[4].weight) is False
 
 
@@ -312,7 +313,7 @@ class Interrupted(Exception):
 
 
 @both_ways
-@every_guide
+@pytest.mark.parametrize("guide", ["delta", "normal:warm_up=0.5"])
 def test_resumes_bit_for_bit(guide, capturing, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "SAVED_EVERY", 0.0)  # after every epoch, not every 20 s
     options = {"guide": guide, "prior": PRIORS["sum"], "epochs": 5, "validation": data(10, seed=1)}

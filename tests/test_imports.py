@@ -1,12 +1,13 @@
 """Imports run one way, read from the source with ast: whatever is below knows nothing of what is above.
 
 device, files, interrupts, labels, memory, progress, randomness, schedule, structure → likelihoods, local, curvature,
-graph, nets, network, datasets, metrics, prediction → baselines → baseline_cache → priors → model → threads, units →
-guides → objective, update → step → checks, convergence → posterior, diagnostics, checkpoint → fit, claims → methods,
-tasks → runs, testing → grid → engine → statistics, report → comparison, costs, recommendation → conclusion → study →
-cli → experiments. The design lists fit before posterior; but fit returns a
-Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and metrics import nothing else of the
-package but files, interrupts, progress and structure: a cache and a download must not leave half a file, nor be silent.
+graph, nets, network, datasets, metrics, prediction → baselines, uncertainty → baseline_cache → priors → model →
+inference_data, threads, units → guides → objective, update → step, potential → checks, convergence, proper → posterior,
+diagnostics, relevance, checkpoint → fit, claims, leave_one_out, mcmc → methods, tasks → runs, testing → grid → engine →
+statistics, report → comparison, costs, recommendation → conclusion → study → cli → experiments. The design lists fit
+before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets, datasets and
+metrics import nothing else of the package but files, interrupts, progress and structure: a cache and a download must
+not leave half a file, nor be silent.
 """
 
 import ast
@@ -18,17 +19,17 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"device", "files", "interrupts", "labels", "memory", "progress", "randomness", "schedule", "structure"},
     {"graph", "likelihoods", "local", "curvature", "nets", "network", "datasets", "metrics", "prediction"},
-    {"baselines"},
+    {"baselines", "uncertainty"},
     {"baseline_cache"},
     {"priors"},
     {"model"},
-    {"threads", "units"},
+    {"inference_data", "threads", "units"},
     {"guides"},
     {"objective", "update"},
-    {"step"},
-    {"checks", "convergence"},
-    {"posterior", "diagnostics", "checkpoint"},
-    {"fit", "claims"},
+    {"step", "potential"},
+    {"checks", "convergence", "proper"},
+    {"posterior", "diagnostics", "relevance", "checkpoint"},
+    {"fit", "claims", "leave_one_out", "mcmc"},
     {"methods", "tasks"},
     {"runs", "testing"},
     {"grid"},

@@ -92,6 +92,7 @@ def test_the_text_of_natural_parameters(prior):
         ("none+l2:1", [("none", None), ("l2", 1.0)]),
         (" l2:1 + entropic:0.1 ", [("l2", 1.0), ("entropic", 0.1)]),
         ("smoothness:.5+ard", [("smoothness", 0.5), ("ard", None)]),
+        ("l2:1+ard:sparse", [("l2", 1.0), ("ard", "sparse")]),
     ],
 )
 def test_split(given_text, expected):
@@ -114,6 +115,16 @@ def test_a_name_alone_takes_the_default(name):
         assert prior.per_datum(N) == pytest.approx(1 / N)
     else:
         assert prior.per_datum(N) == (None if default is None else pytest.approx(default))
+
+
+def test_a_word_in_a_strengths_place():
+    """Another name for the same prior, in every text; a number is the strength as before."""
+    assert parse("ard:sparse", N) == br.ARD.sparse() == br.ARD(a=0.5, b=1e-3)
+    assert parse("ard:sparse", N, ard={"on": "head.*"}) == br.ARD.sparse(on="head.*")
+    assert text(br.ARD.sparse(), N) == "ard:sparse"
+    assert parse("ard:0.5", N) == br.ARD(temper=0.5 * N)
+    with pytest.raises(ValueError, match=r"the strength 'sparce' is not a number, as in ard:1e-4 or ard:sparse"):
+        parse("ard:sparce", N)
 
 
 def test_options_by_name():

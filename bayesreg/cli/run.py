@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from bayesreg.tasks import TASKS, Registered, kind, options
 
 if TYPE_CHECKING:
     from bayesreg.methods import Method
+    from bayesreg.methods.term import Term
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Settings:
     """What a run is, beside its task."""
 
     prior: str = "none"
-    """none, l1, l2, smoothness, entropic, ard or another method, as dropout; with a strength per datum, l2:1e-4; or a
-    sum, l2:1e-4+entropic:0.1 or l2+early_stopping."""
+    """none, l1, l2, smoothness, entropic, ard or another method, as dropout; with a strength per datum, l2:1e-4;
+    ard:sparse, which selects under the guide normal; or a sum, l2:1e-4+entropic:0.1 or l2+early_stopping."""
     guide: str = "delta"
     """delta is MAP; normal is mean-field variational inference."""
     strength: float | None = None
@@ -83,10 +84,7 @@ class Settings:
                     f"--{name}.{option} {value} beside --prior {self.prior} plays no part: leave it out, or take "
                     f"--prior {name}"
                 )
-        terms = [
-            term.kind.from_strength(term.strength, size, **given[term.kind.name]) if term.kind.name in given else term
-            for term in method.terms
-        ]
+        terms = [_with(term, size, given.get(term.kind.name, {})) for term in method.terms]
         return Method(*terms, guide=method.guide)
 
     def _at_strength(self, method: Method) -> Method:
@@ -104,6 +102,13 @@ class Settings:
         """The options that belong to one prior alone, by its name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if is_dataclass(value)}
+
+
+def _with(term: Term, size: int, options: dict[str, Any]) -> Any:
+    """The term with these options of its prior, where there are any."""
+    if not options:
+        return term
+    return replace(term.given, **options) if term.given else term.kind.from_strength(term.strength, size, **options)
 
 
 def options_of(task: type[Registered]) -> type[Any]:

@@ -21,7 +21,7 @@ def metrics(outcome: dict[str, Any]) -> str:
     for metric in test:
         cells = [f"{values[metric]:.4f}" if metric in values else "–" for values in columns.values()]
         lines.append(f"{metric:12}" + "".join(f"  {c:>{max(10, len(n))}}" for n, c in zip(columns, cells, strict=True)))
-    lines += [line for name, values in baselines.items() if (line := unbeaten(name, values, test))]
+    lines += [line for name, values in baselines.items() if (line := lost_to(name, values, test))]
     judged = outcome.get("convergence") or {}
     lines += [] if judged.get("converged", True) else [judged["message"]]
     return "\n".join(
@@ -29,7 +29,7 @@ def metrics(outcome: dict[str, Any]) -> str:
     )
 
 
-def unbeaten(name: str, baseline: dict[str, float], test: dict[str, float]) -> str:
+def lost_to(name: str, baseline: dict[str, float], test: dict[str, float]) -> str:
     """In which metrics the network does not beat a baseline; nothing where it does in all."""
     from bayesreg.metrics import METRICS
 

@@ -25,10 +25,10 @@ def _softmax(func: Any, x: Jet, dim: Any = None, *args: Any, **kwargs: Any) -> A
         return w - (s * w).sum(along, keepdim=True)
 
     u = centred(first)
-    bend = u.square() if x.second is None else u.square() + x.second
+    w = u.square() if x.second is None else u.square() + x.second
     if logarithm:
-        return Jet(value, lambda: u, centred(bend) - u.square())
-    return Jet(value, lambda: s * u, s * centred(bend))
+        return Jet(value, lambda: u, centred(w) - u.square())
+    return Jet(value, lambda: s * u, s * centred(w))
 
 
 @rule("scaled_dot_product_attention")

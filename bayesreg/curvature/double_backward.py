@@ -16,6 +16,6 @@ def double_backward(outputs: Tensor, x: Tensor, directions: Tensor) -> Tensor:
     for output in outputs.reshape(len(x), -1).unbind(1) if outputs.requires_grad else ():
         (slope,) = grad(output.sum(), x, create_graph=True, materialize_grads=True)
         for v in directions if slope.requires_grad else ():
-            (bend,) = grad((slope * v).sum(), x, create_graph=True, materialize_grads=True)
-            total = total + (bend * v).flatten(1).sum(1).square()
+            (second,) = grad((slope * v).sum(), x, create_graph=True, materialize_grads=True)
+            total = total + (second * v).flatten(1).sum(1).square()
     return total

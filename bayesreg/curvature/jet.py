@@ -166,7 +166,7 @@ def forward_mode(func: Any, args: Any, kwargs: Any) -> Any:
     first, second = [jet.first for jet in jets.values()], [jet.second for jet in jets.values()]
     firsts = cache(lambda: full([make() for make in first], len(first[0]())))
     slopes = cache(lambda: along(partial(df, at), firsts()))
-    bends = along(d2f, firsts(), full(second, len(first[0]())))
+    seconds = along(d2f, firsts(), full(second, len(first[0]())))
     for n, i in enumerate(moving):
-        outs[i] = Jet(outs[i], partial(lambda n: slopes()[n], n), bends[n])
+        outs[i] = Jet(outs[i], partial(lambda n: slopes()[n], n), seconds[n])
     return tree_unflatten(outs, out_spec)

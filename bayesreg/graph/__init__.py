@@ -1,8 +1,8 @@
 """A function of tensors as one flat graph of operations, without the Python that made them.
 
 `make_fx` runs the function once and writes down its tensor operations. Much of what a probabilistic program does on
-every step comes out the same on every step (once.py), and much of its time goes into asking for memory (memory.py) and
-into copying it (parts.py); `simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as
+every step comes out the same on every step (folding.py), and much of its time goes into asking for memory (memory.py)
+and into copying it (parts.py); `simplify` keeps the rest. Nothing is approximated: each rewriting leaves the numbers as
 they are. What comes of it (program.py) serves other weights and other numbers of the prior (number.py) too, wherever
 the function is the same (identity.py).
 """
@@ -20,11 +20,11 @@ from torch._ops import OpOverload
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from bayesreg.graph.agreement import distance, some
+from bayesreg.graph.folding import foldable, folded_graph, unchanged, values_of
 from bayesreg.graph.identity import identity
 from bayesreg.graph.memory import in_place, keep
 from bayesreg.graph.nodes import is_elementwise, operation
 from bayesreg.graph.number import Numbers, of_numbers
-from bayesreg.graph.once import done_once, made_once, unchanged, values_of
 from bayesreg.graph.parts import by_parts
 from bayesreg.graph.program import Program, Programs
 from bayesreg.graph.reasons import AtMost, attributes, reason, refuse_own_generators
@@ -67,13 +67,13 @@ def simplify(traced: fx.GraphModule, fixed: int, given: int = 0, numbers: Number
     made = {id(constant): made for constant, made in (numbers.tensors if numbers else ())}
     attributes = {node: getattr(traced, str(node.target)) for node in nodes if node.op == "get_attr"}
     stays = {*inputs[fixed : fixed + given], *(node for node, value in attributes.items() if id(value) in made)}
-    once, constant = done_once(traced.graph, inputs[:fixed], stays)
+    folded, constant = foldable(traced.graph, inputs[:fixed], stays)
     values = values_of(traced, constant, stays)
 
     graph = fx.Graph()
     copies = {node: _input(graph, node) for node in inputs[fixed + given :]}
-    rest = [node for node in nodes if node not in once and node.op != "placeholder"]
-    needed = [node for node in dict.fromkeys(n for node in rest for n in node.all_input_nodes) if node in once]
+    rest = [node for node in nodes if node not in folded and node.op != "placeholder"]
+    needed = [node for node in dict.fromkeys(n for node in rest for n in node.all_input_nodes) if node in folded]
     copies |= {node: _input(graph, node) for node in needed}
     for node in rest:
         same = unchanged(node, {n: values[n] for n in node.all_input_nodes if n in values})
@@ -86,9 +86,9 @@ def simplify(traced: fx.GraphModule, fixed: int, given: int = 0, numbers: Number
     _direct(graph)
 
     first = [*inputs[: fixed + given], *sorted(attributes, key=lambda node: id(attributes[node]) in made)]
-    before = made_once(first, [node for node in nodes if node in once], needed)
+    before = folded_graph(first, [node for node in nodes if node in folded], needed)
     return Program(
-        once=_code(before),
+        folded=_code(before),
         each=_code(graph),
         tensors=[value.detach().clone() for value in attributes.values() if id(value) not in made],
         numbers=[(made[id(value)], value) for value in attributes.values() if id(value) in made],

@@ -21,12 +21,12 @@ MOST = 2**26  # bytes of all programs that are kept
 class Program:
     """Code, and the few tensors that it needs whatever it is bound to.
 
-    once: the fixed and given inputs, `tensors` and `numbers` -> what comes out the same on every call. each: the other
-    inputs, that, and the memory kept from call to call -> the results. thinned: which of it may be thinned. ties: what
-    a graph for these numbers was decided by, and the answer.
+    folded: the fixed and given inputs, `tensors` and `numbers` -> what comes out the same on every call. each: the
+    other inputs, that, and the memory kept from call to call -> the results. thinned: which of it may be thinned. ties:
+    what a graph for these numbers was decided by, and the answer.
     """
 
-    once: Callable[..., Sequence[Any]]
+    folded: Callable[..., Sequence[Any]]
     each: Callable[..., list[Tensor]]
     tensors: list[Tensor]
     numbers: list[tuple[Made, Tensor]]
@@ -39,7 +39,7 @@ class Program:
         """The function of the other inputs; it shares no memory with what another call of `bind` has given."""
         numbers = [torch.tensor(made(values), dtype=like.dtype, device=like.device) for made, like in self.numbers]
         with torch.no_grad():
-            found = self.once(*inputs, *(tensor.clone() for tensor in self.tensors), *numbers)
+            found = self.folded(*inputs, *(tensor.clone() for tensor in self.tensors), *numbers)
         known = [thin(value) if may else value for value, may in zip(found, self.thinned, strict=True)]
         known += [torch.empty(shape, dtype=dtype) for shape, dtype in self.kept]
         each = self.each

@@ -13,18 +13,28 @@ from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal
 from bayesreg.guides.base import Guide
 from bayesreg.guides.delta import Delta
 from bayesreg.guides.ensemble import Ensemble
+from bayesreg.guides.laplace import Laplace
 from bayesreg.guides.lowrank import LowRank
 from bayesreg.guides.normal import Normal
+from bayesreg.guides.nuts import Nuts
 from bayesreg.guides.own import Own
 from bayesreg.guides.start import at_own_weights
 from bayesreg.guides.swag import Swag
+from bayesreg.guides.variational_dropout import VariationalDropout
 from bayesreg.model import Model
 
-__all__ = ["DEFAULT", "GUIDES", "Delta", "Ensemble", "Guide", "LowRank", "Normal", "Own", "Swag", "as_guide"]
-__all__ += ["at_own_weights", "create", "delta", "normal"]
+__all__ = ["DEFAULT", "GUIDES", "HELD", "PAIRED", "Delta", "Ensemble", "Guide", "Laplace", "LowRank", "Normal", "Nuts"]
+__all__ += ["Own", "Swag", "VariationalDropout", "as_guide", "at_own_weights", "create", "delta", "known", "normal"]
 
-GUIDES: dict[str, type[Guide]] = {kind.name: kind for kind in (Delta, Normal, Ensemble, Swag, LowRank)}
+GUIDES: dict[str, type[Guide]] = {kind.name: kind for kind in (Delta, Normal, Ensemble, Laplace, Swag, LowRank)}
+PAIRED: dict[str, type[Guide]] = {kind.name: kind for kind in (VariationalDropout,)}  # each of a prior of its own alone
+HELD: dict[str, type[Guide]] = {kind.name: kind for kind in (Nuts,)}  # what no fit makes: `bayesreg.nuts` does
 DEFAULT: Guide = Delta()
+
+
+def known() -> dict[str, type[Guide]]:
+    """Every guide by name: GUIDES, which go with any prior, PAIRED and HELD."""
+    return GUIDES | PAIRED | HELD
 
 
 def as_guide(value: Any) -> Guide:
@@ -39,12 +49,12 @@ def as_guide(value: Any) -> Guide:
     if not isinstance(value, str) and callable(value):
         return Own(value)
     name, _, options = str(value).partition(":")
-    known = {alias: kind for kind in GUIDES.values() for alias in kind.aliases} | GUIDES
-    kind = known.get(name.strip().lower())
+    every = {alias: kind for kind in GUIDES.values() for alias in kind.aliases} | known()
+    kind = every.get(name.strip().lower())
     if kind is None:
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4) if isinstance(value, str) else []
+        near = difflib.get_close_matches(name.lower(), every, n=1, cutoff=0.4) if isinstance(value, str) else []
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"unknown guide {value!r}{hint} Guides: {', '.join(GUIDES)}")
+        raise ValueError(f"unknown guide {value!r}{hint} Guides: {', '.join(known())}")
     return kind.parse(options) if options.strip() else kind()
 
 

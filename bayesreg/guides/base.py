@@ -30,11 +30,12 @@ class Guide:
     −ELBO / N, and `finish` does what is left to do. The posterior then calls `centre`, `draws` and `outputs`, and
     what was saved is put together again by `restore`.
 
-    A class is one family of q, a frozen dataclass whose fields are its options, numbers with defaults: so guides are
-    equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases: what else the
-    field calls it. point: q is a single θ, so that one draw is all of it. rate: what the learning rate of a task, or
-    the default one of `fit`, is multiplied by. copies: how many numbers training holds for each unknown. line: how the
-    lines of its methods are drawn; None as the prior alone has it.
+    A class is one family of q, a frozen dataclass whose fields are its options, numbers or words with defaults: so
+    guides are equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases:
+    what else the field calls it. point: q is a single θ, so that one draw is all of it. rate: what the learning rate of
+    a task, or the default one of `fit`, is multiplied by. copies: how many numbers training holds for each unknown;
+    smaller: what would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q
+    is made of the last one alone. line: how the lines of its methods are drawn; None as the prior alone has it.
     """
 
     name: ClassVar[str]
@@ -42,6 +43,8 @@ class Guide:
     point: ClassVar[bool] = False
     rate: ClassVar[float] = 1.0
     copies: ClassVar[int] = 8
+    smaller: ClassVar[str] = ""
+    rewinds: ClassVar[bool] = True
     line: ClassVar[Any] = (0, (1, 4))
 
     # --- Its text, and its record ---
@@ -64,7 +67,7 @@ class Guide:
     def text(self) -> str:
         """Its name, with the options that are not the defaults, as "normal:init_scale=0.1"."""
         own = self.options()
-        changed = [f"{field.name}={own[field.name]!r}" for field in fields(self) if own[field.name] != field.default]
+        changed = [f"{field.name}={own[field.name]}" for field in fields(self) if own[field.name] != field.default]
         return ":".join([self.name, ",".join(changed)] if changed else [self.name])
 
     def __str__(self) -> str:
@@ -87,7 +90,7 @@ class Guide:
             size = sum(map(math.prod, _shapes(model).values()))
             raise ValueError(
                 f"the guide {self} of {size:,} unknowns takes {need / 2**30:,.1f} GB in training, and there are "
-                f"{have / 2**30:,.1f}: take a smaller network, or the guide delta"
+                f"{have / 2**30:,.1f}: take {self.smaller}a smaller network, or the guide delta"
             )
 
     def memory(self, model: Model) -> int:
@@ -168,6 +171,13 @@ def positive(guide: Guide, *names: str, most: float = math.inf) -> None:
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= most or value == math.inf:
             bound = "finite" if math.isinf(most) else f"at most {most:g}"
             raise ValueError(f"{type(guide).__name__}({name}={value!r}): a number above 0 and {bound}")
+
+
+def choice(guide: Guide, **choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless these options are among their choices."""
+    for name, known in choices.items():
+        if (value := getattr(guide, name)) not in known:
+            raise ValueError(f"{type(guide).__name__}({name}={value!r}): one of {', '.join(known)}")
 
 
 def _shapes(model: Model) -> dict[str, tuple[int, ...]]:

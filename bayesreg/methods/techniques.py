@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from bayesreg import priors
 from bayesreg.methods.adamw import AdamW
 from bayesreg.methods.augmentation import Augmentation
 from bayesreg.methods.base import Technique
@@ -13,7 +14,6 @@ from bayesreg.methods.early_stopping import EarlyStopping
 from bayesreg.methods.label_smoothing import LabelSmoothing
 from bayesreg.methods.lasso import Lasso
 from bayesreg.methods.mc_dropout import MCDropout
-from bayesreg.priors import PRIORS
 
 TECHNIQUES: dict[str, type[Technique]] = {
     "dropout": Dropout,
@@ -29,7 +29,7 @@ ALIASES = {"confidence_penalty": "entropic"}  # Pereyra et al. (2017): they rewa
 
 def known(name: str, text: str) -> type[Any]:
     """The class of a prior or technique by its name, or its alias. ValueError for another, with the nearest known."""
-    every = PRIORS | TECHNIQUES
+    every = priors.known() | TECHNIQUES
     kind = every.get(ALIASES.get(name, name))
     if kind is None:
         near = difflib.get_close_matches(name.lower(), [*every, *ALIASES], n=1, cutoff=0.4)

@@ -41,6 +41,8 @@ class Term:
     @property
     def text(self) -> str:
         """With every number: "l2:0.0001"; of an object given "l2(scale=0.1)", which can't be parsed."""
+        if self.is_prior and self.given is not None and self.given.choice:
+            return f"{self.kind.name}:{self.given.choice}"
         if self.given is not None:
             return f"{self.kind.name}({', '.join(f'{k}={_short(v)}' for k, v in self._options().items())})"
         return self.kind.name if self.strength is None else f"{self.kind.name}:{self.strength!r}"
@@ -95,10 +97,14 @@ def _parsed(part: str, text: str) -> Term:
     kind = known(name, text)
     if not colon:
         return _of_class(kind)
+    named = kind.named if issubclass(kind, Prior) else {}
+    if number in named:
+        return Term(kind, given=kind(**named[number]))
     try:
         strength = float(number)
     except ValueError:
-        raise ValueError(f"{part!r}: the strength {number!r} is not a number, as in {name}:0.1") from None
+        words = "".join(f" or {name}:{word}" for word in named)
+        raise ValueError(f"{part!r}: the strength {number!r} is not a number, as in {name}:0.1{words}") from None
     term = Term(kind, strength)
     try:
         term.made(size=1)

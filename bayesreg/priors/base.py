@@ -84,13 +84,15 @@ class Prior(ABC):
     Subclass `FunctionPrior` and define `log_factor` for a term that depends on the network's function, or
     `WeightPrior` and its `sample` for a density on the weights; TypeError where a class is made that lacks it. `name`
     is what the command line calls it, `default_strength` what it takes without a number, `grid` the strengths that a
-    comparison tries (None: the default one), `look` how its lines are drawn.
+    comparison tries (None: the default one), `look` how its lines are drawn, `named` what a word in a strength's place
+    stands for: the other arguments by that word, as "ard:sparse".
     """
 
     name: ClassVar[str]
     default_strength: ClassVar[float | None] = None
     grid: ClassVar[tuple[float | None, ...]] = (None,)
     look: ClassVar[Look] = Look("#7F7F7F", "X")
+    named: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -115,6 +117,11 @@ class Prior(ABC):
     def per_datum(self, size: int) -> float | None:
         """The strength for which `from_strength` gives this very prior, if there is one. None: it has no strength."""
         return None
+
+    @property
+    def choice(self) -> str | None:
+        """The word in `named` that stands for this very prior, if there is one."""
+        return next((word for word, options in self.named.items() if self == type(self)(**options)), None)
 
     @property
     def terms(self) -> tuple[Prior, ...]:

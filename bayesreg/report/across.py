@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from bayesreg.report.phrases import several
 from bayesreg.report.profile import METRIC, ROPE
 from bayesreg.report.tables import NOTHING, Cell, Table, number
-from bayesreg.report.words import several
 from bayesreg.statistics import Across, tasks_needed
 from bayesreg.statistics.ranks import FEWEST
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bayesreg import statistics
 from bayesreg.report.again import SEEDS
 from bayesreg.report.cost import ratios
-from bayesreg.report.words import several
+from bayesreg.report.phrases import several
 
 NONE = "none"
 ALIKE = 0.05  # of a ratio of seconds

@@ -26,14 +26,14 @@ def baselines(runs: pd.DataFrame) -> pd.DataFrame:
 def against(results: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
     """The results with the best baseline of their task in the headline metric.
 
-    New columns: `baseline`, its name; `baseline_score`; `unbeaten`, whether the method's mean score is no better.
+    New columns: `baseline`, its name; `baseline_score`; `below_baseline`, whether the method's mean score is no better.
     None, NaN and False where there is no baseline, and for a method without a score.
     """
     metrics = results.drop_duplicates("task").set_index("task")["metric"]
     best = pd.DataFrame([_best(task, baselines[baselines["task"] == task], metric) for task, metric in metrics.items()])
     results = results.merge(best, on="task")
     rows = zip(results["metric"], results["score_mean"], results["baseline_score"], strict=True)
-    return results.assign(unbeaten=[_unbeaten(*row) for row in rows])
+    return results.assign(below_baseline=[_below_baseline(*row) for row in rows])
 
 
 def _best(task: Any, baselines: pd.DataFrame, metric: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _best(task: Any, baselines: pd.DataFrame, metric: str) -> dict[str, Any]:
     return {"task": task, "baseline": best["baseline"], "baseline_score": best[metric]}
 
 
-def _unbeaten(metric: str, score: float, baseline: float) -> bool:
+def _below_baseline(metric: str, score: float, baseline: float) -> bool:
     return math.isfinite(score) and math.isfinite(baseline) and not METRICS[metric].beats(score, baseline)
 
 

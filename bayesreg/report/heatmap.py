@@ -99,10 +99,10 @@ def paint(tint: float, theme: Mapping[str, str]) -> str:
 def _cell(axes: Any, x: float, y: float, cell: Cell) -> None:
     face: dict[str, Any] = {"facecolor": paint(cell.tint, LIGHT), "edgecolor": LIGHT["line"], "linewidth": 0.6}
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **face))
-    if cell.unbeaten:
+    if cell.below_baseline:
         dashed: dict[str, Any] = {"fill": False, "edgecolor": LIGHT["ink"], "linestyle": (0, (3, 2)), "linewidth": 0.8}
         axes.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, **dashed))
-    text = cell.text.replace(" (", "\n(") + DAGGER * cell.unbeaten
+    text = cell.text.replace(" (", "\n(") + DAGGER * cell.below_baseline
     text = "\n".join(lines(part, 15) for part in text.split("\n"))
     weight = "bold" if cell.marked else "normal"
     axes.text(x, y, text, ha="center", va="center", fontsize=SMALL + 0.5, color=LIGHT["ink"], fontweight=weight)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.metrics import METRICS
-from bayesreg.report import across, answer, figures, heatmap, landscape, outside, paper, style, tables, words
+from bayesreg.report import across, answer, figures, heatmap, landscape, outside, paper, phrases, style, tables
 from bayesreg.report.again import commands, instead
 from bayesreg.report.baselines import against, baselines
 from bayesreg.report.load import Problem, left_out, load
@@ -67,9 +67,9 @@ def replace(output: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> dict[str, bytes]:
-    rivals, by = baselines(runs), statistics.SELECT if said is None else said.select
+    references, by = baselines(runs), statistics.SELECT if said is None else said.select
     table = None if said is None else said.table
-    results, selected = against(statistics.results(runs, by), rivals), statistics.select(runs, by)
+    results, selected = against(statistics.results(runs, by), references), statistics.select(runs, by)
     needed = answer.needed(results)
     methods = [*results["method"], *(() if table is None else table["method"])]
     light, dark = style.variables(methods)
@@ -84,7 +84,7 @@ def _files(runs: pd.DataFrame, root: Path, output: Path, said: Said | None) -> d
         "together": across.section(together) if together else None,
         "needed": needed,
         "instead": instead(selected) if needed else None,
-        **_content(runs, results, selected, rivals),
+        **_content(runs, results, selected, references),
         **_failed(runs, root),
         "scores": paper.beside(scores),
         "cited": paper.CITED if paper.beside(scores) != scores else None,
@@ -122,7 +122,7 @@ def _led(results: pd.DataFrame, selected: pd.DataFrame, said: Said | None) -> di
             "differences": tables.verdicts(said.table),
             "missing": said.missing,
         }
-    overall, sentences = words.answer(results, selected)
+    overall, sentences = phrases.answer(results, selected)
     paired = tables.differences(statistics.paired(selected))
     return {"study": False, "overall": overall, "sentences": sentences, "differences": paired, "missing": ""}
 
@@ -140,23 +140,25 @@ def _averaged(results: pd.DataFrame) -> bool:
     return bool(results["method"].nunique() > 1 and results["task"].nunique() > 1)
 
 
-def _content(runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, rivals: pd.DataFrame) -> dict[str, Any]:
+def _content(
+    runs: pd.DataFrame, results: pd.DataFrame, selected: pd.DataFrame, references: pd.DataFrame
+) -> dict[str, Any]:
     return {
         "averaged": _averaged(results),
         "seeds": tables.seeds(results),
         "staged": bool(runs["stage"].notna().any()),
         "folds": bool((runs["folds"] > 1).any()),
         "repeats": "seeds and folds" if (runs["folds"] > 1).any() else "seeds",
-        "metrics": {task: tables.metrics(results, task, rivals) for task in sorted(set(results["task"]))},
-        "refused": words.refusals(results),
-        "unconverged": words.unconverged(selected),
+        "metrics": {task: tables.metrics(results, task, references) for task in sorted(set(results["task"]))},
+        "refused": phrases.refusals(results),
+        "unconverged": phrases.unconverged(selected),
         "cells": int((results["status"] == "done").sum()),
         "dagger": tables.DAGGER,
         "baselines": bool(results["baseline"].notna().any()),
         "seconds": tables.seconds(results),
         "budget": tables.budget(results),
         "unequal": _unequal(runs, results),
-        "higher": words.several([metric.name for metric in METRICS.values() if metric.higher_is_better]),
+        "higher": phrases.several([metric.name for metric in METRICS.values() if metric.higher_is_better]),
         "edges": [f"{r['method']} on {r['task']} at {tables.strength(r, ' ')}" for r in _rows(results, "edge")],
         "settings": [*options(runs, "task."), *options(runs, "candidate."), *options(runs, "replicate.")],
         "about": options(runs, "about."),
@@ -178,7 +180,7 @@ def _failed(runs: pd.DataFrame, root: Path) -> dict[str, Any]:
     diverged = _placed_runs(runs[runs["status"] == "diverged"], root).to_dict("records")
     return {
         "runs": int((runs["status"] != "refused").sum()),
-        "diverged": [run | {"repeat": words.repeat(run)} for run in diverged],
+        "diverged": [run | {"repeat": phrases.repeat(run)} for run in diverged],
         "problems": [_placed(problem, root) for problem in left_out(root)],
     }
 

@@ -20,7 +20,7 @@ class Cell(NamedTuple):
 
     text: str
     marked: bool = False
-    unbeaten: bool = False
+    below_baseline: bool = False
     tint: float = 0.0
 
 
@@ -82,7 +82,7 @@ def scores(results: pd.DataFrame, joint: str = " ± ") -> Table:
             row = rows.get((task, method), {})
             value = row.get("score_mean", math.nan)
             text = spread(value, row["score_sd"], joint=joint) if math.isfinite(value) else status(row)
-            cells.append(Cell(text, bool(ranked.loc[task, method] == best[task]), bool(row.get("unbeaten"))))
+            cells.append(Cell(text, bool(ranked.loc[task, method] == best[task]), bool(row.get("below_baseline"))))
         body.append(cells)
     average = [Cell("average"), Cell("scaled"), *(Cell(text) for text in averages(ranked))]
     table = Table(["", "metric", *methods], [*body, average])
@@ -156,9 +156,9 @@ def metrics(results: pd.DataFrame, task: str, baselines: pd.DataFrame) -> Table:
 def _metric(rows: pd.DataFrame, row: dict, name: str, baselines: pd.DataFrame) -> Cell:
     mean, column = row[f"{name}_mean"], rows[f"{name}_mean"]
     best = column.max() if METRICS[name].higher_is_better else column.min()
-    rivals: list[float] = list(baselines[name].dropna()) if name in baselines and math.isfinite(mean) else []
-    unbeaten = any(not METRICS[name].beats(mean, rival) for rival in rivals)
-    return Cell(spread(mean, row[f"{name}_sd"]), bool(mean == best), unbeaten)
+    references: list[float] = list(baselines[name].dropna()) if name in baselines and math.isfinite(mean) else []
+    below_baseline = any(not METRICS[name].beats(mean, reference) for reference in references)
+    return Cell(spread(mean, row[f"{name}_sd"]), bool(mean == best), below_baseline)
 
 
 def strength(row: dict, joint: str = "\n") -> str:

@@ -4,8 +4,8 @@ import pandas as pd
 
 from bayesreg import statistics
 from bayesreg.report.baselines import results as read_results
+from bayesreg.report.phrases import refusals, unconverged
 from bayesreg.report.tables import DAGGER, Cell, scores, seeds
-from bayesreg.report.words import refusals, unconverged
 
 
 def terminal(runs: pd.DataFrame) -> str:
@@ -33,7 +33,7 @@ def terminal(runs: pd.DataFrame) -> str:
 
 
 def _signs(cell: Cell) -> str:
-    return DAGGER * cell.unbeaten + "*" * cell.marked or " "
+    return DAGGER * cell.below_baseline + "*" * cell.marked or " "
 
 
 def _baselines(results: pd.DataFrame) -> list[str]:

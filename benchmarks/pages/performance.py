@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayesreg.report.phrases import several
 from bayesreg.report.tables import NOTHING, Table, number
-from bayesreg.report.words import several
 from benchmarks.cases import CASES
 from benchmarks.contestants import BAYESREG, COMPILED, HAND, Key
 from benchmarks.memory import PARTS

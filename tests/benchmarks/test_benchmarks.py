@@ -15,10 +15,10 @@ from bayesreg.objective import Objective
 from bayesreg.priors import ARD, L1, L2, Entropic, parse
 from bayesreg.step import Step
 from benchmarks import bars, contestants, measure, memory, step_time
+from benchmarks.by_hand import HandWritten, MeanField
 from benchmarks.cases import CASES, Problem
 from benchmarks.contestants import BAYESREG, DECAY, HAND, Key
 from benchmarks.naive import naive
-from benchmarks.rivals import HandWritten, MeanField
 
 PRIORS = ("none", "l1", "l2", "entropic", "ard")
 CPU = torch.device("cpu")
@@ -60,15 +60,15 @@ def test_the_hand_written_step_optimises_what_bayesreg_does(monkeypatch, double,
     model = problem.model(prior)
     ours = Step(model, guides.create(guide, model), 1e-2, 10)
     size, kind = problem.case.size, HandWritten if guide == "delta" else MeanField
-    rival = kind(problem.network(), parse(prior, size), problem.case.likelihood, size, 1e-2, 10)
-    weights = sum(w.numel() for w in rival.weights)
+    by_hand = kind(problem.network(), parse(prior, size), problem.case.likelihood, size, 1e-2, 10)
+    weights = sum(w.numel() for w in by_hand.weights)
     learned = sum(p.numel() for p in ours.parameters)
     constant = omitted(problem, prior, guide, weights, learned // 2)
     for _ in range(3):
         loss = ours(problem.x, problem.y).sum()
-        torch.testing.assert_close(rival(problem.x, problem.y) + constant, loss, rtol=1e-4, atol=1e-5)
-    assert learned == sum(p.numel() for p in rival.parameters)
-    mine, theirs = (sorted_sums(parameters) for parameters in (ours.parameters, rival.parameters))
+        torch.testing.assert_close(by_hand(problem.x, problem.y) + constant, loss, rtol=1e-4, atol=1e-5)
+    assert learned == sum(p.numel() for p in by_hand.parameters)
+    mine, theirs = (sorted_sums(parameters) for parameters in (ours.parameters, by_hand.parameters))
     torch.testing.assert_close(theirs, mine, rtol=1e-4, atol=1e-5)
 
 
@@ -90,14 +90,14 @@ def test_naive_pyro_starts_at_the_same_objective():
 def test_weight_decay_takes_the_same_steps(double):
     problem = Problem(CASES["mlp"], 1, 16, CPU)
     size = problem.case.size
-    rivals = [
+    written = [
         HandWritten(problem.network(), parse("l2:0.1", size), problem.case.likelihood, size, 1e-2, 10, decay=decay)
         for decay in (False, True)
     ]
     for _ in range(3):
-        for rival in rivals:
-            rival(problem.x, problem.y)
-    written_out, decayed = (dict(rival.net.named_parameters()) for rival in rivals)
+        for by_hand in written:
+            by_hand(problem.x, problem.y)
+    written_out, decayed = (dict(by_hand.net.named_parameters()) for by_hand in written)
     torch.testing.assert_close(decayed, written_out)
 
 

@@ -67,6 +67,8 @@ BAD = [
     (["--prior", "l1+l2"], "two priors claim"),
     (["--prior", "ard", "--ard.a", "0.5"], r"ARD\(a=0.5\) has no MAP.*--ard.a 1.*--guide normal"),
     (["--prior", "ard", "--ard.b", "-1"], "b=-1.0.*above 0"),
+    (["--prior", "ard:sparse"], r"ARD\(a=0.5\) has no MAP.*cannot select.*--guide normal, or.*ard:sparse@normal"),
+    (["--prior", "ard:sparse@normal", "--ard.b", "-1"], r"b=-1.0.*above 0"),
     (["--prior", "entropic", "--noise", "1"], "entropy.*constant"),
     (["--prior", "l2", "--ard.a", "2"], "--ard.a 2.0 beside --prior l2 plays no part: leave it out, or.*--prior ard"),
     (["--prior", "l2", "--smoothness.every", "2"], "--smoothness.every 2 beside --prior l2 plays no part"),

@@ -68,7 +68,7 @@ def test_another_metric_makes_it_stale(fresh, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "old", "new", "stale"),
     [
-        ("words.py", "Nothing is compared yet", "Nothing is compared so far", ["wording"]),
+        ("phrases.py", "Nothing is compared yet", "Nothing is compared so far", ["wording"]),
         ("page.html", "What failed", "What went wrong", ["wording"]),
         ("choice.py", '"validation_mean"', '"validation_average"', ["wording"]),
         ("tables.py", "def spread", "# A comment.\ndef spread", []),

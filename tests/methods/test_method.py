@@ -291,3 +291,14 @@ def test_looks_differ_in_more_than_their_colour():
 def test_the_aliases_are_of_terms_that_are_there():
     assert set(ALIASES.values()) <= set(NAMES)
     assert not set(ALIASES) & set(NAMES)
+
+
+def test_a_word_in_a_strengths_place():
+    """Text and object are one method, which is taken as it is; other numbers are another, whose record is as it was."""
+    method = Method.parse("ard:sparse@normal")
+    assert method == Method(br.ARD.sparse(), guide="normal") == Method.parse(method.name) == method.candidate()
+    assert (method.text, method.candidates, method.prior(N)) == ("ard:sparse@normal", (method,), br.ARD.sparse())
+    assert method.record()["given"] == [{"name": "ard", "a": 0.5, "b": 1e-3, "temper": 1.0, "on": "weights"}]
+    assert Method(br.ARD(a=0.5)).text == "ard(a=0.5, b=1.0, temper=1.0)"
+    with pytest.raises(ValueError, match=r"'sparce' is not a number, as in ard:0.1 or ard:sparse"):
+        Method.parse("ard:sparce")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayesreg import report, statistics
-from bayesreg.report import heatmap, tables, words
+from bayesreg.report import heatmap, phrases, tables
 from bayesreg.report.baselines import against, results
 
 KNOWN = {
@@ -42,14 +42,14 @@ def test_with_folds_it_is_the_mean_over_them(make, root):
     runs = report.load(root)
     assert report.baselines(runs)["accuracy"].tolist() == pytest.approx([0.7])
     rows = results(runs).set_index("method")
-    assert rows.loc["none", ["baseline_score", "unbeaten"]].tolist() == [pytest.approx(0.7), False]
+    assert rows.loc["none", ["baseline_score", "below_baseline"]].tolist() == [pytest.approx(0.7), False]
 
 
 def test_runs_without_any_have_none(comparison, root, tmp_path):
     assert report.baselines(comparison).empty
     table = results(comparison)
     assert table["baseline_score"].isna().all()
-    assert not table["unbeaten"].any()
+    assert not table["below_baseline"].any()
     assert tables.scores(table) == tables.scores(statistics.results(comparison))
     assert "aseline" not in report.terminal(comparison)
     assert "†" not in report.write(root, tmp_path / "out").read_text()
@@ -73,7 +73,7 @@ def test_the_best_baseline_of_each_task_and_what_does_not_beat_it(judged):
         ("digits", "l2"): "nearest class mean",
         ("digits", "smoothness"): "nearest class mean",
     }
-    assert table["unbeaten"].to_dict() == {
+    assert table["below_baseline"].to_dict() == {
         ("diabetes", "none"): False,
         ("diabetes", "l2"): False,
         ("digits", "none"): True,
@@ -82,19 +82,19 @@ def test_the_best_baseline_of_each_task_and_what_does_not_beat_it(judged):
     }
 
 
-@pytest.mark.parametrize(("score", "unbeaten"), [(0.3, False), (0.4, True), (0.5, True), (math.nan, False)])
-def test_where_lower_is_better_the_lowest_is_to_be_beaten(score, unbeaten):
+@pytest.mark.parametrize(("score", "below_baseline"), [(0.3, False), (0.4, True), (0.5, True), (math.nan, False)])
+def test_where_lower_is_better_the_lowest_is_to_be_beaten(score, below_baseline):
     table = pd.DataFrame([{"task": "a", "method": "none", "metric": "mse", "score_mean": score}])
     known = pd.DataFrame([{"task": "a", "baseline": name, "mse": mse} for name, mse in (("mean", 0.9), ("ridge", 0.4))])
     (row,) = against(table, known).to_dict("records")
-    assert (row["baseline"], row["baseline_score"], row["unbeaten"]) == ("ridge", 0.4, unbeaten)
+    assert (row["baseline"], row["baseline_score"], row["below_baseline"]) == ("ridge", 0.4, below_baseline)
 
 
 def test_tables_show_them(judged):
     table = tables.scores(results(judged))
     assert table.header == ["", "metric", "baseline", "none", "l2", "smoothness"]
     assert [row[2].text for row in table.rows] == ["0.250\nridge", "0.850\nnearest class mean", ""]
-    assert [[cell.unbeaten for cell in row[3:]] for row in table.rows] == [
+    assert [[cell.below_baseline for cell in row[3:]] for row in table.rows] == [
         [False, False, False],
         [True, True, False],
         [False, False, False],
@@ -103,7 +103,7 @@ def test_tables_show_them(judged):
     names, column = [row[0].text for row in table.rows], table.header.index("accuracy")
     assert names == ["none", "l2", "smoothness", "baseline majority", "baseline nearest class mean"]
     assert [row[column].text for row in table.rows[3:]] == ["0.100", "0.850"]
-    assert [row[column].unbeaten for row in table.rows] == [True, True, False, False, False]
+    assert [row[column].below_baseline for row in table.rows] == [True, True, False, False, False]
 
 
 def test_the_terminal_shows_them(judged):
@@ -132,7 +132,7 @@ def test_the_page_and_the_numbers_have_them(judged, root, tmp_path):
     assert "0.810 ± 0.014†" in page
     assert "does not beat it has a †" in page
     rows = pd.read_csv(tmp_path / "out/results.csv", keep_default_na=False).set_index(["task", "method"])
-    assert rows.loc[("digits", "l2"), ["baseline", "baseline_score", "unbeaten"]].tolist() == [
+    assert rows.loc[("digits", "l2"), ["baseline", "baseline_score", "below_baseline"]].tolist() == [
         "nearest class mean",
         0.85,
         True,
@@ -143,7 +143,7 @@ def test_a_winner_that_does_not_beat_its_baseline_is_told(judged, root):
     for path in judged.loc[judged["task"] == "diabetes", "path"]:
         Path(path, "baselines.json").write_text(json.dumps({"ridge": {"r2": 0.4}}))
     judged = report.load(root)
-    _, sentences = words.answer(results(judged), statistics.select(judged))
+    _, sentences = phrases.answer(results(judged), statistics.select(judged))
     told = dict(sentences)
     assert told["diabetes"].endswith("none does not beat the baseline without a network, ridge with 0.400.")
     assert "baseline" not in told["digits"]

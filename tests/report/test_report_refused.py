@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from bayesreg import report, statistics
-from bayesreg.report import words
+from bayesreg.report import phrases
 from bayesreg.report.baselines import results
 
 REASON = "the entropic prior does nothing: the entropy is constant"
@@ -62,7 +62,7 @@ def test_one_that_diverged_or_is_missing_tells_more_than_one_refused(make, root)
 
 def test_table_page_and_numbers_say_why(runs, root, tmp_path):
     line = f"entropic on diabetes: {REASON}"
-    assert words.refusals(results(runs)) == [line]
+    assert phrases.refusals(results(runs)) == [line]
     lines = report.terminal(runs).split("\n")
     assert lines[2].split() == ["diabetes", "0.700±0.000*", "refused"]
     assert f"Refused: {line}" in lines

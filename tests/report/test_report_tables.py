@@ -5,7 +5,7 @@ import math
 import pytest
 
 from bayesreg import report, statistics
-from bayesreg.report import tables, words
+from bayesreg.report import phrases, tables
 
 
 def cells(table):
@@ -134,7 +134,7 @@ def test_other_shapes(make, root, tmp_path, shape):
 
 
 def say(runs):
-    overall, sentences = words.answer(statistics.results(runs), statistics.select(runs))
+    overall, sentences = phrases.answer(statistics.results(runs), statistics.select(runs))
     return overall, dict(sentences)
 
 

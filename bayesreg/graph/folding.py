@@ -1,4 +1,4 @@
-"""What comes out the same on every call, and what changes nothing."""
+"""Constant folding: what comes out the same on every call, and what changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OF_SHAPE = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "ne
 NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}
 
 
-def done_once(
+def foldable(
     graph: fx.Graph, fixed: Collection[fx.Node], given: Collection[fx.Node]
 ) -> tuple[set[fx.Node], set[fx.Node]]:
     """What comes out the same on every call, and what of it is constant, whatever is written to the inputs.
@@ -24,9 +24,9 @@ def done_once(
     fixed: inputs that are written to between calls. given: nodes whose values stay as they are once they are given.
     ValueError for a graph that writes to a tensor which is no input.
     """
-    once, constant, written = {*fixed, *given}, set(given), _written(graph)
+    folded, constant, written = {*fixed, *given}, set(given), _written(graph)
     for node in graph.nodes:
-        known, stays = (all(n in found for n in node.all_input_nodes) for found in (once, constant))
+        known, stays = (all(n in found for n in node.all_input_nodes) for found in (folded, constant))
         if node.op == "get_attr" and node in written:
             raise ValueError("it writes to a tensor that is no buffer: give it to register_buffer")
         if node.op not in ("get_attr", "call_function") or node in written or draws(node):
@@ -35,8 +35,8 @@ def done_once(
             constant.add(node)
         elif not (known and (is_view(node) or node.target is operator.getitem)):
             continue
-        once.add(node)
-    return once, constant
+        folded.add(node)
+    return folded, constant
 
 
 def values_of(traced: fx.GraphModule, constant: Collection[fx.Node], given: Collection[fx.Node]) -> Values:
@@ -64,11 +64,11 @@ def _run(node: fx.Node, values: Values) -> Any:
     return node.target(*args, **kwargs)  # type: ignore[operator]
 
 
-def made_once(inputs: Iterable[fx.Node], once: Iterable[fx.Node], needed: Iterable[fx.Node]) -> fx.Graph:
+def folded_graph(inputs: Iterable[fx.Node], folded: Iterable[fx.Node], needed: Iterable[fx.Node]) -> fx.Graph:
     """The graph that makes the `needed` ones of these nodes of the inputs; of any other only the shape counts."""
     graph = fx.Graph()
     copies = {node: graph.placeholder(node.name) for node in inputs}
-    for node in once:
+    for node in folded:
         if node in copies:
             continue
         for n in node.all_input_nodes:

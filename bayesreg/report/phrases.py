@@ -10,14 +10,14 @@ def answer(results: pd.DataFrame, selected: pd.DataFrame) -> tuple[str, list[tup
     """A first paragraph, and one (task, sentence) for each task."""
     scored = results[results["score_mean"].notna()]
     found = {str(task): _winner(group) for task, group in scored.groupby("task")}
-    rivals = {task: _rivals(selected, task, name) for task, name in found.items()}
+    others = {task: _leads(selected, task, name) for task, name in found.items()}
     sentences = [
-        (task, _sentence(scored[scored["task"] == task], found[task], rivals[task]))
+        (task, _sentence(scored[scored["task"] == task], found[task], others[task]))
         if task in found
         else (task, "no method finished every seed, so there is nothing to report yet.")
         for task in sorted(set(results["task"]))
     ]
-    return _overall(scored, found, rivals), sentences
+    return _overall(scored, found, others), sentences
 
 
 def _winner(task: pd.DataFrame) -> str:
@@ -26,7 +26,7 @@ def _winner(task: pd.DataFrame) -> str:
     return statistics.ordered(task.loc[ranked == ranked.max(), "method"])[0]
 
 
-def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
+def _leads(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
     """The lead of the winner over every other method, paired by seed, the smallest first."""
     runs = selected[selected["task"] == task]
     paired, sense = statistics.paired(runs, winner), statistics.sense(runs["metric"].iloc[0])
@@ -34,22 +34,22 @@ def _rivals(selected: pd.DataFrame, task: str, winner: str) -> list[dict]:
     return sorted(rows, key=lambda row: row["mean"])
 
 
-def _overall(scored: pd.DataFrame, found: dict[str, str], rivals: dict[str, list[dict]]) -> str:
-    compared = {task: name for task, name in found.items() if rivals[task]}
+def _overall(scored: pd.DataFrame, found: dict[str, str], others: dict[str, list[dict]]) -> str:
+    compared = {task: name for task, name in found.items() if others[task]}
     if not compared:
         return "Nothing is compared yet: no task here has two methods that finished every seed."
     names = statistics.ordered(compared.values())
     wins = {name: [task for task, winner in compared.items() if winner == name] for name in names}
     order = sorted(names, key=lambda name: -len(wins[name]))
     first = several([f"to {name} on {several(wins[name])}" for name in order])
-    text = f"The best test score went {first}. {_clearly(compared, rivals)}"
+    text = f"The best test score went {first}. {_clearly(compared, others)}"
     return text if len(compared) < 2 else f"{text} {_average(scored)}"
 
 
-def _clearly(compared: dict[str, str], rivals: dict[str, list[dict]]) -> str:
-    if all(row["n"] < 2 for task in compared for row in rivals[task]):
+def _clearly(compared: dict[str, str], others: dict[str, list[dict]]) -> str:
+    if all(row["n"] < 2 for task in compared for row in others[task]):
         return "With one seed there is no spread to judge the leads by."
-    clear = [task for task in compared if all(tables.clear(row) for row in rivals[task])]
+    clear = [task for task in compared if all(tables.clear(row) for row in others[task])]
     if not clear:
         return "No lead over the others is larger than its own standard deviation over seeds: no clear winner."
     larger = "larger than its own standard deviation over seeds."
@@ -73,33 +73,33 @@ def _average(scored: pd.DataFrame) -> str:
     )
 
 
-def _sentence(task: pd.DataFrame, winner: str, rivals: list[dict]) -> str:
+def _sentence(task: pd.DataFrame, winner: str, others: list[dict]) -> str:
     best = task[task["method"] == winner].iloc[0]
     text = f"{winner} came first with {best['metric']} {tables.spread(best['score_mean'], best['score_sd'])}"
-    if not rivals:
+    if not others:
         return f"{text}; no other method finished every seed. {_against_baseline(best)}".strip()
-    close = [row for row in rivals if not tables.clear(row)]
-    if all(row["n"] < 2 for row in rivals):
-        text += f", then {_behind(rivals[0])}; one seed leaves open whether that is chance."
+    close = [row for row in others if not tables.clear(row)]
+    if all(row["n"] < 2 for row in others):
+        text += f", then {_behind(others[0])}; one seed leaves open whether that is chance."
     elif close:
         are = "is" if len(close) == 1 else "are"
         text += f", but {several([_behind(row) for row in close])} {are} within one standard deviation of it."
     else:
-        text += f", then {_behind(rivals[0])}."
-    return " ".join(filter(None, [text, _against_none(winner, rivals), _against_baseline(best)]))
+        text += f", then {_behind(others[0])}."
+    return " ".join(filter(None, [text, _against_none(winner, others), _against_baseline(best)]))
 
 
 def _against_baseline(best: pd.Series) -> str:
-    if not best.get("unbeaten"):
+    if not best.get("below_baseline"):
         return ""
     score = tables.number(best["baseline_score"])
     return f"{best['method']} does not beat the baseline without a network, {best['baseline']} with {score}."
 
 
-def _against_none(winner: str, rivals: list[dict]) -> str:
+def _against_none(winner: str, others: list[dict]) -> str:
     if winner == "none":
         return "No method did better than none."
-    none = [row for row in rivals if row["method"] == "none" and tables.clear(row)]
+    none = [row for row in others if row["method"] == "none" and tables.clear(row)]
     return f"Its gain over none is {tables.spread(none[0]['mean'], none[0]['sd'])}." if none else ""
 
 

@@ -1,4 +1,4 @@
-"""The rival: the same objective by hand in plain PyTorch, as someone would write it who wants it fast.
+"""The same objective by hand in plain PyTorch, as someone would write it who wants it fast.
 
 Tensors in float32, autograd, one fused Adam, and no operation whose result nobody needs: constants of the densities
 are left out. Each term is written in the way that measured fastest on a CPU: squares as dot products, |θ| tensor by
