@@ -145,9 +145,10 @@ def _fit(
     compile: str,
     progress: bool,
     checkpoint: str | Path | None,
+    stays: bool = False,
     **decides: Any,
 ) -> Posterior:
-    """One fit by gradient, of what has been checked."""
+    """One fit by gradient, of what has been checked. stays: its checkpoint, complete, where others follow."""
     epochs, batch_size, lr, seed = (decides[name] for name in ("epochs", "batch_size", "lr", "seed"))
     early_stopping, update = decides["early_stopping"], decides["update"]
     target = choose_device(device)
@@ -157,19 +158,20 @@ def _fit(
     named = decides | {"guide": guide.name, "update": repr(update)}
     if guide.record():
         named["options of the guide"] = told_apart(tuple(sorted(guide.record().items())))
-    kept = Checkpoint(checkpoint, model, train, validation, augment, **named)
+    kept = Checkpoint(checkpoint, model, train, validation, augment, stays, **named)
     with surroundings(target, seed, threads or choose_threads(work)), kept:
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
         q = guide.create(model)
-        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up), seed, augment)
+        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up, guide.pace), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
+        posterior = Posterior(model, run.collecting_in(guide.around(q)), guide, run.history)
         first = run.resume(kept)  # Adam's moments are the last to take memory
-        posterior = Posterior(model, run.guide, guide, run.history)
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
             trained = run.epoch(train, order(len(train), seed, epoch), batch_size)
+            guide.collect(posterior.guide, (epoch + 1) / epochs)
             if epoch + 1 == epochs:
                 guide.finish(posterior, train)
             row = {"epoch": epoch + 1, **trained}
@@ -181,7 +183,7 @@ def _fit(
             shown_now = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
             shown.set_postfix(shown_now, refresh=False)  # a refresh would not wait the two seconds
             if guide.rewinds or epoch + 1 < epochs:  # else it would lack what `finish` has added to q
-                run.save(kept)
+                run.save(kept, at_once=stays and epoch + 1 == epochs)
         posterior.warmup_seconds = run.step.prepare_seconds
         if run.best and run.best["epoch"] < epochs:
             run.back_to_best()
@@ -215,7 +217,13 @@ class _Run:
         self.guide, self.step, self.seed, self.augment = guide, step, seed, augment
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None  # of early stopping: the epoch, its NLL on validation, its tensors
+        self.collected: dict[str, Tensor] = {}  # beside what the step moves
         self._saved_at = time.monotonic()
+
+    def collecting_in(self, held: Any) -> Any:
+        """What holds the guide; its buffers, where it is not the guide itself, are collected from epoch to epoch."""
+        self.collected = {} if held is self.guide else dict(held.named_buffers())
+        return held
 
     def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
         """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
@@ -269,7 +277,7 @@ class _Run:
                 tensor.copy_(self.best["tensors"][name])
 
     def _tensors(self) -> dict[str, Tensor]:
-        return self.step.gradient.parameters | self.step.gradient.buffers
+        return self.step.gradient.parameters | self.step.gradient.buffers | self.collected
 
     def _refuse_divergence(self, terms: Tensor) -> None:
         bad = (~terms.sum(1).isfinite()).nonzero()
@@ -278,15 +286,17 @@ class _Run:
             named = dict(zip(self.step.names, terms[step].tolist(), strict=True))
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, at_once: bool = False) -> None:
         """Write the checkpoint, unless the last one is young."""
-        if checkpoint.path is None or time.monotonic() - self._saved_at < SAVED_EVERY:
+        young = time.monotonic() - self._saved_at < SAVED_EVERY and not at_once
+        if checkpoint.path is None or young:
             return
         state = {
             "step": self.step.state(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state() if self.step.parameters[0].is_cuda else None,
             "history": self.history,
+            "collected": self.collected,
             "best": self.best,
         }
         checkpoint.write(state)
@@ -301,6 +311,8 @@ class _Run:
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.step.parameters[0].is_cuda:
             torch.cuda.set_rng_state(state["cuda_rng"])
+        for name, tensor in self.collected.items():
+            tensor.copy_(state["collected"][name])
         self.history += state["history"]
         self.best = state["best"]
         return len(self.history)

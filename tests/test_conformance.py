@@ -1,6 +1,8 @@
 """Every registered prior × guide × likelihood × network: it is refused with a reason, or all of it works.
 
-The registries PRIORS, GUIDES, LIKELIHOODS and NETS are read here: a new entry is covered without another word,
+The whole product under MAP and mean field; every other guide, which differs from them in q alone, with every prior,
+likelihood and network once. The registries PRIORS, GUIDES, LIKELIHOODS and NETS are read here: a new entry is covered
+without another word,
 except that a network needs a tiny one of itself in TINY_NETS of bayesreg/testing.py, and a likelihood its TARGETS.
 """
 

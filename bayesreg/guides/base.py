@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,7 +12,7 @@ import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
-from bayesreg import memory
+from bayesreg import memory, schedule
 from bayesreg.guides.batchnorm import reestimate
 from bayesreg.model import Model, Parameters
 from bayesreg.structure import X
@@ -109,9 +109,28 @@ class Guide:
         """In which share of training the weight of the KL term rises from 0 to 1; 0: it is 1 from the start."""
         return 0.0
 
-    def train(self, once: Callable[..., Posterior]) -> Posterior:
-        """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own."""
+    def pace(self, done: int, steps: int) -> float:
+        """What the learning rate is multiplied by after so many of all steps."""
+        return schedule.half_cosine(done, steps)
+
+    @property
+    def moves_a_point(self) -> bool:
+        """Whether training moves a single θ, so that an `Update` can change it."""
+        return self.point
+
+    def train(self, once: partial[Posterior]) -> Posterior:
+        """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own.
+
+        once.keywords: what it was given. Of a fit with stays=True the checkpoint, complete, is left at its end.
+        """
         return once()
+
+    def around(self, q: AutoGuide) -> Any:
+        """What the posterior has for q: itself, or a module that holds it, with buffers that `collect` fills."""
+        return q
+
+    def collect(self, q: Any, done: float) -> None:
+        """At the end of an epoch, by which that share of training is done; q: what `around` has made."""
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
         """What is done in place after the last step of training, with all its data on the device.
