@@ -166,12 +166,12 @@ def _fit(
         q = guide.create(model)
         run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up, guide.pace), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
-        posterior = Posterior(model, run.collecting_in(guide.around(q)), guide, run.history)
         first = run.resume(kept)  # Adam's moments are the last to take memory
+        posterior = Posterior(model, q, guide, run.history)
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
             trained = run.epoch(train, order(len(train), seed, epoch), batch_size)
-            guide.collect(posterior.guide, (epoch + 1) / epochs)
+            guide.collect(q, (epoch + 1) / epochs)
             if epoch + 1 == epochs:
                 guide.finish(posterior, train)
             row = {"epoch": epoch + 1, **trained}
@@ -217,13 +217,7 @@ class _Run:
         self.guide, self.step, self.seed, self.augment = guide, step, seed, augment
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None  # of early stopping: the epoch, its NLL on validation, its tensors
-        self.collected: dict[str, Tensor] = {}  # beside what the step moves
         self._saved_at = time.monotonic()
-
-    def collecting_in(self, held: Any) -> Any:
-        """What holds the guide; its buffers, where it is not the guide itself, are collected from epoch to epoch."""
-        self.collected = {} if held is self.guide else dict(held.named_buffers())
-        return held
 
     def prepare(self, train: Dataset, batch_size: int, epochs: int, work: float, compile: str) -> str:
         """Make the step ready for full batches and for the smaller one that ends an epoch; says what was chosen."""
@@ -277,7 +271,7 @@ class _Run:
                 tensor.copy_(self.best["tensors"][name])
 
     def _tensors(self) -> dict[str, Tensor]:
-        return self.step.gradient.parameters | self.step.gradient.buffers | self.collected
+        return self.step.gradient.parameters | self.step.gradient.buffers
 
     def _refuse_divergence(self, terms: Tensor) -> None:
         bad = (~terms.sum(1).isfinite()).nonzero()
@@ -296,7 +290,6 @@ class _Run:
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state() if self.step.parameters[0].is_cuda else None,
             "history": self.history,
-            "collected": self.collected,
             "best": self.best,
         }
         checkpoint.write(state)
@@ -311,8 +304,6 @@ class _Run:
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.step.parameters[0].is_cuda:
             torch.cuda.set_rng_state(state["cuda_rng"])
-        for name, tensor in self.collected.items():
-            tensor.copy_(state["collected"][name])
         self.history += state["history"]
         self.best = state["best"]
         return len(self.history)

@@ -58,10 +58,10 @@ def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
             "trained on; others are judged by `evaluate`"
         )
     made = diagnostics.to_arviz([posterior], draws or (None if posterior.inference.markov else DRAWS), data)
-    if made["posterior"].sizes["chain"] * made["posterior"].sizes["draw"] < 20:
+    if (number := made["posterior"].sizes["chain"] * made["posterior"].sizes["draw"]) < 20:
         raise ValueError(
-            "loo takes 20 draws or more, and a guide that is a point has one: fit with another guide, or judge by data "
-            "held out, with `evaluate`"
+            f"loo takes 20 draws or more, and of the guide {posterior.inference} there are {number}: fit with another "
+            "guide, or judge by data held out, with `evaluate`"
         )
     module, modern = arviz()
     with warnings.catch_warnings():

@@ -27,7 +27,7 @@ class Update:
 
     def check_guide(self, guide: Guide) -> None:
         """Raise ValueError under a guide that has more of a weight than a point."""
-        if not guide.moves_a_point:
+        if not (guide.point or guide.trains_point):
             raise ValueError(
                 f"{self.name} changes weights that are points, and the guide '{guide}' has distributions of them: take "
                 "the guide delta, or a prior"

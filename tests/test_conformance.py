@@ -2,8 +2,8 @@
 
 The whole product under MAP and mean field; every other guide, which differs from them in q alone, with every prior,
 likelihood and network once. The registries PRIORS, GUIDES, LIKELIHOODS and NETS are read here: a new entry is covered
-without another word,
-except that a network needs a tiny one of itself in TINY_NETS of bayesreg/testing.py, and a likelihood its TARGETS.
+without another word, except that a network needs a tiny one of itself in TINY_NETS of bayesreg/testing.py, and a
+likelihood its TARGETS.
 """
 
 import importlib

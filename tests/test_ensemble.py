@@ -8,8 +8,9 @@ from torch import nn
 
 import bayesreg as br
 from bayesreg.guides import Ensemble
-from bayesreg.guides.ensemble import renewed
+from bayesreg.guides.anew import renewed
 from bayesreg.randomness import seed_of
+from bayesreg.testing import TINY_NETS
 
 fit_module = importlib.import_module("bayesreg.fit")  # `bayesreg.fit` itself is the function
 N, K = 24, 3
@@ -60,12 +61,44 @@ def test_it_predicts_the_mixture_of_all_members_each_with_its_own_batch_norm(ens
     again = br.Posterior.load(ensemble.save(tmp_path / "e.pt"), network())
     for posterior in (ensemble, again):
         torch.testing.assert_close(posterior.predict(x).probs, probs.mean(0))
-        torch.testing.assert_close(posterior.predict(x, draws=2).probs, probs[:2].mean(0))
-        assert torch.equal(posterior.predict(x, draws=1).probs, probs[0])
         torch.testing.assert_close(torch.softmax(posterior.network()(x), -1), probs[0])
     means = torch.stack([single.model.net[1].running_mean for single in singles])
     assert torch.equal(again.guide.buffers["1.running_mean"], means)
     assert means.unique(dim=0).shape[0] == K
+
+
+def test_fewer_draws_than_members_are_different_ones_at_random_and_more_are_all(ensemble):
+    members = ensemble.draws(K)["0.weight"]
+    assert torch.equal(ensemble.draws(100)["0.weight"], members)
+    firsts, pairs = set(), set()
+    for seed in range(20):
+        one, two = ensemble.draws(1, seed=seed)["0.weight"], ensemble.draws(2, seed=seed)["0.weight"]
+        assert (len(one), len(two)) == (1, 2)
+        firsts.add(which(members, one))
+        pairs.add(which(members, two))
+    assert firsts == {(0,), (1,), (2,)}
+    assert pairs == {(i, j) for i in range(K) for j in range(K) if i != j}
+
+
+def which(members, draws):
+    return tuple(next(k for k in range(K) if torch.equal(members[k], draw)) for draw in draws)
+
+
+def test_uncertainty_is_what_the_members_do_not_agree_on(ensemble, singles):
+    x = data(9, seed=1).x
+    p = torch.stack([single.predict(x).probs.double() for single in singles])
+    entropies = -(p * p.log()).sum(-1)
+    mixed = -(p.mean(0) * p.mean(0).log()).sum(-1)
+    found = ensemble.uncertainty(x)
+    torch.testing.assert_close(found.total, mixed, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.epistemic, mixed - entropies.mean(0), rtol=1e-4, atol=1e-6)
+
+
+def test_arviz_has_a_draw_for_each_member_and_loo_wants_more(ensemble):
+    made = ensemble.to_arviz(data=data())
+    assert dict(made["posterior"].sizes)["draw"] == dict(made["log_likelihood"].sizes)["draw"] == K
+    with pytest.raises(ValueError, match="loo takes 20 draws or more, and of the guide ensemble:members=3 there are 3"):
+        br.loo(ensemble, data())
 
 
 def test_its_history_is_the_mean_of_its_members(ensemble, singles):
@@ -163,20 +196,55 @@ def layers():
 def test_new_weights_are_those_of_a_network_made_anew_and_what_is_frozen_stays():
     net, seed = layers(), 5
     net[0].requires_grad_(False)
+    net[3].running_mean.fill_(2.0)  # of a network that is trained already, and frozen
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         expected = layers()
     found = renewed(br.Model(net, "l2", br.Categorical(), size=N), seed).net
     assert torch.equal(found[0].weight, net[0].weight)
+    assert torch.equal(found[3].running_mean, net[3].running_mean)
     for name, value in list(expected.named_parameters())[2:]:
         assert torch.equal(value, found.get_parameter(name))
 
 
 @pytest.mark.parametrize("name", br.nets.NETS)
-def test_every_network_of_the_package_can_have_members(name):
-    from bayesreg.testing import TINY_NETS
+def test_every_network_of_the_package_has_members_as_if_made_anew(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        anew = TINY_NETS[name].make(3)
+    found = renewed(br.Model(TINY_NETS[name].make(3), "l2", br.Categorical(), size=6), 1).net
+    for path, value in anew.named_parameters():
+        ours = found.get_parameter(path)
+        if name == "vae":  # draws its parts in another order
+            assert (value != 0).equal(ours != 0)
+        else:
+            assert torch.equal(value, ours)
 
-    renewed(br.Model(TINY_NETS[name].make(3), "l2", br.Categorical(), size=6), 1)
+
+class Initialised(nn.Linear):
+    """With weights of its own size, as of one that is trained already, or initialised by its maker."""
+
+    def __init__(self, size):
+        super().__init__(20, 20)
+        nn.init.normal_(self.weight, std=size)
+
+
+def test_weights_that_are_not_as_reset_parameters_draws_them_are_pointed_out(caplog):
+    usual = 20**-0.5 / 3**0.5  # the standard deviation of PyTorch's
+    for size, said in ((usual, False), (2 * usual, True), (0.0, True)):
+        caplog.clear()
+        Ensemble(2).check(br.Model(Initialised(size), "l2", br.Categorical(), size=N))
+        assert ("those of weight have a standard deviation of 0.1" in caplog.text) is said
+    Ensemble(1).check(br.Model(Initialised(0.0), "l2", br.Categorical(), size=N))
+    assert len(caplog.records) == 1
+
+
+def test_memory_counts_all_members():
+    """Of 6 weights of 4 bytes: 4 vectors of the one that is trained, 2 of each other."""
+    model = br.Model(nn.Linear(3, 2, bias=False), "l2", br.Categorical(), size=N)
+    assert Ensemble(5).memory(model) == 6 * 4 * (4 + 4 * 2)
+    with pytest.raises(ValueError, match=r"ensemble:members=1000000000000 of 6 unknowns .* take fewer members, "):
+        br.fit(model, data(), guide=Ensemble(10**12), **OPTIONS)
 
 
 @pytest.mark.parametrize("members", [0, -1, 2.5, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from numbers import Real
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bayesreg.datasets import Dataset
     from bayesreg.posterior import Posterior
 
+MOST = 0.5  # of training, such as a warm-up: the rest is on the true ELBO
+
 
 @dataclass(frozen=True)
 class Guide:
@@ -32,15 +35,17 @@ class Guide:
 
     A class is one family of q, a frozen dataclass whose fields are its options, numbers or words with defaults: so
     guides are equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases:
-    what else the field calls it. point: q is a single θ, so that one draw is all of it. markov: its draws are those of
-    Markov chains, which q holds as `chains`. copies: how many numbers training holds for each unknown; smaller: what
-    would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q
-    is made of the last one alone. line: how the lines of its methods are drawn; None as the prior alone has it.
+    what else the field calls it. point: q is a single θ, so that one draw is all of it. trains_point: training moves a
+    single θ, which an `Update` can change, whatever q is made of it. markov: its draws are those of Markov chains,
+    which q holds as `chains`. copies: how many numbers training holds for each unknown; smaller: what would take less.
+    rewinds: whether early stopping may go back to an earlier epoch, since nothing of q is made of the last ones alone.
+    line: how the lines of its methods are drawn; None as the prior alone has it.
     """
 
     name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     point: ClassVar[bool] = False
+    trains_point: ClassVar[bool] = False
     markov: ClassVar[bool] = False
     copies: ClassVar[int] = 8
     smaller: ClassVar[str] = ""
@@ -113,11 +118,6 @@ class Guide:
         """What the learning rate is multiplied by after so many of all steps."""
         return schedule.half_cosine(done, steps)
 
-    @property
-    def moves_a_point(self) -> bool:
-        """Whether training moves a single θ, so that an `Update` can change it."""
-        return self.point
-
     def train(self, once: partial[Posterior]) -> Posterior:
         """By one fit, `once()`. Of several, one posterior is made here: `once(seed=1)` has options of its own.
 
@@ -125,12 +125,8 @@ class Guide:
         """
         return once()
 
-    def around(self, q: AutoGuide) -> Any:
-        """What the posterior has for q: itself, or a module that holds it, with buffers that `collect` fills."""
-        return q
-
     def collect(self, q: Any, done: float) -> None:
-        """At the end of an epoch, by which that share of training is done; q: what `around` has made."""
+        """At the end of an epoch, by which that share of training is done: what q keeps of it, in its buffers."""
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
         """What is done in place after the last step of training, with all its data on the device.
@@ -150,8 +146,7 @@ class Guide:
         """Draws from PyTorch's random state, by site, [number, ...]; of a point only one, [1, ...]."""
         if self.point:
             return {site: value.detach()[None] for site, value in self.centre(q).items()}
-        sites = [q() for _ in range(number)]
-        return {site: torch.stack([draw[site] for draw in sites]) for site in sites[0]}
+        return stacked([q() for _ in range(number)])
 
     def outputs(self, posterior: Posterior, theta: Parameters, x: X) -> Tensor:
         """f [B, ...] at one draw of θ, by name, for x [B, ...]: the network's, in its present mode."""
@@ -164,6 +159,11 @@ class Guide:
         return q
 
 
+def stacked(each: Sequence[Parameters]) -> Parameters:
+    """By name, [number, ...], of so many of the same names."""
+    return {name: torch.stack([one[name] for one in each]) for name in each[0]}
+
+
 def positive(guide: Guide, *names: str, most: float = math.inf) -> None:
     """Raise ValueError unless these options are numbers above 0, finite and at most `most`."""
     for name in names:
@@ -171,6 +171,14 @@ def positive(guide: Guide, *names: str, most: float = math.inf) -> None:
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= most or value == math.inf:
             bound = "finite" if math.isinf(most) else f"at most {most:g}"
             raise ValueError(f"{type(guide).__name__}({name}={value!r}): a number above 0 and {bound}")
+
+
+def shares(guide: Guide, *names: str) -> None:
+    """Raise ValueError unless these options are shares of training that leave at least half of it."""
+    for name in names:
+        value = getattr(guide, name)
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= MOST:
+            raise ValueError(f"{type(guide).__name__}({name}={value!r}): a share of training from 0 to {MOST}")
 
 
 def choice(guide: Guide, **choices: tuple[str, ...]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,15 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pyro.infer.autoguide import AutoDelta
-from torch import Tensor, nn
+from torch import Tensor
 
-from bayesreg.guides.base import Guide
+from bayesreg.guides.anew import check_start, renewed
+from bayesreg.guides.base import Guide, stacked
 from bayesreg.guides.delta import Delta
 from bayesreg.guides.start import local_parameters
 from bayesreg.model import Model, Parameters
 from bayesreg.priors.base import whole
 from bayesreg.progress import bar
-from bayesreg.randomness import random_state_kept, seed_of
+from bayesreg.randomness import seed_of
 from bayesreg.structure import X
 
 if TYPE_CHECKING:
@@ -53,15 +51,18 @@ class Ensemble(Guide):
     """q(θ) = (1/K) Σ_k δ(θ − θ_k), K MAP fits with weights and orders of the data of their own.
 
     Lakshminarayanan, Pritzel & Blundell (2017), without their adversarial examples. members: K. The first is the fit
-    that `delta` makes; the k-th is that of a network whose modules have drawn new weights, by `reset_parameters`, under
-    a seed made of the fit's and k, which is also the seed of its fit. Each is predicted with BatchNorm statistics of
-    its own. There are K draws and no more: of fewer the first.
+    that `delta` makes; the others are those of networks whose modules have drawn new weights, by `reset_parameters`,
+    each under a seed made of the fit's and its number, which is also the seed of its fit. Each is predicted with
+    BatchNorm statistics of its own. There are K draws and no more, however many are asked for: all members, in order;
+    of fewer so many different ones at random.
 
     The history has the mean of the members' in each epoch, the seconds of all, and no word of the mixture.
     """
 
     name: ClassVar[str] = "ensemble"
     aliases: ClassVar[tuple[str, ...]] = ("deep_ensemble",)
+    trains_point: ClassVar[bool] = True
+    smaller: ClassVar[str] = "fewer members, "
     line: ClassVar[Any] = (0, (6, 1.5))
 
     members: int = 5
@@ -69,17 +70,13 @@ class Ensemble(Guide):
     def __post_init__(self) -> None:
         whole("Ensemble", members=self.members)
 
-    @property
-    def moves_a_point(self) -> bool:
-        return True
-
     # --- Before training ---
 
     def check(self, model: Model) -> None:
         Delta().check(model)
         super().check(model)
         if self.members > 1:
-            renewed(model, 0)
+            check_start(model, renewed(model, 0))
 
     def memory(self, model: Model) -> int:
         """Of all members the weights, at the start and at the end, and of one what training holds beside them."""
@@ -114,7 +111,7 @@ class Ensemble(Guide):
         one = found[0]
         with local_parameters(), torch.no_grad():
             sites = [{site: value.clone() for site, value in each.guide.median().items()} for each in found]
-        one.guide = Members(_stacked(sites), _stacked([dict(each.model.net.named_buffers()) for each in found]))
+        one.guide = Members(stacked(sites), stacked([dict(each.model.net.named_buffers()) for each in found]))
         one.inference = self
         one._history = [_mean(rows) for rows in zip(*(each._history for each in found), strict=True)]
         one.warmup_seconds = sum(each.warmup_seconds for each in found)
@@ -126,14 +123,13 @@ class Ensemble(Guide):
 
     def draws(self, q: Any, number: int) -> Parameters:
         """The members, [K, ...], or as many of them as are asked for."""
-        if isinstance(q, AutoDelta):  # before training
-            return Delta().draws(q, number)
-        return {site: value[:number] for site, value in q.sites.items()}
+        taken = torch.randperm(self.members)[:number] if number < self.members else torch.arange(self.members)
+        return {site: value[taken] for site, value in q.sites.items()}
 
     def outputs(self, posterior: Posterior, theta: Parameters, x: X) -> Tensor:
         """With the buffers of the member whose θ it is, the first for any other."""
         model, q = posterior.model, posterior.guide
-        if not isinstance(q, Members) or not q.buffers:
+        if not q.buffers:
             return model.outputs(theta, x)
         members = model.unpack(q.sites)
         alike = (k for k in range(self.members) if all(torch.equal(members[name][k], theta[name]) for name in theta))
@@ -143,45 +139,6 @@ class Ensemble(Guide):
     def restore(self, model: Model, state: dict[str, Tensor]) -> Any:
         parts = [{k.removeprefix(of): v for k, v in state.items() if k.startswith(of)} for of in (SITE, BUFFER)]
         return Members(*parts)
-
-
-@torch.no_grad()
-def renewed(model: Model, seed: int) -> Model:
-    """The same model before training, with the weights that the network's modules draw under that seed.
-
-    In the order in which `nn.Module.apply` comes to them, which for most networks is that in which they were made.
-    What is frozen stays. ValueError for a parameter that no `reset_parameters` gives a new value.
-    """
-    again = copy.deepcopy(model)
-    learned = {name for block in model.blocks for name in block.shapes}
-    own = dict(again.net.named_parameters())
-    for name in learned:
-        own[name].fill_(math.nan)
-    with random_state_kept(next(iter(own.values())).device):
-        torch.manual_seed(seed)
-        again.net.apply(_reset)
-    if missed := [name for name in own if name in learned and not bool(own[name].isfinite().all())]:
-        raise ValueError(
-            f"the members of an ensemble start from other weights, and no module gives {', '.join(missed[:4])} new "
-            "ones: write reset_parameters(self) in the module that holds it, as PyTorch's layers have it, or take "
-            "ensemble:members=1"
-        )
-    for name, frozen in model.net.named_parameters():
-        if name not in learned:
-            own[name].copy_(frozen)
-    return again
-
-
-def _reset(module: nn.Module) -> None:
-    """Attention and the transformers of PyTorch's have it by a private name."""
-    for name in ("reset_parameters", "_reset_parameters"):
-        reset: Callable[[], Any] | None = getattr(module, name, None)
-        if callable(reset):
-            return reset()
-
-
-def _stacked(each: list[Parameters]) -> Parameters:
-    return {name: torch.stack([one[name] for one in each]) for name in each[0]}
 
 
 def _mean(rows: tuple[dict[str, float], ...]) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pyro.infer.autoguide import AutoLowRankMultivariateNormal
 from torch.distributions import constraints
 
-from bayesreg.guides.normal import Normal
+from bayesreg.guides.base import Guide, positive, shares
 from bayesreg.guides.start import Local, at_own_weights, locations, log_units
 from bayesreg.model import Model
 from bayesreg.priors.base import whole
@@ -25,26 +25,32 @@ class LocalLowRankNormal(Local, LowRankNormal):
 
 
 @dataclass(frozen=True)
-class LowRank(Normal):
+class LowRank(Guide):
     """q(θ) = Normal(m, diag s · (I + B Bᵀ) · diag s), B [n, rank], over all unknowns together.
 
     Ong, Nott & Smith (2018); Pyro's AutoLowRankMultivariateNormal. A positive latent is Normal in its logarithm.
-    init_scale: the standard deviations at the start, about; warm_up: as `Normal` has it. It has 2 + rank numbers for
-    each unknown, and costs as many multiplications a step, with a Cholesky factor of [rank, rank].
+    init_scale: the standard deviations at the start, about, and warm_up: the share of training in which the weight of
+    the KL term rises, both as `Normal` has them. There are 2 + rank numbers for each unknown, as many multiplications a
+    step, and a Cholesky factor of [rank, rank].
     """
 
     name: ClassVar[str] = "lowrank"
     aliases: ClassVar[tuple[str, ...]] = ("low_rank",)
+    smaller: ClassVar[str] = "a smaller rank, "
+    line: ClassVar[Any] = (0, (1, 1.5, 3, 1.5, 3, 1.5))
 
     rank: int = 10
+    init_scale: float = 0.01
+    warm_up: float = 0.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         whole("LowRank", rank=self.rank)
+        positive(self, "init_scale")
+        shares(self, "warm_up")
 
     def memory(self, model: Model) -> int:
         """Of m, log s and B, their gradient, Adam's two moments of it, and B diag s and its gradient."""
-        return super().memory(model) // 2 * (2 + self.rank) + super().memory(model) // 4 * self.rank
+        return super().memory(model) // self.copies * (4 * (2 + self.rank) + 2 * self.rank)
 
     def create(self, model: Model) -> AutoLowRankMultivariateNormal:
         kind = LocalLowRankNormal if model.local else LowRankNormal

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar
 
 from pyro.infer.autoguide import AutoNormal
 
-from bayesreg.guides.base import Guide, positive
+from bayesreg.guides.base import Guide, positive, shares
 from bayesreg.guides.start import Local, at_own_weights, log_units
 from bayesreg.model import Model
-
-MOST = 0.5  # the rest of training is on the true ELBO
 
 
 class LocalNormal(Local, AutoNormal):
@@ -45,8 +42,7 @@ class Normal(Guide):
 
     def __post_init__(self) -> None:
         positive(self, "init_scale")
-        if isinstance(self.warm_up, bool) or not isinstance(self.warm_up, Real) or not 0 <= float(self.warm_up) <= MOST:
-            raise ValueError(f"{type(self).__name__}(warm_up={self.warm_up!r}): a share of training from 0 to {MOST}")
+        shares(self, "warm_up")
 
     def create(self, model: Model) -> AutoNormal:
         guide = at_own_weights(LocalNormal if model.local else AutoNormal, model, init_scale=float(self.init_scale))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from pyro.infer.autoguide import AutoDelta, AutoGuide
+from pyro.infer.autoguide import AutoDelta
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from bayesreg import schedule
-from bayesreg.guides.base import Guide, positive
-from bayesreg.guides.batchnorm import reestimate
+from bayesreg.guides.base import Guide, positive, stacked
 from bayesreg.guides.delta import Delta
-from bayesreg.guides.start import local_parameters
+from bayesreg.guides.start import Local, at_own_weights, local_parameters
 from bayesreg.model import Model, Parameters
 from bayesreg.priors.base import whole
 
@@ -29,12 +29,11 @@ log = logging.getLogger(__name__)
 START = 0.75  # of training, after which the weights are collected
 
 
-class Collected(nn.Module):
-    """A point with the moments of where it has been: Normal(m, ½ (diag s² + D Dᵀ / (K − 1))).
+class Moments(nn.Module):
+    """Normal(m, ½ (diag s² + D Dᵀ / (K − 1))) of the vectors θ that were collected.
 
-    count: how many θ were collected; mean: m [n]; squares: n·s², the sums of squares about it [n]; deviations: D [rank,
-    n], the last K ≤ rank of them about the mean as it was then. θ is all parameters of the point as one vector, in the
-    space where they have no bounds: of a positive latent its logarithm.
+    count: how many; mean: m [n]; squares: count · s², the sums of squares about it [n]; deviations: D [rank, n], the
+    last K ≤ rank of them, each about the mean as it was then.
     """
 
     count: Tensor
@@ -42,55 +41,64 @@ class Collected(nn.Module):
     squares: Tensor
     deviations: Tensor
 
-    def __init__(self, point: AutoDelta, rank: int) -> None:
+    def __init__(self, like: Tensor, rank: int) -> None:
         super().__init__()
-        self.point = point
-        zeros = torch.zeros_like(self._theta())
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("mean", zeros)
-        self.register_buffer("squares", zeros.clone())
-        self.register_buffer("deviations", zeros.repeat(rank, 1))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64, device=like.device))
+        self.register_buffer("mean", torch.zeros_like(like))
+        self.register_buffer("squares", torch.zeros_like(like))
+        self.register_buffer("deviations", like.new_zeros(rank, len(like)))
 
-    def _theta(self) -> Tensor:
-        return torch.cat([p.detach().reshape(-1) for p in self.point.parameters()])
-
-    def _parts(self, theta: Tensor) -> Parameters:
-        """The point's parameters by name."""
-        named = dict(self.point.named_parameters())
-        parts = theta.split([p.numel() for p in named.values()])
-        return {name: part.view_as(p) for (name, p), part in zip(named.items(), parts, strict=True)}
-
-    def _sites(self, theta: Tensor) -> Parameters:
-        with torch.no_grad():
-            return functional_call(self.point, self._parts(theta), ())
-
-    def collect(self) -> None:
+    def collect(self, theta: Tensor) -> None:
         """By Welford's recurrence: in single precision the mean square less the squared mean has no digits left."""
-        theta, kept = self._theta(), int(self.count) % len(self.deviations)
+        last = int(self.count) % len(self.deviations)
         self.count += 1
         off = theta - self.mean
         self.mean += off / self.count
-        self.deviations[kept] = theta - self.mean
-        self.squares += off * self.deviations[kept]
+        self.deviations[last] = theta - self.mean
+        self.squares += off * self.deviations[last]
 
-    def put_at_mean(self) -> None:
-        """Let the point be m, in place."""
-        for name, value in self._parts(self.mean).items():
-            self.point.get_parameter(name).data.copy_(value)
-
-    def median(self) -> Parameters:
-        """m, by site; before anything was collected the point."""
-        return self._sites(self.mean if self.count else self._theta())
-
-    def forward(self) -> Parameters:
-        """A draw, by site: m + (s ε + Dᵀ ε' / √(K − 1)) / √2."""
-        if not self.count:
-            return self.median()
+    def draw(self) -> Tensor:
+        """m + (s ε + Dᵀ ε' / √(K − 1)) / √2."""
         number = min(int(self.count), len(self.deviations))
         moved = (self.squares / self.count).sqrt() * torch.randn_like(self.mean)
         if number > 1:
             moved += self.deviations[:number].T @ torch.randn(number).to(self.mean) / math.sqrt(number - 1)
-        return self._sites(self.mean + moved / math.sqrt(2))
+        return self.mean + moved / math.sqrt(2)
+
+
+class PointWithMoments(AutoDelta):
+    """A point, which is trained, and the moments of where it has been, in the space where nothing has bounds."""
+
+    def __init__(self, model: Callable[..., Any], init_loc_fn: Any, rank: int) -> None:
+        super().__init__(model, init_loc_fn=init_loc_fn)
+        self._rank = rank
+
+    def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
+        super()._setup_prototype(*args, **kwargs)
+        self.moments = Moments(self.theta(), self._rank)
+
+    def theta(self) -> Tensor:
+        """All parameters of the point, as one vector: of a positive latent the logarithm."""
+        return torch.cat([p.detach().flatten() for p in self.parameters()])
+
+    def put(self, theta: Tensor) -> None:
+        """Let the point be θ, in place."""
+        for name, value in self._parts(theta).items():
+            self.get_parameter(name).data.copy_(value)
+
+    def sites(self, theta: Tensor) -> Parameters:
+        """θ by site."""
+        with torch.no_grad():
+            return functional_call(self, self._parts(theta), ())
+
+    def _parts(self, theta: Tensor) -> Parameters:
+        named = dict(self.named_parameters())
+        parts = theta.split([p.numel() for p in named.values()])
+        return {name: part.view_as(p) for (name, p), part in zip(named.items(), parts, strict=True)}
+
+
+class LocalPointWithMoments(Local, PointWithMoments):
+    """The same beside q(z | x, θ), for a network with latents of each example."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,10 @@ class Swag(Guide):
     """
 
     name: ClassVar[str] = "swag"
+    trains_point: ClassVar[bool] = True
+    copies: ClassVar[int] = 4
+    smaller: ClassVar[str] = "a smaller rank, "
+    rewinds: ClassVar[bool] = False
     line: ClassVar[Any] = (0, (3, 1.5, 1, 1.5))
 
     rank: int = 20
@@ -115,42 +127,38 @@ class Swag(Guide):
         whole("Swag", rank=self.rank)
         positive(self, "constant", most=1.0)
 
-    @property
-    def moves_a_point(self) -> bool:
-        return True
-
     def check(self, model: Model) -> None:
         Delta().check(model)
         super().check(model)
 
     def memory(self, model: Model) -> int:
         """Of the point, of two moments, and of as many deviations as there are."""
-        one = Delta().memory(model)
-        return one + (2 + self.rank) * one // Delta.copies
+        point = super().memory(model)
+        return point + (2 + self.rank) * point // self.copies
 
-    def create(self, model: Model) -> AutoDelta:
-        return Delta().create(model)
+    def create(self, model: Model) -> PointWithMoments:
+        kind = LocalPointWithMoments if model.local else PointWithMoments
+        return at_own_weights(kind, model, rank=int(self.rank))
 
     def pace(self, done: int, steps: int) -> float:
         least = self.constant
         return least + (1 - least) * schedule.half_cosine(done, START * steps) if done < START * steps else least
 
-    def around(self, q: AutoGuide) -> Collected:
-        return Collected(q, self.rank)
-
     def collect(self, q: Any, done: float) -> None:
         if done > START:
-            q.collect()
+            q.moments.collect(q.theta())
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
         q = posterior.guide
-        if q.count < 2:
+        if q.moments.count < 2:
             log.warning("the guide %s has collected θ once, and has no width: train for 8 epochs or more", self)
         with local_parameters():
-            q.put_at_mean()
-        reestimate(posterior, train)
+            q.put(q.moments.mean)
+        super().finish(posterior, train)
 
-    def restore(self, model: Model, state: dict[str, Tensor]) -> Collected:
-        q = self.around(self.create(model))
-        q.load_state_dict(state)
-        return q
+    def centre(self, q: Any) -> Parameters:
+        """m; before anything was collected the point."""
+        return q.sites(q.moments.mean if q.moments.count else q.theta())
+
+    def draws(self, q: Any, number: int) -> Parameters:
+        return stacked([q.sites(q.moments.draw()) if q.moments.count else self.centre(q) for _ in range(number)])
