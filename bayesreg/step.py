@@ -31,12 +31,11 @@ Compute = Callable[[X, Tensor], Tensor]
 class Step:
     """(x, y) → the terms of the objective at this batch [T]; the guide's parameters move one step.
 
-    Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate `lr`
-    times `pace` of the steps done and of all `steps`, which falls to 0 along a half cosine. rates: by name of a
-    parameter of the model, what its steps are multiplied by, of a shape that broadcasts to its own: Adam moves
-    p / rate. update: what is done to the weights beside it. warm_up: the share of the steps in which the weight of the
-    KL term in the gradient, of all terms but the likelihood's, rises linearly from 0 to 1; the terms are those of the
-    ELBO throughout.
+    Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate `lr` times
+    `pace(done, steps)` after `done` of all `steps`. rates: by name of a parameter of the model, what its steps are
+    multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update: what is done to the weights
+    beside it. warm_up: the share of the steps in which the weight of the KL term in the gradient, of all terms but the
+    likelihood's, rises linearly from 0 to 1; the terms are those of the ELBO throughout.
     """
 
     def __init__(

@@ -162,13 +162,17 @@ def test_resumes_bit_for_bit_with_what_was_collected(tmp_path, monkeypatch):
     assert whole.evaluate(data())["nll"] == pytest.approx(whole.history["validation_nll"].iloc[-1], rel=1e-12)
 
 
-def test_what_is_collected_once_has_no_width_and_the_log_says_so(caplog):
+def test_what_is_collected_once_has_no_width_and_the_log_says_so_before_training(caplog, monkeypatch):
     caplog.set_level(logging.WARNING, logger="bayesreg")
-    posterior = br.fit(model(), data(), guide="swag", epochs=3, **QUIET)
-    assert "swag has collected θ once, and has no width: train for 8 epochs or more" in caplog.text
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_Run", None)
+        with pytest.raises(TypeError):
+            br.fit(model(), data(), guide="swag", epochs=4, **QUIET)
+    assert "4 epochs: the guide swag collects θ once, and has no width; train for 5 or more" in caplog.text
+    posterior = br.fit(model(), data(), guide="swag", epochs=4, **QUIET)
     assert posterior.draws(3)["weight"].std(0).abs().max() < 1e-12
     caplog.clear()
-    assert br.fit(model(), data(), guide="swag", epochs=8, **QUIET).draws(3)["weight"].std(0).min() > 0
+    assert br.fit(model(), data(), guide="swag", epochs=5, **QUIET).draws(3)["weight"].std(0).min() > 0
     assert "no width" not in caplog.text
 
 

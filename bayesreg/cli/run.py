@@ -48,7 +48,8 @@ class Settings:
     """none, l1, l2, smoothness, entropic, ard or another method, as dropout; with a strength per datum, l2:1e-4;
     ard:sparse, which selects under the guide normal; or a sum, l2:1e-4+entropic:0.1 or l2+early_stopping."""
     guide: str = "delta"
-    """delta is MAP; normal is mean-field variational inference."""
+    """delta is MAP; normal is mean-field variational inference, lowrank with correlations; laplace, swag and ensemble
+    are made of MAP. With options as ensemble:members=10."""
     strength: float | None = None
     """The strength of --prior per datum, as in weight decay: loss = mean NLL + strength × penalty."""
     ard: Ard = field(default_factory=Ard)

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -109,8 +110,8 @@ class Swag(Guide):
     the first learning rate; the rest goes on at that rate, around the mode, and the mean, the variance and the last
     `rank` deviations of θ are collected, one an epoch. m is the mode, nearly. How far and in which directions θ strays
     is a matter of that rate and of the noise of the minibatches: on a linear model q was much narrower than the
-    posterior. A positive latent is Normal in its logarithm. With fewer than two epochs in the last quarter q has no
-    width, which the log says.
+    posterior. A positive latent is Normal in its logarithm. Of fewer than five epochs one is in the last quarter, and q
+    has no width, which the log says before training.
     """
 
     name: ClassVar[str] = "swag"
@@ -140,6 +141,12 @@ class Swag(Guide):
         kind = LocalPointWithMoments if model.local else PointWithMoments
         return at_own_weights(kind, model, rank=int(self.rank))
 
+    def train(self, once: partial[Posterior]) -> Posterior:
+        epochs = once.keywords["epochs"]
+        if epochs - int(START * epochs) < 2:
+            log.warning("%d epochs: the guide %s collects θ once, and has no width; train for 5 or more", epochs, self)
+        return super().train(once)
+
     def pace(self, done: int, steps: int) -> float:
         least = self.constant
         return least + (1 - least) * schedule.half_cosine(done, START * steps) if done < START * steps else least
@@ -150,8 +157,6 @@ class Swag(Guide):
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
         q = posterior.guide
-        if q.moments.count < 2:
-            log.warning("the guide %s has collected θ once, and has no width: train for 8 epochs or more", self)
         with local_parameters():
             q.put(q.moments.mean)
         super().finish(posterior, train)
