@@ -1,4 +1,4 @@
-"""One step of training: the gradient of −ELBO / N at a batch, and Adam with a learning rate that falls to 0."""
+"""One step of training: the gradient of −ELBO / N at a batch, and Adam with a learning rate that falls."""
 
 from __future__ import annotations
 
