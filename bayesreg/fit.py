@@ -183,7 +183,7 @@ def _fit(
             shown_now = {k: f"{row[k]:.4g}" for k in row if k in ("nll", "penalty", "validation_nll")}
             shown.set_postfix(shown_now, refresh=False)  # a refresh would not wait the two seconds
             if guide.rewinds or epoch + 1 < epochs:  # else it would lack what `finish` has added to q
-                run.save(kept, at_once=stays and epoch + 1 == epochs)
+                run.save(kept)
         posterior.warmup_seconds = run.step.prepare_seconds
         if run.best and run.best["epoch"] < epochs:
             run.back_to_best()
@@ -280,10 +280,10 @@ class _Run:
             named = dict(zip(self.step.names, terms[step].tolist(), strict=True))
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
-    def save(self, checkpoint: Checkpoint, at_once: bool = False) -> None:
-        """Write the checkpoint, unless the last one is young."""
-        young = time.monotonic() - self._saved_at < SAVED_EVERY and not at_once
-        if checkpoint.path is None or young:
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint, unless the last one is young; the one that stays at the end however young it is."""
+        stays = checkpoint.stays and self.step.done == self.step.steps
+        if checkpoint.path is None or (time.monotonic() - self._saved_at < SAVED_EVERY and not stays):
             return
         state = {
             "step": self.step.state(),

@@ -252,7 +252,7 @@ class Model(nn.Module):
         return structure.mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, x)
 
     def outputs(self, parameters: Parameters, x: X, buffers: Mapping[str, Tensor] | None = None) -> Tensor:
-        """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval). buffers: other than its own."""
+        """f = Ω(x; θ) at named parameters, in its present mode (train or eval). buffers: in place of its own ones."""
         return self._call("forward", parameters, x, buffers)
 
     def _call(self, method: str, parameters: Parameters, x: X, buffers: Mapping[str, Tensor] | None = None) -> Tensor:

@@ -123,9 +123,9 @@ class Interrupted(Exception):
     """As by a signal."""
 
 
-@pytest.mark.parametrize("after", [2, 4, 10])
-def test_interrupted_it_goes_on_with_the_member_that_it_was_at(after, ensemble, tmp_path, monkeypatch):
-    """In the first member, at the end of it, and in the last: no epoch that is done is made again."""
+@pytest.mark.parametrize(("after", "every", "again"), [(2, 0.0, 0), (4, 0.0, 0), (10, 0.0, 0), (10, 3600.0, 2)])
+def test_interrupted_it_goes_on_with_the_member_that_it_was_at(after, every, again, ensemble, tmp_path, monkeypatch):
+    """In the first member, at the end of it, and in the last: no member is made again, nor what a checkpoint holds."""
     path, epoch, made = tmp_path / "c.pt", fit_module._Run.epoch, []
 
     def interrupted(self, *args):
@@ -137,7 +137,7 @@ def test_interrupted_it_goes_on_with_the_member_that_it_was_at(after, ensemble, 
         made.append(1)
         return epoch(self, *args)
 
-    monkeypatch.setattr(fit_module, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(fit_module, "SAVED_EVERY", every)
     monkeypatch.setattr(fit_module._Run, "epoch", interrupted)
     with pytest.raises(Interrupted):
         fitted(checkpoint=path)
@@ -145,7 +145,7 @@ def test_interrupted_it_goes_on_with_the_member_that_it_was_at(after, ensemble, 
     with pytest.raises(ValueError, match=r"c\.pt is the checkpoint of another fit.*lr"):
         fitted(checkpoint=path, lr=0.1)
     resumed = fitted(checkpoint=path)
-    assert len(made) == 4 * K
+    assert len(made) == 4 * K + again
     assert all(torch.equal(value, resumed.draws(K)[name]) for name, value in ensemble.draws(K).items())
     assert resumed.predict(data().x).probs.equal(ensemble.predict(data().x).probs)
     assert list(tmp_path.iterdir()) == []
