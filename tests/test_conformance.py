@@ -130,5 +130,6 @@ def test_every_other_guide_works_or_is_refused_before_training(guide, net, prior
             testing.check_fit(*build(net, prior, likelihood), guide, tmp_path)
         return
     testing.check_arviz(testing.check_fit(*build(net, prior, likelihood, torch.float32), guide, tmp_path))
-    testing.check_objective(*build(net, prior, likelihood), guide)
-    testing.check_capture(*build(net, prior, likelihood), guide)
+    if not br.guides.as_guide(guide).trains_point:  # else the step is delta's, of which there is every combination
+        testing.check_objective(*build(net, prior, likelihood), guide)
+        testing.check_capture(*build(net, prior, likelihood), guide)
