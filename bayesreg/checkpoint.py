@@ -22,7 +22,7 @@ class Checkpoint:
     """The checkpoint of one fit; no other resumes from it. Without a path it does nothing.
 
     As a context manager it removes the file when the fit has ended, or has diverged, which it would again;
-    an interrupted fit leaves it.
+    an interrupted fit leaves it. stays: it is left at the end, too, for others that are to follow.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class Checkpoint:
         train: Dataset,
         validation: Dataset | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
+        stays: bool = False,
         **options: Any,
     ) -> None:
-        self.path = None if path is None else Path(path)
+        self.path, self.stays = None if path is None else Path(path), stays
         self._fit = {} if path is None else _identity(model, train, validation, augment) | options
 
     def __enter__(self) -> Self:
@@ -43,7 +44,8 @@ class Checkpoint:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
-        if self.path is not None and (kind is None or issubclass(kind, ArithmeticError)):
+        ended = issubclass(kind, ArithmeticError) if kind else not self.stays
+        if self.path is not None and ended:
             self.path.unlink(missing_ok=True)
 
     def write(self, state: dict[str, Any]) -> None:

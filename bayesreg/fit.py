@@ -145,9 +145,10 @@ def _fit(
     compile: str,
     progress: bool,
     checkpoint: str | Path | None,
+    stays: bool = False,
     **decides: Any,
 ) -> Posterior:
-    """One fit by gradient descent, of checked arguments."""
+    """One fit by gradient descent, of checked arguments. stays: its complete checkpoint is kept, as others follow."""
     epochs, batch_size, lr, seed = (decides[name] for name in ("epochs", "batch_size", "lr", "seed"))
     early_stopping, update = decides["early_stopping"], decides["update"]
     target = choose_device(device)
@@ -157,19 +158,20 @@ def _fit(
     named = decides | {"guide": guide.name, "update": repr(update)}
     if guide.record():
         named["options of the guide"] = told_apart(tuple(sorted(guide.record().items())))
-    kept = Checkpoint(checkpoint, model, train, validation, augment, **named)
+    kept = Checkpoint(checkpoint, model, train, validation, augment, stays, **named)
     with surroundings(target, seed, threads or choose_threads(work)), kept:
         steps = math.ceil(len(train) / batch_size)
         train = train.to(target)
         rates = start_in_unit_of(model, train, lr, epochs * steps)
         q = guide.create(model)
-        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up), seed, augment)
+        run = _Run(q, Step(model, q, lr, epochs * steps, rates, update, guide.warm_up, guide.pace), seed, augment)
         log.info("step: %s", run.prepare(train, batch_size, epochs, work, compile))
         first = run.resume(kept)  # Adam's moments are the last to allocate memory
-        posterior = Posterior(model, run.guide, guide, run.history)
+        posterior = Posterior(model, q, guide, run.history)
         shown = bar(range(first, epochs), initial=first, total=epochs, unit="epoch", show=progress)
         for epoch in shown:
             trained = run.epoch(train, order(len(train), seed, epoch), batch_size)
+            guide.collect(q, (epoch + 1) / epochs)
             if epoch + 1 == epochs:
                 guide.finish(posterior, train)
             row = {"epoch": epoch + 1, **trained}
@@ -281,8 +283,9 @@ class _Run:
             raise Diverged(len(self.history) + 1, step + 1, named, self.history)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint, unless the last one is recent."""
-        if checkpoint.path is None or time.monotonic() - self._saved_at < SAVED_EVERY:
+        """Write the checkpoint, unless the last one is recent; the one that is kept at the end in any case."""
+        stays = checkpoint.stays and self.step.done == self.step.steps
+        if checkpoint.path is None or (time.monotonic() - self._saved_at < SAVED_EVERY and not stays):
             return
         state = {
             "step": self.step.state(),

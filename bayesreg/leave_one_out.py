@@ -58,10 +58,10 @@ def loo(posterior: Posterior, data: Any, draws: int | None = None) -> Loo:
             "trained on; others are judged by `evaluate`"
         )
     made = diagnostics.to_arviz([posterior], draws or (None if posterior.inference.markov else DRAWS), data)
-    if made["posterior"].sizes["chain"] * made["posterior"].sizes["draw"] < 20:
+    if (number := made["posterior"].sizes["chain"] * made["posterior"].sizes["draw"]) < 20:
         raise ValueError(
-            "loo needs 20 draws or more, and a guide that is a point has one: fit with another guide, or judge by "
-            "held-out data, with `evaluate`"
+            f"loo needs 20 draws or more, and the guide {posterior.inference} has {number}: fit with another guide, or "
+            "judge by held-out data, with `evaluate`"
         )
     module, modern = arviz()
     with warnings.catch_warnings():

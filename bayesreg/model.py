@@ -251,13 +251,13 @@ class Model(nn.Module):
         dtype = next(self.net.parameters()).dtype
         return structure.mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, x)
 
-    def outputs(self, parameters: Parameters, x: X) -> Tensor:
-        """f = Ω(x; θ) at named parameters, in the network's present mode (train or eval)."""
-        return self._call("forward", parameters, x)
+    def outputs(self, parameters: Parameters, x: X, buffers: Mapping[str, Tensor] | None = None) -> Tensor:
+        """f = Ω(x; θ) at named parameters, in its present mode (train or eval). buffers: in place of its own ones."""
+        return self._call("forward", parameters, x, buffers)
 
-    def _call(self, method: str, parameters: Parameters, x: X) -> Tensor:
+    def _call(self, method: str, parameters: Parameters, x: X, buffers: Mapping[str, Tensor] | None = None) -> Tensor:
         net, prefix = (self.net, "") if method == "forward" else (Method(self.net, method), "net.")
-        own = {prefix + name: parameters[name] for block in self.blocks for name in block.shapes}
+        own = {prefix + name: parameters[name] for block in self.blocks for name in block.shapes} | dict(buffers or {})
         args, kwargs = structure.arguments(to_unit(x))
         if self.autocast is None or not self.net.training:
             return functional_call(net, own, args, kwargs)

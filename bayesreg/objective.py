@@ -289,7 +289,7 @@ class Gradient:
             give_back()
             with self._kept(y.device):
                 terms, *gradients = run(*structure.leaves(x), y)
-                buffers = [b.clone() for b in self.buffers.values()]
+                buffers = list(map(some, self.buffers.values()))
                 results.append(([terms.clone()], list(map(some, gradients)), buffers))
                 states.append(random_state(y.device))
             del gradients

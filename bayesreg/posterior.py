@@ -94,7 +94,8 @@ class Posterior:
         return {name: value.detach().clone() for name, value in self.model.unpack(sites).items()}
 
     def draws(self, number: int = 16, seed: int = 0) -> Parameters:
-        """Draws of θ by name, each [number, ...]; a guide that is a point, such as delta, has one draw, [1, ...]."""
+        """Draws of θ by name, each [number, ...]; a point, such as delta, has one draw, an ensemble its members at
+        most."""
         whole("Posterior", draws=number)
         check_seed("Posterior", seed)
         with random_state_kept(self.device), local_parameters(), torch.no_grad():

@@ -240,7 +240,8 @@ def _fit(checkpoint: Path, model: Model, data: Data, validation: Any, options: d
         return once()
     except Unusable as error:
         log.warning("%s; the run starts again", error)
-        checkpoint.unlink()
+        for path in checkpoint.parent.glob(f"{checkpoint.name}*"):  # an ensemble has several
+            path.unlink()
         return once()
 
 

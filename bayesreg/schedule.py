@@ -14,6 +14,11 @@ LR = 5e-3  # Adam's, at the start
 SMALLEST, LARGEST = 32, 128  # examples in a batch
 
 
+def half_cosine(done: float, steps: float) -> float:
+    """What the learning rate is multiplied by after so many steps: it falls from 1 to 0 (Loshchilov & Hutter, 2017)."""
+    return (1 + math.cos(math.pi * done / steps)) / 2
+
+
 def batch_size(size: int) -> int:
     """A power of two near N/16, from 32 to 128, and at most N."""
     return min(size, LARGEST, max(SMALLEST, 2 ** round(math.log2(size / 16))))

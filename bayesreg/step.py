@@ -1,9 +1,8 @@
-"""One step of training: the gradient of −ELBO / N at a batch, and Adam with a learning rate that falls to 0."""
+"""One step of training: the gradient of −ELBO / N at a batch, and Adam with a learning rate that falls."""
 
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
-from bayesreg import structure
+from bayesreg import schedule, structure
 from bayesreg.guides.start import locations
 from bayesreg.model import Model
 from bayesreg.objective import Gradient, Objective
@@ -32,11 +31,11 @@ Compute = Callable[[X, Tensor], Tensor]
 class Step:
     """(x, y) → the terms of the objective at this batch [T]; the guide's parameters move one step.
 
-    Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate falling
-    from `lr` to 0 along a half cosine over `steps` steps (Loshchilov & Hutter, 2017). rates: by parameter name, what
-    its steps are multiplied by, of a shape that broadcasts to its own: Adam moves p / rate. update: what is done to the
-    weights beside it. warm_up: the share of the steps in which the weight of the KL term in the gradient, of all terms
-    but the likelihood's, rises linearly from 0 to 1; the terms are those of the ELBO throughout.
+    Adam (Kingma & Ba, 2015) in one fused kernel over the few flat vectors of the guide, its learning rate `lr` times
+    `pace(done, steps)` after `done` of all `steps`. rates: by parameter name, what its steps are multiplied by, of a
+    shape that broadcasts to its own: Adam moves p / rate. update: what is done to the weights beside it. warm_up: the
+    share of the steps in which the weight of the KL term in the gradient, of all terms but the likelihood's, rises
+    linearly from 0 to 1; the terms are those of the ELBO throughout.
     """
 
     def __init__(
@@ -48,11 +47,12 @@ class Step:
         rates: Mapping[str, Tensor] | None = None,
         update: Update | None = None,
         warm_up: float = 0.0,
+        pace: Callable[[int, int], float] = schedule.half_cosine,
     ) -> None:
         self.model, self.gradient = model, Gradient(Objective(model, guide, warms_up=warm_up > 0))
         self.warm_up = warm_up
         self.parameters = list(self.gradient.parameters.values())
-        self.lr, self.steps, self.done = lr, steps, 0
+        self.lr, self.steps, self.done, self.pace = lr, steps, 0, pace
         self.prepare_seconds = 0.0
         on_gpu = self.parameters[0].is_cuda  # a CUDA graph reads the learning rate and the count from memory
         rate = torch.tensor(0.0, device=self.parameters[0].device) if on_gpu else 0.0  # set before each step
@@ -106,7 +106,7 @@ class Step:
             moments["step"].zero_()
 
     def __call__(self, x: X, y: Tensor) -> Tensor:
-        rate = self.lr * (1 + math.cos(math.pi * self.done / self.steps)) / 2
+        rate = self.lr * self.pace(self.done, self.steps)
         group = self.optimiser.param_groups[0]
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)

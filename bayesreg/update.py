@@ -26,8 +26,8 @@ class Update:
         return parameter.dim() >= 2
 
     def check_guide(self, guide: Guide) -> None:
-        """Raise ValueError under a guide that has more than a point for a weight."""
-        if not guide.point:
+        """Raise ValueError under a guide that trains more than a point for a weight."""
+        if not (guide.point or guide.trains_point):
             raise ValueError(
                 f"{self.name} changes weights that are points, and the guide '{guide}' has distributions over them: "
                 "use the guide delta, or a prior"

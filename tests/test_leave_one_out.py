@@ -87,7 +87,11 @@ def test_arviz_takes_the_same_and_draws_it():
 
 @pytest.mark.parametrize(
     ("guide", "number", "said"),
-    [("normal", 4, "loo of 12 examples, but the posterior has 16"), ("delta", 0, "a guide that is a point has one")],
+    [
+        ("normal", 4, "loo of 12 examples, but the posterior has 16"),
+        ("delta", 0, "the guide delta has 1:"),
+        ("ensemble:members=2", 0, "the guide ensemble:members=2 has 2:"),
+    ],
 )
 def test_what_has_no_loo_is_refused(guide, number, said):
     x, y = rows()

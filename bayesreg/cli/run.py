@@ -47,8 +47,8 @@ HELP_PRIOR = (
 
 
 HELP_GUIDE = (
-    "How the posterior is inferred: delta is MAP, normal mean-field variational inference, laplace a Gaussian at the "
-    "MAP estimate. Options follow a colon, as in laplace:structure=full."
+    "How the posterior is inferred: delta is MAP; normal is mean-field variational inference, lowrank with "
+    "correlations; laplace, swag and ensemble are made from MAP. Options follow a colon, as in ensemble:members=10."
 )
 
 

@@ -12,20 +12,23 @@ from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoNormal
 
 from bayesreg.guides.base import Guide
 from bayesreg.guides.delta import Delta
+from bayesreg.guides.ensemble import Ensemble
 from bayesreg.guides.laplace import Laplace
+from bayesreg.guides.lowrank import LowRank
 from bayesreg.guides.normal import Normal
 from bayesreg.guides.nuts import Nuts
 from bayesreg.guides.own import Own
 from bayesreg.guides.start import at_own_weights
+from bayesreg.guides.swag import Swag
 from bayesreg.guides.variational_dropout import VariationalDropout
 from bayesreg.model import Model
 
-__all__ = ["DEFAULT", "GUIDES", "HELD", "PAIRED", "Delta", "Guide", "Laplace", "Normal", "Nuts", "Own"]
-__all__ += ["VariationalDropout", "as_guide", "at_own_weights", "create", "delta", "known", "normal"]
+__all__ = ["DEFAULT", "GUIDES", "HELD", "PAIRED", "Delta", "Ensemble", "Guide", "Laplace", "LowRank", "Normal", "Nuts"]
+__all__ += ["Own", "Swag", "VariationalDropout", "as_guide", "at_own_weights", "create", "delta", "known", "normal"]
 
-GUIDES: dict[str, type[Guide]] = {"delta": Delta, "normal": Normal, "laplace": Laplace}
-PAIRED: dict[str, type[Guide]] = {"variational_dropout": VariationalDropout}  # each for one prior only
-HELD: dict[str, type[Guide]] = {"nuts": Nuts}  # not made by a fit, but by `bayesreg.nuts`
+GUIDES: dict[str, type[Guide]] = {kind.name: kind for kind in (Delta, Normal, Ensemble, Laplace, Swag, LowRank)}
+PAIRED: dict[str, type[Guide]] = {kind.name: kind for kind in (VariationalDropout,)}  # each for one prior only
+HELD: dict[str, type[Guide]] = {kind.name: kind for kind in (Nuts,)}  # not made by a fit, but by `bayesreg.nuts`
 DEFAULT: Guide = Delta()
 
 

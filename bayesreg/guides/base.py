@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ import torch
 from pyro.infer.autoguide import AutoGuide
 from torch import Tensor
 
-from bayesreg import memory
+from bayesreg import memory, schedule
 from bayesreg.guides.batchnorm import reestimate
 from bayesreg.model import Model, Parameters
 from bayesreg.structure import X
@@ -20,6 +21,8 @@ from bayesreg.structure import X
 if TYPE_CHECKING:
     from bayesreg.datasets import Dataset
     from bayesreg.posterior import Posterior
+
+MOST = 0.5  # of training, such as a warm-up: the rest is on the true ELBO
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,17 @@ class Guide:
 
     A class is one family of q, a frozen dataclass whose fields are its options, numbers or words with defaults: so
     guides are equal by value, picklable, and read from text. name: in GUIDES and in a method, "l2@normal". aliases:
-    its other names in the field. point: q is a single θ, so that one draw is all of it. markov: its draws are those of
-    Markov chains, which q holds as `chains`. copies: how many numbers training holds for each unknown; smaller: what
-    would take less. rewinds: whether early stopping may go back to an earlier epoch, since nothing of q is made of the
-    last one alone. line: how the lines of its methods are drawn; None: as for the prior alone.
+    its other names in the field. point: q is a single θ, so that one draw is all of it. trains_point: training moves a
+    single θ, which an `Update` can change, whatever q is made of it. markov: its draws are those of Markov chains,
+    which q holds as `chains`. copies: how many numbers training holds for each unknown; smaller: what would take less.
+    rewinds: whether early stopping may go back to an earlier epoch, since nothing of q is made of the last ones alone.
+    line: how the lines of its methods are drawn; None: as for the prior alone.
     """
 
     name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     point: ClassVar[bool] = False
+    trains_point: ClassVar[bool] = False
     markov: ClassVar[bool] = False
     copies: ClassVar[int] = 8
     smaller: ClassVar[str] = ""
@@ -109,9 +114,19 @@ class Guide:
         """The share of training in which the weight of the KL term rises from 0 to 1; 0: it is 1 from the start."""
         return 0.0
 
-    def train(self, once: Callable[..., Posterior]) -> Posterior:
-        """Train by one fit, `once()`, or make one posterior of several: `once(seed=1)` overrides options."""
+    def pace(self, done: int, steps: int) -> float:
+        """What the learning rate is multiplied by after `done` of all `steps`."""
+        return schedule.half_cosine(done, steps)
+
+    def train(self, once: partial[Posterior]) -> Posterior:
+        """Train by one fit, `once()`, or make one posterior of several: `once(seed=1)` overrides options.
+
+        once.keywords: the options it was given. A fit with stays=True leaves its complete checkpoint behind.
+        """
         return once()
+
+    def collect(self, q: Any, done: float) -> None:
+        """At the end of an epoch, by which that share of training is done: what q keeps of it, in its buffers."""
 
     def finish(self, posterior: Posterior, train: Dataset) -> None:
         """What is done in place after the last step of training, with all its data on the device.
@@ -131,8 +146,7 @@ class Guide:
         """Draws from PyTorch's random state, by site, [number, ...]; only one, [1, ...], from a point."""
         if self.point:
             return {site: value.detach()[None] for site, value in self.centre(q).items()}
-        sites = [q() for _ in range(number)]
-        return {site: torch.stack([draw[site] for draw in sites]) for site in sites[0]}
+        return stacked([q() for _ in range(number)])
 
     def outputs(self, posterior: Posterior, theta: Parameters, x: X) -> Tensor:
         """f [B, ...] at one draw of θ, by name, for x [B, ...]: the network's, in its present mode."""
@@ -145,6 +159,11 @@ class Guide:
         return q
 
 
+def stacked(each: Sequence[Parameters]) -> Parameters:
+    """By name, [number, ...], of so many of the same names."""
+    return {name: torch.stack([one[name] for one in each]) for name in each[0]}
+
+
 def positive(guide: Guide, *names: str, most: float = math.inf) -> None:
     """Raise ValueError unless these options are numbers above 0, finite and at most `most`."""
     for name in names:
@@ -152,6 +171,14 @@ def positive(guide: Guide, *names: str, most: float = math.inf) -> None:
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= most or value == math.inf:
             bound = "finite" if math.isinf(most) else f"at most {most:g}"
             raise ValueError(f"{type(guide).__name__}({name}={value!r}): a number above 0 and {bound}")
+
+
+def shares(guide: Guide, *names: str) -> None:
+    """Raise ValueError unless these options are shares of training that leave at least half of it."""
+    for name in names:
+        value = getattr(guide, name)
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= MOST:
+            raise ValueError(f"{type(guide).__name__}({name}={value!r}): a share of training from 0 to {MOST}")
 
 
 def choice(guide: Guide, **choices: tuple[str, ...]) -> None:

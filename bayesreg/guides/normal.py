@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar
 
-import torch
 from pyro.infer.autoguide import AutoNormal
 
-from bayesreg.guides.base import Guide, positive
-from bayesreg.guides.start import Local, at_own_weights
+from bayesreg.guides.base import Guide, positive, shares
+from bayesreg.guides.start import Local, at_own_weights, log_units
 from bayesreg.model import Model
-
-MOST = 0.5  # the rest of training is on the true ELBO
 
 
 class LocalNormal(Local, AutoNormal):
@@ -46,14 +42,10 @@ class Normal(Guide):
 
     def __post_init__(self) -> None:
         positive(self, "init_scale")
-        if isinstance(self.warm_up, bool) or not isinstance(self.warm_up, Real) or not 0 <= float(self.warm_up) <= MOST:
-            raise ValueError(f"Normal(warm_up={self.warm_up!r}): a share of training from 0 to {MOST}")
+        shares(self, "warm_up")
 
     def create(self, model: Model) -> AutoNormal:
         guide = at_own_weights(LocalNormal if model.local else AutoNormal, model, init_scale=float(self.init_scale))
-        own = dict(model.net.named_parameters())
-        for block in model.blocks if model.units else ():  # or a vector of ones for every weight would be made
-            units = {name: torch.ones_like(own[name]) * model.units.get(name, 1.0) for name in block.shapes}
-            log_scales = guide.get_parameter(f"scales.{block.site}_unconstrained")
-            log_scales.data += block.pack(units).log()
+        for site, log_unit in log_units(model):
+            guide.get_parameter(f"scales.{site}_unconstrained").data += log_unit
         return guide

@@ -13,7 +13,7 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from bayesreg.files import sha256_of
-from bayesreg.guides.base import Guide
+from bayesreg.guides.base import Guide, stacked
 from bayesreg.guides.start import at_own_weights, local_parameters
 from bayesreg.model import Model, Parameters
 from bayesreg.randomness import random_state_kept
@@ -113,8 +113,8 @@ class Own(Guide):
                 return {site: draws.median(0).values for site, draws in self.draws(q, CENTRE).items()}
 
     def draws(self, q: Any, number: int) -> Parameters:
-        sites = [_drawn(q) for _ in range(number)]
-        return {site: torch.stack([draw[site].detach() for draw in sites]) for site in sites[0]}
+        with torch.no_grad():
+            return stacked([_drawn(q) for _ in range(number)])
 
 
 def _private(q: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyro
+import torch
 from pyro.infer.autoguide import AutoContinuous, AutoGuide, AutoNormal, init_to_value
 from torch import Tensor
 from torch.distributions import constraints
@@ -62,6 +63,14 @@ def at_own_weights(kind: type[AutoGuide], model: Model, **options: Any) -> Any:
         guide()
         start.clear()  # or the guide would keep these values too, as long as it lives
     return guide
+
+
+def log_units(model: Model) -> Iterator[tuple[str, Tensor]]:
+    """The logarithm of the unit that y has given each parameter, by site; of no site where it has given none."""
+    own = dict(model.net.named_parameters())
+    for block in model.blocks if model.units else ():  # or a vector of ones for every weight would be made
+        units = {name: torch.ones_like(own[name]) * model.units.get(name, 1.0) for name in block.shapes}
+        yield block.site, block.pack(units).log()
 
 
 def locations(guide: AutoGuide, path: str, vector: Tensor) -> Iterator[tuple[str, Tensor]]:

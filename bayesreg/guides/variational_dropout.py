@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,8 +16,7 @@ from pyro.infer.autoguide.utils import deep_setattr
 from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
 
-from bayesreg.guides.base import Guide, positive
-from bayesreg.guides.normal import MOST
+from bayesreg.guides.base import Guide, positive, shares
 from bayesreg.guides.start import Local, at_own_weights
 from bayesreg.model import Model, Parameters
 from bayesreg.priors.log_uniform import LogUniform, log_ratio
@@ -89,8 +87,7 @@ class VariationalDropout(Guide):
 
     def __post_init__(self) -> None:
         positive(self, "init_scale")
-        if isinstance(self.warm_up, bool) or not isinstance(self.warm_up, Real) or not 0 <= float(self.warm_up) <= MOST:
-            raise ValueError(f"VariationalDropout(warm_up={self.warm_up!r}): a share of training from 0 to {MOST}")
+        shares(self, "warm_up")
 
     def check(self, model: Model) -> None:
         if not all(isinstance(term, LogUniform) for term in model.prior.terms):

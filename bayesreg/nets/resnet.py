@@ -52,6 +52,10 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, classes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """New weights of the convolutions (He et al., 2015); all others are as their layers have drawn them."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(
