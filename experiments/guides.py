@@ -24,7 +24,7 @@ class Guides(Verbosity):
 
     tasks: list[str] = field(default_factory=lambda: [str(HERE.parent / "reports/guides/tasks.py")])
     """Tasks by name, tables or Python files, as of bayesreg compare."""
-    guides: list[str] = field(default_factory=lambda: ["normal", "laplace"])
+    guides: list[str] = field(default_factory=lambda: ["normal", "lowrank", "laplace", "swag", "ensemble"])
     """Which beside delta, with options where wanted, as laplace:structure=diagonal."""
     prior: str = "l2"
     """Of all guides; each has its strength chosen for itself."""

@@ -97,7 +97,7 @@ def test_uncertainty_is_what_the_members_do_not_agree_on(ensemble, singles):
 def test_arviz_has_a_draw_for_each_member_and_loo_wants_more(ensemble):
     made = ensemble.to_arviz(data=data())
     assert dict(made["posterior"].sizes)["draw"] == dict(made["log_likelihood"].sizes)["draw"] == K
-    with pytest.raises(ValueError, match="loo takes 20 draws or more, and of the guide ensemble:members=3 there are 3"):
+    with pytest.raises(ValueError, match="loo needs 20 draws or more, and the guide ensemble:members=3 has 3"):
         br.loo(ensemble, data())
 
 

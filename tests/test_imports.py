@@ -4,8 +4,8 @@ device, files, interrupts, labels, memory, progress, randomness, schedule, struc
 graph, nets, network, datasets, metrics, prediction → agreement, baselines, uncertainty → baseline_cache → priors →
 model → inference_data, threads, units → guides → objective, update → step, potential → checks, convergence, proper →
 posterior, diagnostics, relevance, checkpoint → fit, claims, leave_one_out, mcmc → methods, tasks → runs, testing → grid
-→ engine → statistics, report → comparison, costs, recommendation → conclusion → study → cli → experiments. The design
-lists fit before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets,
+→ engine → statistics, report → comparison, costs, recommendation → conclusion → study → cli → __main__, experiments.
+The design lists fit before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets,
 datasets and metrics import nothing else of the package but files, interrupts, progress and structure: a cache and a
 download must not leave half a file, nor be silent.
 """
@@ -39,7 +39,7 @@ LAYERS = [
     {"conclusion"},
     {"study"},
     {"cli"},
-    {"experiments"},
+    {"__main__", "experiments"},
 ]
 ALONE = {"nets", "datasets", "metrics", "files", "interrupts", "progress", "structure", "graph", "likelihoods", "local"}
 ALONE |= {"curvature", "network", "prediction"}

@@ -83,6 +83,6 @@ def test_memory_counts_the_factor(monkeypatch):
     """6 weights of 8 bytes: of m, log s and B [6, 3] four vectors each, and two of B diag s."""
     assert LowRank(rank=3).memory(model()) == 6 * 8 * (4 * (2 + 3) + 2 * 3)
     with pytest.raises(
-        ValueError, match=r"guide lowrank:rank=1000000000000 of 6 unknowns takes .*: take a smaller rank, "
+        ValueError, match=r"guide lowrank:rank=1000000000000 of 6 unknowns needs .*: take a smaller rank, "
     ):
         br.fit(model(), data(), guide=LowRank(rank=10**12), epochs=1, **QUIET)

@@ -194,5 +194,5 @@ def test_bad_options(options, words):
 def test_memory_counts_the_deviations():
     """2 weights of 8 bytes: 4 vectors of the point, 2 moments, and the deviations."""
     assert Swag(rank=10).memory(model()) == 2 * 8 * (4 + 2 + 10)
-    with pytest.raises(ValueError, match=r"guide swag:rank=1000000000000 of 2 unknowns takes .* take a smaller rank, "):
+    with pytest.raises(ValueError, match=r"guide swag:rank=1000000000000 of 2 unknowns needs .* take a smaller rank, "):
         br.fit(model(), data(), guide=Swag(rank=10**12), epochs=1, **QUIET)

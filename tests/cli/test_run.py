@@ -89,7 +89,8 @@ def test_the_help_names_every_guide(bayesreg):
     status, out, _ = bayesreg("run", "diabetes", "--help")
     said = " ".join(out.replace("│", " ").split())
     assert status == 0
-    assert f"How the posterior is inferred: {', '.join(GUIDES)}. delta is MAP" in said
+    _, _, told = said.partition("How the posterior is inferred")
+    assert [name for name in GUIDES if name not in told] == []
 
 
 @pytest.mark.parametrize(("options", "message"), BAD, ids=[" ".join(options) for options, _ in BAD])
