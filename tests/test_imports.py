@@ -5,9 +5,9 @@ graph, nets, network, datasets, metrics, prediction → agreement, baselines, un
 model → inference_data, threads, units → guides → objective, update → step, potential → checks, convergence, proper →
 posterior, diagnostics, relevance, checkpoint → fit, claims, leave_one_out, mcmc → methods, tasks → runs, testing → grid
 → engine → statistics, report → comparison, costs, recommendation → conclusion → study → cli → __main__, experiments.
-The design lists fit before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit. nets,
-datasets and metrics import nothing else of the package but files, interrupts, progress and structure: a cache and a
-download must not leave half a file, nor be silent.
+The design lists fit before posterior; but fit returns a Posterior, and so imports it, while a Posterior needs no fit.
+nets, datasets and metrics import nothing else of the package but files, interrupts, progress and structure: a cache and
+a download must not leave half a file, nor be silent.
 """
 
 import ast
