@@ -163,7 +163,7 @@ def _undecided(found: Difference) -> str:
     """What these seeds and rows cannot tell, what they could detect, and how many seeds would be needed."""
     rows = f"{found.examples:,} test row{'s' * (found.examples != 1)}"
     seeds = f"{found.seeds} seed{'s' * (found.seeds != 1)}"
-    small = f"from less than {found.rope:g}, which would not matter"
+    small = f"from a difference below {found.rope:g}, too small to matter"
     what = "from 0" if found.reason or found.low <= 0 <= found.high else small
     lead = f"which {seeds} and {rows} cannot tell {what}"
     if found.reason:

@@ -93,7 +93,7 @@ def test_what_may_be_too_small_to_matter_is_not_used(said):
     row = found.table.set_index("method").loc["l2"]
     assert row["nll_low"] < -0.01 < row["nll_high"] < 0
     assert (found.method, row["nll_verdict"]) == ("none", "undecided")
-    assert "4 seeds and 60 test rows cannot tell from less than 0.01, which would not matter: " in found.sentence
+    assert "4 seeds and 60 test rows cannot tell from a difference below 0.01, too small to matter: " in found.sentence
     assert re.search(r"find a difference of 0\.016 or more, and one of this size takes 1\d seeds\.$", found.sentence)
 
 
