@@ -32,7 +32,7 @@ COMPARISONS = {
     "imbalance": replace(PAPER, tasks=[IMBALANCED], select="macro_f1"),
     "tables": Compare(
         tasks=[str(REPORTS / "tables/tasks.py")],
-        methods=[*PRIORS, "elastic_net", *TECHNIQUES, "l2@normal", "ard@normal"],
+        methods=[*PRIORS, "elastic_net", *TECHNIQUES],
         seeds=8,
         threads=1,
     ),
@@ -42,7 +42,7 @@ SCRIPTS |= {"engine": "benchmarks.engine", "statistics": "benchmarks.statistics"
 SCRIPTS |= {name: f"experiments.{name}" for name in ("across", "ard", "guides")}
 HELP = (
     "Which: compare (6 minutes on two cores); with the published data, tasks (40 minutes), paper (5 hours), imbalance "
-    "(2 hours) and tables (3 hours); on an idle machine, engine and statistics (minutes), performance and smoothness "
+    "(2 hours) and tables (1 hour); on an idle machine, engine and statistics (minutes), performance and smoothness "
     "(hours; their pages alone: python -m benchmarks.pages); across (seconds, from paper and tables), ard and guides. "
     "Without a name: each of the first five, the comparisons, that is older than the code."
 )

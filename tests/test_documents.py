@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import tyro
 
@@ -13,6 +14,7 @@ from bayesreg.datasets import DATASETS
 from bayesreg.guides import GUIDES
 from bayesreg.methods import ALIASES, TECHNIQUES, as_methods
 from bayesreg.priors import PRIORS
+from bayesreg.report import answer
 from bayesreg.tasks import as_task, kind
 
 ROOT = Path(__file__).parents[1]
@@ -152,3 +154,17 @@ def test_the_citation_is_of_this_version():
     assert cited["version"] == bayesreg.__version__
     assert cited["license"] == "MIT"
     assert cited["cff-version"] == "1.2.0"
+
+
+def test_the_finding_is_that_of_its_report():
+    table = pd.read_csv(ROOT / "reports/tables/differences.csv")
+    said = " ".join(README.read_text(encoding="utf-8").replace("`", "").split())
+    assert answer.overall(table) in said
+    count = table["accuracy_verdict"].value_counts().reindex(["better", "worse", "equal", "undecided"], fill_value=0)
+    told = f"{count['better']} are better and {count['worse']} are worse"
+    assert f"of {count.sum()} differences in accuracy, {told}" in said
+    better = table[table["nll_verdict"] == "better"].groupby("method").size()
+    leaders, numbers = sorted(better.index[better == better.max()]), {3: "three", 4: "four"}
+    assert f"{' and '.join(leaders)} are better than none on {numbers[better.max()]} of the six data sets" in said
+    assert f"well above that of none, on {numbers[better['entropic']]}." in said
+    assert (table["task"].nunique(), table["method"].nunique()) == (6, 1 + 10)
