@@ -451,7 +451,7 @@ def test_a_prior_of_ones_own_is_given_at_load(prior, guide, tmp_path):
 def test_another_prior_is_refused_at_load(other, tmp_path):
     posterior, _ = fit(prior=Cauchy(0.3))
     path = posterior.save(tmp_path / "p.pt")
-    with pytest.raises(ValueError, match=r"p\.pt was saved under another prior.*cauchy.*given is"):
+    with pytest.raises(ValueError, match=r"p\.pt was saved under another prior.*cauchy.*was given"):
         br.Posterior.load(path, byhand.network(4), prior=OTHERS[other])
     with pytest.raises(ValueError, match=r"another network, or under another prior: it has.*this one"):
         br.Posterior.load(path, byhand.network(4), prior=Cauchy(0.3, on="all"))

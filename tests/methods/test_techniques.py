@@ -77,7 +77,7 @@ def test_what_is_not_refused_works(text, tmp_path):
 
 @pytest.mark.parametrize("text", sorted(set(EVERY) - set(METHODS)))
 def test_what_is_refused_says_why(text):
-    with pytest.raises(ValueError, match=r"changes weights that are points.*take the guide delta"):
+    with pytest.raises(ValueError, match=r"changes weights that are points.*use the guide delta"):
         br.Method.parse(text).check(network(), br.Categorical(), data())
     with pytest.raises(ValueError, match="changes weights that are points"):
         fitted(text)

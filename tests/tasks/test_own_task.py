@@ -217,7 +217,7 @@ REFUSED = {
     "other numbers": (
         lambda: br.Task(fresh, (X, NUMBERS)).record(),
         ValueError,
-        r"draws 0\.weight anew.*PyTorch's",
+        r"draws a different 0\.weight at each call.*PyTorch's",
     ),
     "tokens and no network": (
         lambda: br.Task(None, (TOKENS, CLASSES)),
@@ -227,7 +227,7 @@ REFUSED = {
     "metric": (
         lambda: br.Task(net, (X, NUMBERS), metric="accuracy").metric,
         ValueError,
-        "metric='accuracy' is none",
+        "metric='accuracy' is not a metric of Gaussian",
     ),
     "likelihood": (lambda: br.Task(net, (X, NUMBERS), likelihood="gausian"), ValueError, "gaussian"),
     "augment": (lambda: br.Task(net, (X, NUMBERS), augment="flip"), TypeError, "augment='flip' is a str"),
